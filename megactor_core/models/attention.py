@@ -1,0 +1,169 @@
+"""Spatial attention: transformer blocks that also read reference tokens.
+
+Tensors flow as ``(rows * frames, channels, height, width)``. A *row* is one clip of the batch: in guided
+sampling the unconditional row comes first and the conditional row last; in training a row is a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention import BasicTransformerBlock
+from torch import Tensor, nn
+
+
+class KeyValues(NamedTuple):
+    """Projected keys and values, each ``(rows, heads, tokens, head_width)``; one row serves all rows."""
+
+    key: Tensor
+    value: Tensor
+
+
+@dataclass
+class Pass:
+    """What every block of one forward pass shares.
+
+    Attributes:
+        num_frames: frames of the window.
+        embedding: activated time embedding, ``(1 or rows, width)``.
+        context: per transformer block, keys and values of the context tokens.
+        reference: per reading block, keys and values of the reference tokens.
+        rows: rows of the output. While no block has made them differ, a single row is computed for all.
+        reading_rows: how many of the last rows read the reference.
+        motion: whether the temporal modules run.
+        written: filled by the reference network with its normalised tokens per block.
+    """
+
+    num_frames: int
+    embedding: Tensor
+    context: Mapping[str, KeyValues]
+    reference: Mapping[str, KeyValues] = field(default_factory=dict)
+    rows: int = 1
+    reading_rows: int = 0
+    motion: bool = True
+    written: dict[str, Tensor] | None = None
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Softmax attention over ``(batch, heads, tokens, head_width)``; the one place that chooses a kernel."""
+    return F.scaled_dot_product_attention(query, key, value)
+
+
+def split_heads(tokens: Tensor, heads: int) -> Tensor:
+    """``(n, tokens, width)`` -> ``(n, heads, tokens, width / heads)``, a view."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(tokens: Tensor) -> Tensor:
+    """Inverse of ``split_heads``."""
+    return tokens.transpose(1, 2).flatten(2)
+
+
+def repeat_rows(tensor: Tensor, batch: int) -> Tensor:
+    """Repeat what was computed once for all rows until it has ``batch`` entries."""
+    times = batch // tensor.shape[0]
+    return tensor if times == 1 else tensor.repeat(times, *[1] * (tensor.ndim - 1))
+
+
+def project(attention: nn.Module, tokens: Tensor) -> KeyValues:
+    """Keys and values of tokens ``(rows, tokens, width)`` through an attention's own projections."""
+    heads = attention.heads
+    return KeyValues(
+        split_heads(attention.to_k(tokens), heads), split_heads(attention.to_v(tokens), heads)
+    )
+
+
+class TransformerBlock(BasicTransformerBlock):
+    """SD1.5 transformer block: self-attention that can read or write reference tokens, context, GEGLU.
+
+    Reading rows take keys and values from their own tokens and the reference's, own first (MegActor,
+    section "reference attention"; magnified from MagicAnimate's appearance encoder).
+    """
+
+    def __init__(self, name: str, width: int, heads: int, context_dim: int) -> None:
+        super().__init__(width, heads, width // heads, cross_attention_dim=context_dim)
+        self.name = name
+
+    def forward(self, tokens: Tensor, shared: Pass) -> Tensor:  # type: ignore[override]
+        """``(rows * frames, tokens, width)`` in; out the same, with all rows if this block parts them."""
+        normed = self.norm1(tokens)
+        if shared.written is not None:
+            shared.written[self.name] = normed
+        attended = self._self_attention(normed, shared)
+        tokens = self.attn1.to_out[0](attended) + repeat_rows(tokens, attended.shape[0])
+        tokens = tokens + self._context_attention(self.norm2(tokens), shared.context[self.name])
+        return tokens + self.ff(self.norm3(tokens))
+
+    def _self_attention(self, normed: Tensor, shared: Pass) -> Tensor:
+        attention = self.attn1
+        query = split_heads(attention.to_q(normed), attention.heads)
+        key, value = project(attention, normed)
+        reference = shared.reference.get(self.name)
+        if reference is None or shared.reading_rows == 0:
+            return merge_heads(attend(query, key, value))
+        frames = shared.num_frames
+        reading, plain = shared.reading_rows * frames, (shared.rows - shared.reading_rows) * frames
+        parted = query.shape[0] == shared.rows * frames
+        results = []
+        if plain:
+            first = slice(0, plain) if parted else slice(None)
+            results.append(repeat_rows(attend(query[first], key[first], value[first]), plain))
+        last = slice(plain, None) if parted else slice(None)
+        query, key, value = (repeat_rows(t[last], reading) for t in (query, key, value))
+        results.append(
+            attend(query, _with_reference(key, reference.key), _with_reference(value, reference.value))
+        )
+        return merge_heads(torch.cat(results) if plain else results[0])
+
+    def _context_attention(self, normed: Tensor, context: KeyValues) -> Tensor:
+        # All frames of a row see the same context, so they are one long sequence of queries.
+        attention, rows = self.attn2, context.key.shape[0]
+        query = split_heads(attention.to_q(normed).reshape(rows, -1, normed.shape[-1]), attention.heads)
+        attended = merge_heads(attend(query, context.key, context.value)).view(normed.shape)
+        return attention.to_out[0](attended)
+
+
+def _with_reference(own: Tensor, reference: Tensor) -> Tensor:
+    copies = own.shape[0] // reference.shape[0]
+    return torch.cat([own, reference.repeat_interleave(copies, dim=0)], dim=2)
+
+
+class SpatialTransformer(nn.Module):
+    """GroupNorm per frame, 1x1 convolution, one transformer block, 1x1 convolution, residual."""
+
+    def __init__(self, name: str, width: int, heads: int, context_dim: int, groups: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, width, eps=1e-6)
+        self.proj_in = nn.Conv2d(width, width, 1)
+        self.transformer_blocks = nn.ModuleList(
+            [TransformerBlock(f"{name}.transformer_blocks.0", width, heads, context_dim)]
+        )
+        self.proj_out = nn.Conv2d(width, width, 1)
+
+    def forward(self, hidden_states: Tensor, shared: Pass) -> Tensor:
+        height, width = hidden_states.shape[-2:]
+        tokens = self.proj_in(self.norm(hidden_states)).permute(0, 2, 3, 1).flatten(1, 2)
+        tokens = self.transformer_blocks[0](tokens, shared)
+        output = self.proj_out(tokens.unflatten(1, (height, width)).permute(0, 3, 1, 2))
+        return output + repeat_rows(hidden_states, output.shape[0])
+
+
+class ReferenceTap(nn.Module):
+    """Last attention of the reference network: nothing after its first norm is ever used."""
+
+    def __init__(self, name: str, width: int, groups: int) -> None:
+        super().__init__()
+        self.name = f"{name}.transformer_blocks.0"
+        self.norm = nn.GroupNorm(groups, width, eps=1e-6)
+        self.proj_in = nn.Conv2d(width, width, 1)
+        self.transformer_blocks = nn.ModuleList([nn.ModuleDict({"norm1": nn.LayerNorm(width)})])
+
+    def forward(self, hidden_states: Tensor, shared: Pass) -> Tensor:
+        tokens = self.proj_in(self.norm(hidden_states)).permute(0, 2, 3, 1).flatten(1, 2)
+        assert shared.written is not None
+        shared.written[self.name] = self.transformer_blocks[0]["norm1"](tokens)
+        return hidden_states

@@ -1,0 +1,131 @@
+"""Down, middle and up levels of the SD1.5-shaped UNets, with or without motion modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from diffusers.models.downsampling import Downsample2D
+from diffusers.models.upsampling import Upsample2D
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from megactor_core.models.attention import Pass, ReferenceTap, SpatialTransformer, repeat_rows
+from megactor_core.models.config import UNetConfig
+from megactor_core.models.resnet import ResnetBlock
+from megactor_core.models.temporal import MotionModule
+
+
+class Level(nn.Module):
+    """Residual blocks, each followed by a spatial transformer and a motion module where the level has them."""
+
+    gradient_checkpointing = False
+
+    def __init__(self, config: UNetConfig, name: str, widths: list[tuple[int, int]], attention: bool) -> None:
+        super().__init__()
+        groups, heads = config.norm_num_groups, config.num_attention_heads
+        time_embed_dim = config.block_out_channels[0] * 4
+        self.resnets = nn.ModuleList(
+            [ResnetBlock(before, after, time_embed_dim, groups) for before, after in widths]
+        )
+        if attention:
+            self.attentions = nn.ModuleList(
+                [
+                    SpatialTransformer(f"{name}.attentions.{i}", after, heads, config.cross_attention_dim, groups)
+                    for i, (_, after) in enumerate(widths)
+                ]
+            )
+        if config.motion_modules:
+            self.motion_modules = nn.ModuleList(
+                [MotionModule(after, heads, config.motion_max_positions, groups) for _, after in widths]
+            )
+
+    def run(self, module: Callable[..., Tensor], *arguments: object) -> Tensor:
+        """Call a block, dropping its activations until the backward pass where that is asked for."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(module, *arguments, use_reentrant=False)
+        return module(*arguments)
+
+    def step(self, index: int, hidden_states: Tensor, shared: Pass) -> Tensor:
+        """One residual block with what follows it."""
+        hidden_states = self.run(self.resnets[index], hidden_states, shared)
+        for kind in ("attentions", "motion_modules"):
+            if hasattr(self, kind):
+                hidden_states = self.run(getattr(self, kind)[index], hidden_states, shared)
+        return hidden_states
+
+
+class DownLevel(Level):
+    """A level that ends, except for the lowest, in a strided convolution."""
+
+    def __init__(
+        self, config: UNetConfig, name: str, in_channels: int, width: int, attention: bool, downsample: bool
+    ) -> None:
+        widths = [(in_channels if i == 0 else width, width) for i in range(config.layers_per_block)]
+        super().__init__(config, name, widths, attention)
+        self.downsamplers = nn.ModuleList([Downsample2D(width, use_conv=True, name="op")] if downsample else [])
+
+    def forward(self, hidden_states: Tensor, shared: Pass) -> tuple[Tensor, list[Tensor]]:
+        """Returns the level's output and its skip tensors."""
+        skips = []
+        for index in range(len(self.resnets)):
+            hidden_states = self.step(index, hidden_states, shared)
+            skips.append(hidden_states)
+        for downsampler in self.downsamplers:
+            hidden_states = downsampler(hidden_states)
+            skips.append(hidden_states)
+        return hidden_states, skips
+
+
+class MidLevel(Level):
+    """Residual block, spatial transformer, residual block at the lowest resolution; no motion module."""
+
+    def __init__(self, config: UNetConfig, name: str, width: int) -> None:
+        nn.Module.__init__(self)
+        groups, heads = config.norm_num_groups, config.num_attention_heads
+        time_embed_dim = config.block_out_channels[0] * 4
+        self.resnets = nn.ModuleList([ResnetBlock(width, width, time_embed_dim, groups) for _ in range(2)])
+        self.attentions = nn.ModuleList(
+            [SpatialTransformer(f"{name}.attentions.0", width, heads, config.cross_attention_dim, groups)]
+        )
+
+    def forward(self, hidden_states: Tensor, shared: Pass) -> Tensor:
+        hidden_states = self.run(self.resnets[0], hidden_states, shared)
+        hidden_states = self.run(self.attentions[0], hidden_states, shared)
+        return self.run(self.resnets[1], hidden_states, shared)
+
+
+class UpLevel(Level):
+    """A level whose blocks take a skip tensor each; it ends, except for the highest, in an upsampler."""
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        name: str,
+        in_channels: int,
+        width: int,
+        skip_channels: list[int],
+        attention: bool,
+        upsample: bool,
+    ) -> None:
+        widths = [(in_channels if i == 0 else width, width) for i in range(len(skip_channels))]
+        widths = [(before + skip, after) for (before, after), skip in zip(widths, skip_channels, strict=True)]
+        super().__init__(config, name, widths, attention)
+        self.upsamplers = nn.ModuleList([Upsample2D(width, use_conv=True)] if upsample else [])
+
+    def forward(self, hidden_states: Tensor, skips: list[Tensor], shared: Pass) -> Tensor:
+        """Pops its skip tensors from the end of ``skips``."""
+        for index in range(len(self.resnets)):
+            skip = repeat_rows(skips.pop(), hidden_states.shape[0])
+            hidden_states = self.step(index, torch.cat([hidden_states, skip], dim=1), shared)
+        for upsampler in self.upsamplers:
+            hidden_states = upsampler(hidden_states, tuple(skips[-1].shape[-2:]))
+        return hidden_states
+
+
+def end_in_reference_tap(level: UpLevel, name: str, config: UNetConfig) -> None:
+    """Cut the last attention of a reference network down to the norm whose tokens are read."""
+    index = len(level.attentions) - 1
+    level.attentions[index] = ReferenceTap(
+        f"{name}.attentions.{index}", config.block_out_channels[0], config.norm_num_groups
+    )

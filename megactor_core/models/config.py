@@ -1,0 +1,191 @@
+"""What a portrait model is made of: the frozen configurations every network is built from.
+
+The defaults are the official MegActor (v1) model; smaller models and other families change values, not code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """SD1.5-shaped UNet, inflated over frames where it has motion modules.
+
+    Attributes:
+        in_channels: channels that enter ``conv_in`` (noisy latent first, then the static conditions).
+        out_channels: channels of the prediction; 0 leaves the output norm and convolution out.
+        block_out_channels: width of each resolution level.
+        attention_levels: per down level, whether it has spatial transformers; up levels mirror it.
+        layers_per_block: residual blocks of a down level; an up level has one more.
+        num_attention_heads: heads of every attention, spatial and temporal.
+        cross_attention_dim: width of the context tokens.
+        norm_num_groups: groups of every GroupNorm.
+        motion_modules: whether down and up levels carry temporal modules.
+        motion_max_positions: length of the temporal position table, hence the longest window in frames.
+    """
+
+    in_channels: int = 13
+    out_channels: int = 4
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    attention_levels: tuple[bool, ...] = (True, True, True, False)
+    layers_per_block: int = 2
+    num_attention_heads: int = 8
+    cross_attention_dim: int = 768
+    norm_num_groups: int = 32
+    motion_modules: bool = True
+    motion_max_positions: int = 32
+
+
+@dataclass(frozen=True)
+class DrivingEncoderConfig:
+    """Convolutional encoder of the raw driving frames, modulated by the reference picture.
+
+    Attributes:
+        channels: widths of the four stages; the first three halve the resolution.
+        out_channels: channels that join the noisy latent.
+        reference_channels: widths after the two convolutions of each halving stage of the reference branch.
+            The branch sees a square picture of ``reference_size`` pixels, a power of two times four.
+        modulation_dim: hidden width of the scale-and-shift head.
+    """
+
+    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
+    out_channels: int = 4
+    reference_channels: tuple[tuple[int, int], ...] = (
+        (4, 8), (8, 16), (16, 32), (32, 64), (64, 128), (128, 256), (256, 512),
+    )  # fmt: skip
+    modulation_dim: int = 256
+
+    @property
+    def reference_size(self) -> int:
+        """Side of the reference picture in pixels: the branch ends in a 4x4 convolution."""
+        return 4 * 2 ** len(self.reference_channels)
+
+
+@dataclass(frozen=True)
+class SchedulerConfig:
+    """Noise schedule of training or of sampling, in the words of diffusers' schedulers.
+
+    ``rescale_betas_zero_snr`` follows Lin et al. 2023 ("Common Diffusion Noise Schedules ... Are Flawed").
+    """
+
+    beta_schedule: Literal["linear", "scaled_linear"] = "linear"
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    prediction_type: Literal["epsilon", "v_prediction"] = "epsilon"
+    timestep_spacing: Literal["leading", "trailing", "linspace"] = "leading"
+    steps_offset: int = 1
+    set_alpha_to_one: bool = True
+    rescale_betas_zero_snr: bool = False
+
+
+@dataclass(frozen=True)
+class SamplingDefaults:
+    """What a clip is made with when the user says nothing else.
+
+    Attributes:
+        size: side of the square picture in pixels.
+        num_inference_steps: denoising steps.
+        guidance_scale: classifier-free guidance; 1 evaluates the conditional row only.
+        context_length: frames of a window.
+        context_overlap: frames that neighbouring windows share.
+        shared_noise: share of the start noise's variance that all frames have in common, 0..1.
+    """
+
+    size: int = 512
+    num_inference_steps: int = 25
+    guidance_scale: float = 4.5
+    context_length: int = 16
+    context_overlap: int = 8
+    shared_noise: float = 0.0
+
+
+OFFICIAL_VAE: dict[str, Any] = {
+    "in_channels": 3,
+    "out_channels": 3,
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+    "block_out_channels": [128, 256, 512, 512],
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "norm_num_groups": 32,
+    "sample_size": 256,
+    "scaling_factor": 0.18215,
+}
+
+OFFICIAL_IMAGE_ENCODER: dict[str, Any] = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 224,
+    "patch_size": 14,
+    "projection_dim": 768,
+    "hidden_act": "quick_gelu",
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole portrait model.
+
+    Attributes:
+        family: name of the family, e.g. ``"megactor"``.
+        denoiser: the 3-D denoiser.
+        driving_encoder: the encoder of driving frames inside it.
+        reference_network: the 2-D network whose tokens the denoiser reads.
+        vae: keyword arguments of diffusers' ``AutoencoderKL``.
+        image_encoder: keyword arguments of transformers' ``CLIPVisionConfig``.
+        inference_scheduler / training_scheduler: noise schedules (they differ in the official model, and the
+            difference must be kept).
+        defaults: sampling defaults.
+    """
+
+    family: str = "megactor"
+    denoiser: UNetConfig = UNetConfig()
+    driving_encoder: DrivingEncoderConfig = DrivingEncoderConfig()
+    reference_network: UNetConfig = UNetConfig(in_channels=4, out_channels=0, motion_modules=False)
+    vae: Mapping[str, Any] = field(default_factory=lambda: dict(OFFICIAL_VAE))
+    image_encoder: Mapping[str, Any] = field(default_factory=lambda: dict(OFFICIAL_IMAGE_ENCODER))
+    inference_scheduler: SchedulerConfig = SchedulerConfig()
+    training_scheduler: SchedulerConfig = SchedulerConfig(
+        beta_schedule="scaled_linear", rescale_betas_zero_snr=True
+    )
+    defaults: SamplingDefaults = SamplingDefaults()
+
+    @property
+    def vae_scale_factor(self) -> int:
+        """Pixels per latent cell along one axis."""
+        return 2 ** (len(self.vae["block_out_channels"]) - 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary; ``from_dict`` restores an equal config."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelConfig:
+        """Rebuild a config from ``to_dict`` output, as read from ``config.json``.
+
+        Raises:
+            TypeError: an unknown field.
+        """
+        parts: dict[str, type] = {
+            "denoiser": UNetConfig,
+            "driving_encoder": DrivingEncoderConfig,
+            "reference_network": UNetConfig,
+            "inference_scheduler": SchedulerConfig,
+            "training_scheduler": SchedulerConfig,
+            "defaults": SamplingDefaults,
+        }
+        values = {
+            key: parts[key](**{k: _tuples(v) for k, v in value.items()}) if key in parts else value
+            for key, value in data.items()
+        }
+        return cls(**values)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,71 @@
+"""Encoder of raw driving frames, modulated by the reference picture."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from megactor_core.models.config import DrivingEncoderConfig
+
+
+class DrivingEncoder(nn.Module):
+    """Per-frame convolutions to one eighth of the resolution; scale and shift come from the reference.
+
+    Source: MegActor (arXiv 2405.20851), "DrivenEncoder". Nothing here depends on the noise or the timestep, so
+    a sampler calls it once per clip, in chunks of frames.
+    """
+
+    def __init__(self, config: DrivingEncoderConfig) -> None:
+        super().__init__()
+        self.reference_size = config.reference_size
+        stages, before = [], 3
+        for index, width in enumerate(config.channels):
+            last = index == len(config.channels) - 1
+            stages.append(
+                nn.Sequential(
+                    nn.Conv2d(before, before, 3, padding=1),
+                    nn.SiLU(),
+                    nn.Conv2d(before, width, 3, padding=1) if last else nn.Conv2d(before, width, 4, 2, 1),
+                    nn.SiLU(),
+                )
+            )
+            before = width
+        self.spatial_conv_layers = nn.ModuleList(stages)
+        self.spatial_conv_out = nn.Conv2d(before, config.out_channels, 1)
+        layers: list[nn.Module] = []
+        channels = 3
+        for inner, outer in config.reference_channels:
+            layers += [nn.Conv2d(channels, inner, 3, padding=1), nn.SiLU()]
+            layers += [nn.Conv2d(inner, outer, 4, 2, 1), nn.SiLU()]
+            channels = outer
+        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU(), nn.Conv2d(channels, channels, 4), nn.SiLU()]
+        self.refer_convs = nn.Sequential(*layers)
+        self.refer_linears = nn.Sequential(nn.Linear(channels, config.modulation_dim), nn.SiLU())
+        self.refer_linears_out = nn.Sequential(nn.Linear(config.modulation_dim, 2 * before))
+        nn.init.zeros_(self.refer_linears_out[0].weight)
+        nn.init.zeros_(self.refer_linears_out[0].bias)
+
+    def modulation(self, reference_image: Tensor) -> Tensor:
+        """Scale and shift ``(rows, 2 * width)`` from a picture ``(rows, 3, size, size)`` in [0, 1].
+
+        ``size`` is ``reference_size``: 512 in the official model.
+        """
+        features = self.refer_convs(reference_image * 2 - 1).flatten(1)
+        return self.refer_linears_out(self.refer_linears(features))
+
+    def features(self, driving_frames: Tensor) -> Tensor:
+        """Unmodulated features ``(rows * frames, width, height / 8, width / 8)`` of frames in [0, 1]."""
+        hidden_states = driving_frames.transpose(1, 2).flatten(0, 1) * 2 - 1
+        for stage in self.spatial_conv_layers:
+            hidden_states = stage(hidden_states)
+        return hidden_states
+
+    def modulate(self, features: Tensor, modulation: Tensor, num_frames: int) -> Tensor:
+        """Scale, shift and reduce to ``(rows, out_channels, frames, height, width)``."""
+        scale, shift = modulation.repeat_interleave(num_frames, dim=0)[:, :, None, None].chunk(2, dim=1)
+        output = self.spatial_conv_out(torch.addcmul(features + shift, features, scale))
+        return output.unflatten(0, (-1, num_frames)).transpose(1, 2)
+
+    def forward(self, driving_frames: Tensor, modulation: Tensor) -> Tensor:
+        """Encode frames ``(rows, 3, frames, height, width)`` in [0, 1] with scale and shift of ``modulation``."""
+        return self.modulate(self.features(driving_frames), modulation, driving_frames.shape[2])

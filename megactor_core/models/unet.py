@@ -1,0 +1,155 @@
+"""The SD1.5-shaped UNet: common trunk and the denoiser of clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from torch import Tensor, nn
+
+from megactor_core.models.attention import KeyValues, Pass, TransformerBlock, project
+from megactor_core.models.blocks import DownLevel, Level, MidLevel, UpLevel
+from megactor_core.models.config import DrivingEncoderConfig, UNetConfig
+from megactor_core.models.driving_encoder import DrivingEncoder
+from megactor_core.models.resnet import ClipGroupNorm
+
+
+class UNetTrunk(nn.Module):
+    """Input convolution, time embedding, down, middle and up levels under their SD1.5 names."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.block_out_channels
+        last = len(widths) - 1
+        self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
+        self.time_proj = Timesteps(widths[0], flip_sin_to_cos=True, downscale_freq_shift=0)
+        self.time_embedding = TimestepEmbedding(widths[0], widths[0] * 4)
+        skips, before = [widths[0]], widths[0]
+        down: list[DownLevel] = []
+        for i, (width, attention) in enumerate(zip(widths, config.attention_levels, strict=True)):
+            down.append(DownLevel(config, f"down_blocks.{i}", before, width, attention, i < last))
+            skips += [width] * (config.layers_per_block + (i < last))
+            before = width
+        self.down_blocks = nn.ModuleList(down)
+        self.mid_block = MidLevel(config, "mid_block", before)
+        up: list[UpLevel] = []
+        for i, (width, attention) in enumerate(
+            zip(reversed(widths), reversed(config.attention_levels), strict=True)
+        ):
+            taken = [skips.pop() for _ in range(config.layers_per_block + 1)]
+            up.append(UpLevel(config, f"up_blocks.{i}", before, width, taken, attention, i < last))
+            before = width
+        self.up_blocks = nn.ModuleList(up)
+
+    def transformer_blocks(self) -> dict[str, TransformerBlock]:
+        """All complete transformer blocks by name, in execution order."""
+        return {m.name: m for m in self.modules() if isinstance(m, TransformerBlock)}
+
+    def context_keys_values(self, tokens: Tensor) -> dict[str, KeyValues]:
+        """Keys and values of context tokens ``(rows, tokens, cross_attention_dim)`` for every block.
+
+        They depend on nothing else, so a sampler asks for them once per clip.
+        """
+        return {name: project(block.attn2, tokens) for name, block in self.transformer_blocks().items()}
+
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """Trade time for memory while training."""
+        for module in self.modules():
+            if isinstance(module, Level):
+                module.gradient_checkpointing = enabled
+
+    def embed_time(self, timestep: Tensor) -> Tensor:
+        """Activated time embedding of timesteps ``(n,)``: ``(n, 4 * first width)``."""
+        projected = self.time_proj(timestep).to(self.conv_in.weight.dtype)
+        return F.silu(self.time_embedding(projected))
+
+    def trunk(self, hidden_states: Tensor, shared: Pass) -> Tensor:
+        """All levels on ``(n, in_channels, height, width)``; the output has the first width."""
+        if self.conv_in.weight.is_contiguous(memory_format=torch.channels_last):
+            hidden_states = hidden_states.contiguous(memory_format=torch.channels_last)
+        hidden_states = self.conv_in(hidden_states)
+        skips = [hidden_states]
+        for level in self.down_blocks:
+            hidden_states, new_skips = level(hidden_states, shared)
+            skips += new_skips
+        hidden_states = self.mid_block(hidden_states, shared)
+        for level in self.up_blocks:
+            hidden_states = level(hidden_states, skips, shared)
+        return hidden_states
+
+
+class DenoisingUNet(UNetTrunk):
+    """The 3-D denoiser: SD1.5 inflated over frames, motion modules, reference attention.
+
+    Source: MegActor (arXiv 2405.20851), section "Method"; official key names, see the manifests in the tests.
+    ``condition_input_layer`` is the encoder of driving frames; it is called once per clip, outside ``forward``.
+    """
+
+    def __init__(self, config: UNetConfig, driving_encoder: DrivingEncoderConfig) -> None:
+        super().__init__(config)
+        self.conv_norm_out = ClipGroupNorm(config.norm_num_groups, config.block_out_channels[0], eps=1e-5)
+        self.conv_out = nn.Conv2d(config.block_out_channels[0], config.out_channels, 3, padding=1)
+        self.condition_input_layer = DrivingEncoder(driving_encoder)
+
+    def reading_blocks(self) -> dict[str, TransformerBlock]:
+        """Transformer blocks of the middle and up levels: they read the reference."""
+        return {n: b for n, b in self.transformer_blocks().items() if not n.startswith("down_blocks")}
+
+    def reference_keys_values(self, bank: Mapping[str, Tensor]) -> dict[str, KeyValues]:
+        """Keys and values of the reference tokens, ``{block name: (rows, tokens, width)}``.
+
+        They depend on the timestep only, so a sampler asks for them once per step, for all windows and frames.
+        """
+        return {name: project(block.attn1, bank[name]) for name, block in self.reading_blocks().items()}
+
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        context: Mapping[str, KeyValues],
+        reference: Mapping[str, KeyValues] | None = None,
+        *,
+        rows: int | None = None,
+        reading_rows: int | None = None,
+        motion: bool = True,
+    ) -> Tensor:
+        """Predict noise (or velocity) for a window of frames.
+
+        Args:
+            sample: ``(clips, in_channels, frames, height, width)``: noisy latent, then the static conditions.
+                One clip serves several rows as long as these differ in nothing but reading the reference.
+            timestep: ``(1,)`` or ``(rows,)``.
+            context: from ``context_keys_values``.
+            reference: from ``reference_keys_values``.
+            rows: rows of the prediction; ``clips`` if not given.
+            reading_rows: how many of the last rows read the reference; all rows if a reference is given.
+            motion: run the motion modules.
+
+        Returns:
+            ``(rows, out_channels, frames, height, width)``.
+
+        Raises:
+            ValueError: more frames than temporal positions.
+        """
+        clips, _, frames, _, _ = sample.shape
+        if motion and self.config.motion_modules and frames > self.config.motion_max_positions:
+            raise ValueError(
+                f"a window of {frames} frames is longer than the model's {self.config.motion_max_positions} positions"
+            )
+        rows = clips if rows is None else rows
+        shared = Pass(
+            num_frames=frames,
+            embedding=self.embed_time(timestep),
+            context=context,
+            reference=reference or {},
+            rows=rows,
+            reading_rows=(rows if reference else 0) if reading_rows is None else reading_rows,
+            motion=motion,
+        )
+        hidden_states = self.trunk(sample.transpose(1, 2).flatten(0, 1), shared)
+        hidden_states = F.silu(self.conv_norm_out(hidden_states, frames))
+        prediction = self.conv_out(hidden_states).unflatten(0, (-1, frames)).transpose(1, 2)
+        return prediction if prediction.shape[0] == rows else prediction.expand(rows, -1, -1, -1, -1)

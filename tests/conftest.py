@@ -1,0 +1,18 @@
+"""Options and fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden",
+        type=Path,
+        default=REPOSITORY / "tests" / "golden" / "megactor_v1",
+        help="folder of golden data (golden.json and its safetensors files) for the parity tests",
+    )

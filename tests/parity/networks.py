@@ -1,0 +1,55 @@
+"""Networks of a golden case, built from the configuration found in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from formula import Case, layout_crc32
+
+from megactor_core.models.config import DrivingEncoderConfig, UNetConfig
+from megactor_core.models.reference import ReferenceNetwork
+from megactor_core.models.unet import DenoisingUNet
+
+
+def unet_config(config: dict[str, Any], **changes: Any) -> UNetConfig:
+    widths = tuple(config["block_out_channels"])
+    return UNetConfig(
+        block_out_channels=widths,
+        attention_levels=(True,) * (len(widths) - 1) + (False,),
+        cross_attention_dim=config["cross_attention_dim"],
+        **changes,
+    )
+
+
+def megactor_denoiser(case: Case) -> DenoisingUNet:
+    denoiser = DenoisingUNet(unet_config(case.config), DrivingEncoderConfig())
+    assert layout_crc32(denoiser, "unet.") == case.spec["weights"]["unet."]["layout_crc32"]
+    return case.fill(denoiser, "unet.")  # type: ignore[return-value]
+
+
+def megactor_reference_network(case: Case) -> ReferenceNetwork:
+    config = unet_config(case.config, in_channels=4, out_channels=0, motion_modules=False)
+    network = ReferenceNetwork(config)
+    group = case.spec["weights"]["appearance_encoder."]
+    assert layout_crc32(network, "appearance_encoder.") == group["layout_crc32"]
+    return case.fill(network, "appearance_encoder.")  # type: ignore[return-value]
+
+
+def golden_vae(case: Case) -> AutoencoderKL:
+    widths = case.config["vae_block_out_channels"]
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * len(widths),
+        up_block_types=("UpDecoderBlock2D",) * len(widths),
+        block_out_channels=tuple(widths),
+        layers_per_block=1,
+        latent_channels=4,
+        scaling_factor=0.18215,
+    )
+    assert layout_crc32(vae, "vae.") == case.spec["weights"]["vae."]["layout_crc32"]
+    return case.fill(vae, "vae.")  # type: ignore[return-value]
+
+
+def driving_modulation(case: Case, denoiser: DenoisingUNet) -> torch.Tensor:
+    return denoiser.condition_input_layer.modulation(case.input("reference_u8").float() / 255)
