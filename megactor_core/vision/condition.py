@@ -1,0 +1,155 @@
+"""Driving condition: what the denoiser sees of a driving frame, grey on black.
+
+The clip-wide part (boxes, alignment) is computed once from small arrays; the frames are then turned into
+conditions one by one. Both modes and their rounding follow MegActor's public inference code
+(arXiv 2405.20851, section 3.3); ``float16`` repeats what that code computes in half precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+# ITU-R BT.601 luma as torchvision rounds it.
+_GREY = (0.2989, 0.5870, 0.1140)
+_MARGIN_ABOVE, _MARGIN_BELOW = 0.4, 0.1
+# Points of the 68 that carry expression: right eye, left eye, mouth, brows.
+_PATCHES = (slice(36, 42), slice(42, 48), slice(48, 68), slice(17, 27))
+_PATCH_DIVISOR = 8
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class ContourPlan:
+    """What the contour mode needs to know of the whole clip.
+
+    Attributes:
+        boxes: eyes, mouth and brows as (left, top, right, bottom) in whole pixels of the crop, the same in
+            every frame.
+        affine: float64 (2, 3), maps the driver's crop onto the reference's, or None to leave it in place.
+    """
+
+    boxes: tuple[Box, ...]
+    affine: NDArray[np.float64] | None
+
+
+def plain_boxes(boxes: ArrayLike, size: int, found: ArrayLike | None = None) -> NDArray[np.int64]:
+    """The part of each cropped driving frame that the plain mode keeps.
+
+    Each box is grown to a square, then by 40 % of its height above and 10 % below.
+
+    Args:
+        boxes: (F, 4) face boxes in pixels of the crop.
+        size: side of the crop in pixels.
+        found: (F,) bool. Without it every frame's own box is used. With it, a frame without a face grows the
+            grown box of the frame before once more, which is what MegActor's public code does.
+
+    Returns:
+        int64 (F, 4), inside the crop.
+    """
+    rows = np.atleast_2d(np.asarray(boxes, np.float32))
+    has_face = np.ones(len(rows), bool) if found is None else np.asarray(found, bool)
+    grown: list[NDArray[np.float32]] = []
+    for row, own in zip(rows, has_face, strict=True):
+        grown.append(_grow(row if own or not grown else grown[-1]))
+    return np.clip(np.stack(grown), 0, size).astype(np.int64)
+
+
+def _grow(box: NDArray[np.float32]) -> NDArray[np.float32]:
+    left, top, right, bottom = box
+    missing = (bottom - top) - (right - left)
+    half = abs(missing) // 2
+    if missing > 0:
+        left, right = left - half, right + half
+    else:
+        top, bottom = top - half, bottom + half
+    height = bottom - top
+    return np.array([left, top - _MARGIN_ABOVE * height, right, bottom + _MARGIN_BELOW * height], np.float32)
+
+
+def plain_condition(
+    crop_image: NDArray[np.float32], box: ArrayLike | None, dtype: DTypeLike = np.float32
+) -> NDArray[np.float32]:
+    """Grey face on black.
+
+    Args:
+        crop_image: float32 (size, size, 3), RGB 0..255, as ``Crop.apply`` gives it.
+        box: left, top, right, bottom in whole pixels (a row of ``plain_boxes``); None keeps the whole crop.
+        dtype: float32, or float16 for the numbers of a half-precision run.
+
+    Returns:
+        float32 (size, size), 0..255.
+    """
+    pixels = crop_image.astype(dtype).astype(np.float32)
+    weights = np.asarray(_GREY, dtype).astype(np.float32)
+    grey = np.clip((pixels * weights).sum(axis=-1), 0, 255)
+    return grey if box is None else _keep_boxes(grey, (tuple(np.asarray(box, int).tolist()),))
+
+
+def contour_plan(
+    driving_landmarks: ArrayLike, reference_landmarks: ArrayLike | None, size: int
+) -> ContourPlan:
+    """Clip-wide boxes and alignment of the contour mode.
+
+    Args:
+        driving_landmarks: (F, 68, 2) in pixels of the driver's crop.
+        reference_landmarks: (68, 2) in pixels of the reference's crop; None leaves the driver where it is.
+        size: side of the crops in pixels.
+    """
+    landmarks = np.asarray(driving_landmarks, np.float64)
+    boxes = tuple(_patch_union(landmarks[:, patch].mean(axis=1), size) for patch in _PATCHES)
+    if reference_landmarks is None:
+        return ContourPlan(boxes, None)
+    # The last frame decides, as in the public code.
+    source, target = _corners(landmarks[-1]), _corners(np.asarray(reference_landmarks, np.float64))
+    return ContourPlan(boxes, np.asarray(cv2.getAffineTransform(source, target), np.float64))
+
+
+def patch_box(x: float, y: float, height: int, width: int, divisor: int = _PATCH_DIVISOR) -> Box:
+    """Box of 2/divisor of the picture around a point, cut at the border: left, top, right, bottom."""
+    left, right = np.clip([x - width / divisor, x + width / divisor], 0, width).astype(int).tolist()
+    top, bottom = np.clip([y - height / divisor, y + height / divisor], 0, height).astype(int).tolist()
+    return left, top, right, bottom
+
+
+def contour_condition(
+    crop_image: NDArray[np.float32], plan: ContourPlan, dtype: DTypeLike = np.float32
+) -> NDArray[np.float32]:
+    """Grey eyes, brows and mouth on black, moved to where the reference has its face.
+
+    Args:
+        crop_image: float32 (size, size, 3), RGB 0..255, as ``Crop.apply`` gives it.
+        plan: of this clip.
+        dtype: float32, or float16 for the numbers of a half-precision run.
+
+    Returns:
+        float32 (size, size), 0..255.
+    """
+    pixels = _keep_boxes(crop_image.astype(dtype).astype(np.float32), plan.boxes)
+    if plan.affine is not None:
+        pixels = np.asarray(cv2.warpAffine(pixels, plan.affine, pixels.shape[1::-1]), np.float32)
+    weighted = pixels.astype(dtype) * np.asarray(_GREY, dtype)
+    return np.clip(weighted.sum(axis=-1, dtype=np.float32).astype(dtype), 0, 255).astype(np.float32)
+
+
+def _patch_union(centers: NDArray[np.float64], size: int) -> Box:
+    boxes = np.array([patch_box(x, y, size, size) for x, y in centers])
+    left, top = boxes[:, :2].min(axis=0).tolist()
+    right, bottom = boxes[:, 2:].max(axis=0).tolist()
+    return left, top, right, bottom
+
+
+def _corners(points: NDArray[np.float64]) -> NDArray[np.float32]:
+    (left, top), (right, bottom) = np.trunc(points.min(axis=0)), np.trunc(points.max(axis=0))
+    return np.array([[left, top], [right, bottom], [left, bottom]], np.float32)
+
+
+def _keep_boxes(image: NDArray[np.float32], boxes: tuple[tuple[int, ...], ...]) -> NDArray[np.float32]:
+    kept = np.zeros_like(image)
+    for left, top, right, bottom in boxes:
+        kept[top:bottom, left:right] = image[top:bottom, left:right]
+    return kept

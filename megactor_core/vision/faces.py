@@ -1,0 +1,135 @@
+"""Finds faces in one picture: boxes, scores and five points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from megactor_core.errors import InputError
+
+FaceChoice = Literal["largest"] | int | tuple[float, float]
+"""Which of several faces: the largest, an index from left to right, or the nearest to a point (x, y)."""
+
+# YuNet was trained on faces of about 10 to 300 pixels. Larger pictures are shrunk to the first side length;
+# a close-up whose face fills the picture is only found at the smaller ones.
+_DETECTION_SIDES = (640, 320, 160)
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of one picture.
+
+    Attributes:
+        box: (left, top, right, bottom) in pixels, inside the picture.
+        score: detector's confidence, 0..1.
+        points: float32 (5, 2), pixels: right eye, left eye, tip of the nose, right and left corner of the
+            mouth (right and left are the person's own).
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    points: NDArray[np.float32]
+
+    @property
+    def center(self) -> tuple[float, float]:
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
+
+    @property
+    def area(self) -> float:
+        left, top, right, bottom = self.box
+        return (right - left) * (bottom - top)
+
+
+class Detector(Protocol):
+    """Whatever finds faces: ``detect`` takes uint8 RGB (H, W, 3) and returns the faces, in any order."""
+
+    def detect(self, image: NDArray[np.uint8]) -> tuple[Face, ...]: ...
+
+
+class FaceDetector:
+    """YuNet through ``cv2.FaceDetectorYN`` (OpenCV 4 and 5).
+
+    Args:
+        model_path: the detector's ONNX file.
+        score_threshold: faces below this confidence, 0..1, are not reported.
+
+    Raises:
+        InputError: the file does not exist or is not a YuNet model.
+
+    Source: Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 2023.
+    """
+
+    def __init__(self, model_path: str | Path, score_threshold: float = 0.7) -> None:
+        path = Path(model_path)
+        remedy = "Give the path of face_detection_yunet.onnx"
+        if not path.is_file():
+            raise InputError(path, "the face detector's file does not exist", remedy)
+        try:
+            self._detector = cv2.FaceDetectorYN.create(
+                str(path), "", (320, 320), score_threshold=score_threshold, nms_threshold=0.3, top_k=500
+            )
+            # Only a first run tells a YuNet file from any other network.
+            self._detector.detect(np.zeros((320, 320, 3), np.uint8))
+        except (cv2.error, SystemError) as error:
+            raise InputError(path, "not a YuNet face detector", remedy) from error
+
+    def detect(self, image: NDArray[np.uint8]) -> tuple[Face, ...]:
+        """Finds the faces of one picture, uint8 RGB (H, W, 3), the most certain first."""
+        for side in _DETECTION_SIDES:
+            faces = self._detect_at(image, side)
+            if faces:
+                return faces
+        return ()
+
+    def _detect_at(self, image: NDArray[np.uint8], side: int) -> tuple[Face, ...]:
+        height, width = image.shape[:2]
+        scale = min(1.0, side / max(height, width))
+        small_size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = image if scale == 1 else cv2.resize(image, small_size, interpolation=cv2.INTER_AREA)
+        self._detector.setInputSize(small_size)
+        _, rows = self._detector.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        if rows is None:
+            return ()
+        ratio = np.array([width / small_size[0], height / small_size[1]], np.float32)
+        limit = np.array([width, height], np.float32)
+        faces = []
+        for row in rows:
+            corners = np.stack([row[:2], row[:2] + row[2:4]]) * ratio
+            (left, top), (right, bottom) = np.clip(corners, 0, limit)
+            if right > left and bottom > top:
+                points = (row[4:14].reshape(5, 2) * ratio).astype(np.float32)
+                faces.append(
+                    Face((float(left), float(top), float(right), float(bottom)), float(row[14]), points)
+                )
+        return tuple(faces)
+
+
+def choose_face(faces: tuple[Face, ...], choice: FaceChoice = "largest") -> Face:
+    """Picks one of the faces of a picture.
+
+    Args:
+        faces: at least one face.
+        choice: ``"largest"``; an index, counted from the left from 0; or a point (x, y) in pixels: the face
+            whose centre is nearest to it.
+
+    Raises:
+        InputError: there is no face with that index.
+    """
+    if choice == "largest":
+        return max(faces, key=lambda face: face.area)
+    if isinstance(choice, int):
+        if not 0 <= choice < len(faces):
+            raise InputError(
+                f"face {choice}",
+                f"only {len(faces)} {'face was' if len(faces) == 1 else 'faces were'} found",
+                f"Choose an index from 0 to {len(faces) - 1} (counted from the left), or the largest face",
+            )
+        return sorted(faces, key=lambda face: face.center[0])[choice]
+    x, y = choice
+    return min(faces, key=lambda face: (face.center[0] - x) ** 2 + (face.center[1] - y) ** 2)

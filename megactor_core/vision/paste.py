@@ -1,0 +1,81 @@
+"""Puts an animated crop back into the picture it came from."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from megactor_core.vision.crops import Crop
+
+# Share of the crop's side over which its border fades into the picture.
+_FEATHER = 0.12
+
+
+def paste_back(
+    frame: NDArray[np.uint8],
+    crop: Crop,
+    picture: NDArray,
+    mask: NDArray[np.float32] | None = None,
+) -> NDArray[np.uint8]:
+    """Blends a crop into its picture at the picture's own resolution.
+
+    The crop's border fades out, except along the picture's own border, where there is nothing to fade into.
+
+    Args:
+        frame: uint8 RGB (H, W, 3) of ``crop.source_size``; not changed.
+        crop: where the picture was cut out.
+        picture: (h, w, 3) of any size, 0..255: the animated crop.
+        mask: float32 (H, W), 0..1: how much of the crop is used at each pixel of ``frame``; None: all of it.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        ValueError: frame or mask are not of ``crop.source_size``.
+    """
+    if frame.shape[:2] != crop.source_size or (mask is not None and mask.shape != crop.source_size):
+        raise ValueError(f"frame and mask must be of the crop's picture, {crop.source_size}")
+    left, top, right, bottom = crop.box
+    height, width = crop.source_size
+    side = right - left
+    rows = slice(max(top, 0), min(bottom, height))
+    columns = slice(max(left, 0), min(right, width))
+    inside = (
+        slice(rows.start - top, rows.stop - top),
+        slice(columns.start - left, columns.stop - left),
+    )
+    shrinking = picture.shape[0] > side
+    resized = cv2.resize(
+        picture.astype(np.float32),
+        (side, side),
+        interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC,
+    )[inside]
+    weight = feather_weights(crop)[inside]
+    if mask is not None:
+        weight = weight * mask[rows, columns]
+    result = frame.copy()
+    behind = frame[rows, columns].astype(np.float32)
+    blended = behind + weight[..., None] * (resized - behind)
+    result[rows, columns] = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
+    return result
+
+
+def feather_weights(crop: Crop) -> NDArray[np.float32]:
+    """Weight of each pixel of the crop's box, float32 (side, side): 1 inside, falling to 0 at its border."""
+    left, top, right, bottom = crop.box
+    height, width = crop.source_size
+    side = right - left
+    horizontal = _ramp(side, fade_start=left > 0, fade_end=right < width)
+    vertical = _ramp(side, fade_start=top > 0, fade_end=bottom < height)
+    return vertical[:, None] * horizontal[None, :]
+
+
+def _ramp(side: int, fade_start: bool, fade_end: bool) -> NDArray[np.float32]:
+    distance = (np.arange(side) + 0.5) / (_FEATHER * side)
+    ramp = np.ones(side)
+    for fades, steps in ((fade_start, distance), (fade_end, distance[::-1])):
+        if fades:
+            part = np.clip(steps, 0, 1)
+            ramp = ramp * part * part * (3 - 2 * part)
+    return ramp.astype(np.float32)
