@@ -1,0 +1,1 @@
+"""Pictures, video and sound files: read, written and streamed."""

@@ -1,0 +1,188 @@
+"""Picture files: read as 8-bit RGB the way a viewer shows them, written as PNG or JPEG, read as masks."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from megactor_core.errors import InputError
+from megactor_core.media.outputs import check_output, temporary_output
+
+# Formats are recognised by content. Pillow's rarer readers are left out: some of them accept text or video.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+MAX_SIDE = 16384
+MAX_PIXELS = 150_000_000
+SAVE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+_USE_PICTURE = "Give a PNG, JPEG, WebP, GIF, BMP or TIFF picture"
+
+
+def load_picture(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read a picture the way a viewer shows it.
+
+    The EXIF orientation and an embedded colour profile are applied, 16-bit greys are scaled to 8 bits, palettes,
+    greys and CMYK become RGB. Transparent parts become white, as on a page. Of an animation or a file of several
+    pages the first is read.
+
+    Returns:
+        (H, W, 3) uint8 RGB, contiguous.
+
+    Raises:
+        InputError: missing, empty, truncated or unknown file; a side above 16,384 pixels or above 150 million
+            pixels in all (seen in the header, nothing is decoded).
+    """
+    with open_picture(path) as image:
+        return to_rgb(image)
+
+
+def save_picture(path: str | os.PathLike[str], image: np.ndarray, overwrite: bool = False) -> None:
+    """Write a picture as PNG or JPEG (by the suffix; JPEG at quality 95 without chroma subsampling).
+
+    Args:
+        path: ends in .png, .jpg or .jpeg.
+        image: (H, W, 3) uint8 RGB.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: see ``check_output``; a failed write, after which no file is left.
+    """
+    path = check_output(path, SAVE_SUFFIXES, overwrite)
+    options = {} if path.suffix.lower() == ".png" else {"quality": 95, "subsampling": 0}
+    with temporary_output(path, overwrite) as temporary:
+        Image.fromarray(image).save(temporary, **options)
+
+
+def load_mask(path: str | os.PathLike[str], size_hw: tuple[int, int]) -> np.ndarray:
+    """Read a mask: the alpha channel where the picture has one that is not opaque throughout, else its brightness.
+
+    Args:
+        path: a picture, 1 (white or opaque) where the mask holds.
+        size_hw: (height, width) that the mask must have.
+
+    Returns:
+        (H, W) float32 in 0..1.
+
+    Raises:
+        InputError: see ``load_picture``; a mask of another size.
+    """
+    with open_picture(path) as image:
+        mask = _alpha(image)
+        if mask is None:
+            mask = np.asarray(Image.fromarray(to_rgb(image)).convert("L"))
+    height, width = size_hw
+    if mask.shape != (height, width):
+        raise InputError(
+            path,
+            f"the mask is {mask.shape[1]}x{mask.shape[0]} pixels, the picture {width}x{height}",
+            "Give a mask of the picture's size",
+        )
+    return mask.astype(np.float32) / np.float32(255)
+
+
+@contextmanager
+def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """Open a picture by its content; size limits are checked in the header, nothing is decoded yet.
+
+    Raises:
+        InputError: missing, empty, truncated (also when the block reads on), unknown or too large.
+    """
+    check_input(path)
+    try:
+        with warnings.catch_warnings():
+            # The size is checked below, whatever limit the program around has set in Pillow.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "has too many pixels") from error
+    except UnidentifiedImageError as error:
+        problem = "is not a picture that can be read (unknown format, damaged header, or no pixels)"
+        raise InputError(path, problem, _USE_PICTURE) from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _damaged(path) from error
+    with image:
+        width, height = image.size
+        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+            raise _too_large(path, f"is {width}x{height} pixels")
+        if image.mode == "F":
+            raise InputError(path, "holds floating-point values", "Save it with 8 or 16 bits a channel")
+        try:
+            yield image
+        except InputError:
+            raise
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise _damaged(path) from error
+
+
+def check_input(path: str | os.PathLike[str]) -> Path:
+    """Make sure that a file is there and is not empty.
+
+    Raises:
+        InputError: missing, a folder, unreadable or empty.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(path, "there is no such file", "Check the name and the folder")
+    if path.is_dir():
+        raise InputError(path, "is a folder", "Give the name of a file in it")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "Check the file's permissions") from error
+    if empty:
+        raise InputError(path, "is empty", "Give a file with content")
+    return path
+
+
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """One opened picture, or the current frame of an animation, as (H, W, 3) uint8 RGB on white."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        grey = _eight_bits(np.asarray(image))
+        return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
+    image = _apply_profile(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.array(image.convert("RGB"))
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(values / 257.0), 0, 255).astype(np.uint8)
+
+
+def _apply_profile(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA", "CMYK"):
+        return image
+    mode = "RGB" if image.mode == "CMYK" else image.mode
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+    except (ImageCms.PyCMSError, OSError):
+        return image  # a broken profile: viewers show the plain numbers
+    return converted or image
+
+
+def _alpha(image: Image.Image) -> np.ndarray | None:
+    """The alpha channel, or None where there is none or it is opaque throughout; (H, W) uint8."""
+    if not image.has_transparency_data:
+        return None
+    alpha = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))[..., 3]
+    return None if alpha.min() == 255 else alpha
+
+
+def _too_large(path: str | os.PathLike[str], problem: str) -> InputError:
+    limit = f"at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 1_000_000} million in all are read"
+    return InputError(path, f"{problem}; {limit}", "Scale the picture down")
+
+
+def _damaged(path: str | os.PathLike[str]) -> InputError:
+    return InputError(path, "is damaged or cut off and cannot be read to its end", "Save or download it again")

@@ -1,0 +1,203 @@
+"""Which frames a video shows and when, from its packets, or from decoding where the packets do not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from megactor_core.errors import InputError
+from megactor_core.media.pictures import MAX_PIXELS, MAX_SIDE
+
+# Codecs whose every packet is one shown frame. VP8 and VP9, for one, have packets that are never shown.
+ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1", "dnxhd")
+# Readers of text and lists of other files: nothing that a user means as a video.
+REFUSED_FORMATS = ("tty", "concat", "hls", "dash", "lrc", "srt", "webvtt")
+FALLBACK_FRAME_RATE = Fraction(25)
+NO_TIME = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, eq=False)
+class VideoScan:
+    """The times at which a video shows its frames.
+
+    Attributes:
+        num_frames: the number of frames.
+        frame_rate: frames per second, the average one where the rate varies.
+        duration: seconds from the first frame's appearance to the last one's end.
+        variable_frame_rate: whether the frames are unevenly spaced.
+        time_base: seconds per unit of ``pts``.
+        pts: (num_frames,) int64, increasing; None where the file gives no usable times.
+    """
+
+    num_frames: int
+    frame_rate: Fraction
+    duration: Fraction
+    variable_frame_rate: bool
+    time_base: Fraction
+    pts: np.ndarray | None = field(repr=False)
+
+    def time(self, index: int) -> Fraction:
+        """The file's own time of a frame, in seconds after the first one."""
+        if self.pts is None:
+            return index / self.frame_rate
+        return int(self.pts[index] - self.pts[0]) * self.time_base
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its best picture stream; covers of sound files do not count.
+
+    Raises:
+        InputError: not a media file, truncated, no picture stream, a picture that is too large.
+    """
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        problem = "is not a video that can be read (unknown format, damaged or cut off)"
+        raise InputError(path, problem, "Give an MP4, MOV, WebM, MKV, AVI, GIF or picture") from error
+    with container:
+        stream = container.streams.best("video")
+        text = container.format.name in REFUSED_FORMATS
+        if text or stream is None or stream.disposition & Disposition.attached_pic:
+            raise InputError(path, "has no moving picture", "Give a video, an animation or a picture")
+        context = stream.codec_context
+        if context is None:
+            raise InputError(path, "its codec is unknown", "Convert it to H.264 in an MP4 file")
+        if max(context.width, context.height) > MAX_SIDE or context.width * context.height > MAX_PIXELS:
+            problem = f"is {context.width}x{context.height} pixels; at most {MAX_SIDE} a side are read"
+            raise InputError(path, problem, "Scale the video down")
+        yield container, stream
+
+
+def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """The frames that can be decoded, from where the container stands; damaged packets are passed over."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            packet = None  # the rest of the file is damaged; what the decoder still holds comes out below
+        try:
+            yield from stream.decode(packet)
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError:
+            pass
+        if packet is None:
+            return
+
+
+def scan_video(path: Path) -> VideoScan:
+    """Find the times of all frames.
+
+    Raises:
+        InputError: see ``open_video``; no frames; an MP4 or MOV file that lacks frames its index lists.
+    """
+    with open_video(path) as (container, stream):
+        packets = _read_packets(path, container, stream)
+        header_rates = [rate for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
+        time_base = stream.time_base or Fraction(1, 1_000_000)
+        one_to_one = stream.codec_context.codec.canonical_name in ONE_PACKET_ONE_FRAME
+    if one_to_one and packets.in_order:
+        order = np.argsort(packets.pts, kind="stable")
+        pts, last_duration = packets.pts[order], int(packets.durations[order[-1]])
+    else:
+        pts, last_duration = _decoded_times(path), 0
+    if len(pts) == 0:
+        raise InputError(path, "the video has no frames", "Give a video with at least one frame")
+    if NO_TIME in pts or np.any(np.diff(pts) <= 0):
+        frame_rate = header_rates[0] if header_rates else FALLBACK_FRAME_RATE
+        return VideoScan(len(pts), frame_rate, len(pts) / frame_rate, False, time_base, None)
+    return _timed_scan(pts, last_duration, time_base, header_rates)
+
+
+@dataclass(frozen=True, eq=False)
+class _Packets:
+    """The times and durations of the packets to be shown, int64, and whether they can be taken at their word."""
+
+    pts: np.ndarray
+    durations: np.ndarray
+    in_order: bool
+
+
+def _read_packets(path: Path, container: InputContainer, stream: VideoStream) -> _Packets:
+    pts, dts, durations = [], [], []
+    keyframe_first = broken = False
+    read = 0
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0:
+                continue
+            read += 1
+            broken |= packet.is_corrupt
+            keyframe_first |= read == 1 and packet.is_keyframe
+            if not packet.is_discard:
+                pts.append(NO_TIME if packet.pts is None else packet.pts)
+                dts.append(NO_TIME if packet.dts is None else packet.dts)
+                durations.append(packet.duration or 0)
+    except av.error.FFmpegError:
+        broken = True
+    if "mp4" in container.format.name:
+        listed = max(len(stream.index_entries), read)
+        if broken or read < listed:
+            problem = f"is cut off or damaged: {read} of {listed} frames are whole"
+            raise InputError(path, problem, "Save or download it again")
+    times = np.array(pts, np.int64)
+    in_order = (
+        len(pts) > 0
+        and keyframe_first
+        and NO_TIME not in pts
+        and NO_TIME not in dts
+        and bool(np.all(np.diff(dts) > 0))
+        and times[0] == times.min()
+        and len(np.unique(times)) == len(times)
+    )
+    return _Packets(times, np.array(durations, np.int64), in_order)
+
+
+def _decoded_times(path: Path) -> np.ndarray:
+    """The times of the frames that decoding delivers, (F,) int64."""
+    with open_video(path) as (container, stream):
+        times = [NO_TIME if f.pts is None else f.pts for f in decoded_frames(container, stream)]
+    return np.array(times, np.int64)
+
+
+def _timed_scan(
+    pts: np.ndarray, last_duration: int, time_base: Fraction, header_rates: list[Fraction]
+) -> VideoScan:
+    count = len(pts)
+    if count == 1:
+        frame_rate = header_rates[0] if header_rates else FALLBACK_FRAME_RATE
+        return VideoScan(1, frame_rate, 1 / frame_rate, False, time_base, pts)
+    measured = (count - 1) / (int(pts[-1] - pts[0]) * time_base)
+    for frame_rate in _likely_rates(measured, header_rates):
+        if _is_constant(pts, frame_rate * time_base):
+            return VideoScan(count, frame_rate, count / frame_rate, False, time_base, pts)
+    last_duration = last_duration or int(np.median(np.diff(pts)))
+    duration = (int(pts[-1] - pts[0]) + last_duration) * time_base
+    return VideoScan(count, (count / duration).limit_denominator(1001), duration, True, time_base, pts)
+
+
+def _likely_rates(measured: Fraction, header_rates: list[Fraction]) -> list[Fraction]:
+    """Frame rates to try, the usual ones first, since a coarse time base lets several pass."""
+    whole = Fraction(max(1, round(measured)))
+    ntsc = Fraction(max(1, round(measured * 1001 / 1000)) * 1000, 1001)
+    usual = [rate for rate in header_rates if rate in (whole, ntsc)]
+    return [*usual, whole, ntsc, *header_rates, measured.limit_denominator(1001)]
+
+
+def _is_constant(pts: np.ndarray, frames_per_tick: Fraction) -> bool:
+    """Whether each time is the even one, but for rounding to the time base."""
+    ticks_per_frame = 1 / frames_per_tick
+    even = np.arange(len(pts)) * float(ticks_per_frame)
+    return bool(np.abs(pts - pts[0] - even).max() < min(1.0, float(ticks_per_frame) / 4))
