@@ -1,0 +1,117 @@
+"""Reproducible puppet clips: driver and truth share a motion, not an identity or a background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from megactor_core.data.canvas import Image
+from megactor_core.data.identity import Identity, sample_identity
+from megactor_core.data.motion import FloatArray, sample_motion, sample_pose
+from megactor_core.data.renderer import Puppet, PuppetFrame
+
+Split = Literal["train", "held-out"]
+
+_SPLIT_KEYS = {"train": 1, "held-out": 2}
+
+
+@dataclass(frozen=True)
+class PuppetClip:
+    """What a clip shows, before any picture is drawn.
+
+    identity: the one of reference and truth. driver_identity: another one. reference_pose: float32 (15,),
+    independent of the motion. motion: float32 (F, 15), common to driver and truth.
+    """
+
+    identity: Identity
+    driver_identity: Identity
+    reference_pose: FloatArray
+    motion: FloatArray
+    frame_rate: float
+
+
+@dataclass(frozen=True)
+class ClipPair:
+    """A rendered clip with its exact cross-identity truth.
+
+    reference: the identity in ``clip.reference_pose`` on its background, with its annotations.
+    driver_frames, truth_frames: uint8 (F, S, S, 3) RGB. driver_masks, truth_masks: float32 (F, S, S), 1 on
+    the person. driver_boxes, truth_boxes: float32 (F, 4) face boxes in pixels. driver_landmarks,
+    truth_landmarks: float32 (F, 68, 2). motion: float32 (F, 15).
+    """
+
+    clip: PuppetClip
+    reference: PuppetFrame
+    driver_frames: Image
+    driver_masks: FloatArray
+    driver_boxes: FloatArray
+    driver_landmarks: FloatArray
+    truth_frames: Image
+    truth_masks: FloatArray
+    truth_boxes: FloatArray
+    truth_landmarks: FloatArray
+
+    @property
+    def motion(self) -> FloatArray:
+        """Motion of driver and truth, float32 (F, 15)."""
+        return self.clip.motion
+
+
+def clip_generator(seed: int, index: int, split: Split = "train") -> np.random.Generator:
+    """Random generator of one clip (or training sample).
+
+    Every generator comes from ``SeedSequence(seed, spawn_key=(split's key, index))``. Training must draw
+    everything from generators of the split "train" (or their children); the split's key then keeps each
+    held-out clip outside of what any training seed and index can produce.
+
+    Args:
+        seed: 0 or more. index: number of the clip, 0 or more. split: "train" or "held-out".
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_SPLIT_KEYS[split], index)))
+
+
+def sample_clip(
+    seed: int, index: int, num_frames: int, split: Split = "train", frame_rate: float = 25.0
+) -> PuppetClip:
+    """Identities, reference pose and motion of clip ``index``; the same arguments give the same clip.
+
+    Identities and reference pose do not depend on ``num_frames``.
+    """
+    rng = clip_generator(seed, index, split)
+    identity, driver_identity = sample_identity(rng), sample_identity(rng)
+    pose = sample_pose(rng)
+    return PuppetClip(identity, driver_identity, pose, sample_motion(rng, num_frames, frame_rate), frame_rate)
+
+
+def render_motion(
+    identity: Identity, motion: FloatArray, size: int
+) -> tuple[Image, FloatArray, FloatArray, FloatArray]:
+    """Frames uint8 (F, S, S, 3), masks (F, S, S), face boxes (F, 4) and landmarks (F, 68, 2), float32."""
+    puppet = Puppet(identity, size)
+    frames = [puppet.frame(pose) for pose in motion]
+    return (
+        np.stack([frame.image for frame in frames]),
+        np.stack([frame.mask for frame in frames]),
+        np.stack([frame.face_box for frame in frames]),
+        np.stack([frame.landmarks for frame in frames]),
+    )
+
+
+def clip_pair(
+    seed: int,
+    index: int,
+    num_frames: int,
+    size: int,
+    split: Split = "train",
+    frame_rate: float = 25.0,
+) -> ClipPair:
+    """Render clip ``index``: reference, driver (other identity, same motion) and exact truth."""
+    clip = sample_clip(seed, index, num_frames, split, frame_rate)
+    return ClipPair(
+        clip,
+        Puppet(clip.identity, size).frame(clip.reference_pose),
+        *render_motion(clip.driver_identity, clip.motion, size),
+        *render_motion(clip.identity, clip.motion, size),
+    )
