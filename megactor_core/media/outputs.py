@@ -41,7 +41,7 @@ def check_output(
         if any(os.path.exists(other) and os.path.samefile(path, other) for other in inputs):
             raise InputError(path, "is an input of the same job", "Choose another name for the output")
         if not overwrite:
-            raise InputError(path, "exists already", "Choose another name, or allow overwriting (--overwrite)")
+            raise _exists(path)
     if not path.parent.is_dir():
         raise InputError(path, "its folder does not exist", f"Create {path.parent}, or choose another folder")
     temporary = _temporary_name(path)
@@ -67,7 +67,7 @@ def temporary_output(path: Path, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         if path.exists() and not overwrite:
-            raise InputError(path, "exists already", "Choose another name, or allow overwriting (--overwrite)")
+            raise _exists(path)
         os.replace(temporary, path)
     except InputError:
         raise
@@ -77,9 +77,13 @@ def temporary_output(path: Path, overwrite: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_error(path: Path, error: OSError) -> InputError:
-    """The error to show for a failed write to ``path``."""
-    reason = (error.strerror or str(error)).lower()
+def _exists(path: Path) -> InputError:
+    return InputError(path, "exists already", "Choose another name, or allow overwriting (--overwrite)")
+
+
+def write_error(path: Path, error: Exception) -> InputError:
+    """The error to show for a failed write to ``path``; ``error`` is the system's or FFmpeg's."""
+    reason = str(getattr(error, "strerror", None) or error).lower()
     return InputError(path, f"cannot be written ({reason})", "Free some space or choose another folder")
 
 

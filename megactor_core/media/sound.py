@@ -1,0 +1,215 @@
+"""The driver's sound on its way into a new video: copied or encoded again, in step with the picture."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+
+from megactor_core.errors import InputError
+from megactor_core.media.video_scan import decoded_frames, open_video
+
+# Rates that the encoders take; sound of any other rate is resampled to 48 kHz.
+ENCODER_RATES = {"aac": (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000), "libopus": (48000,)}
+BIT_RATE_PER_CHANNEL = 96_000
+# Seconds: smaller gaps and overlaps come from coarse time stamps and are left alone.
+TOLERANCE = 0.04
+
+
+class Sound(ABC):
+    """The sound of one file, on a clock that starts with the picture.
+
+    It is written in small steps beside the picture with ``write_until`` and cut at the picture's end with
+    ``finish``. What is damaged stays silent.
+    """
+
+    @abstractmethod
+    def write_until(self, time: Fraction) -> None:
+        """Write what ends by ``time``, in seconds."""
+
+    @abstractmethod
+    def finish(self, end: Fraction) -> None:
+        """Write the rest up to ``end``, in seconds, where the sound is cut."""
+
+
+def add_sound(
+    source: InputContainer,
+    path: Path,
+    start: Fraction,
+    output: OutputContainer,
+    copied_codecs: tuple[str, ...],
+    audio_codec: str,
+) -> Sound | None:
+    """Add the best sound stream of an opened file to an output; None where the file has no sound.
+
+    Args:
+        source: the opened file; it stays the caller's to close.
+        path: the same file.
+        start: seconds after the file's first picture (or first sound, in a sound file) that become time 0.
+        output: a container whose header is not written yet.
+        copied_codecs: codecs that are copied as they are.
+        audio_codec: the encoder for all others.
+    """
+    stream = source.streams.best("audio")
+    if stream is None:
+        return None
+    origin = _first_time(path, stream) + start
+    if stream.codec_context.codec.canonical_name in copied_codecs:
+        return _CopiedSound(source, stream, origin, output)
+    return _EncodedSound(source, stream, origin, output, audio_codec)
+
+
+def open_sound_file(path: Path) -> InputContainer:
+    """Open a video or sound file.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    try:
+        return av.open(str(path))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise InputError(path, "its sound cannot be read", "Give a video or sound file") from error
+
+
+def _first_time(path: Path, stream: AudioStream) -> Fraction:
+    """When the file's first picture is shown, or its sound begins where it has no picture, on the file's clock."""
+    try:
+        with open_video(path) as (container, video):
+            first = next(decoded_frames(container, video), None)
+            if first is not None and first.pts is not None:
+                return first.pts * first.time_base
+    except InputError:
+        pass  # a sound file, with or without a cover
+    return (stream.start_time or 0) * stream.time_base
+
+
+class _CopiedSound(Sound):
+    """Packets pass unchanged, but for their times."""
+
+    def __init__(
+        self, source: InputContainer, stream: AudioStream, origin: Fraction, output: OutputContainer
+    ) -> None:
+        self._time_base = stream.time_base
+        self._origin = round(origin / stream.time_base)
+        self._output = output
+        self._stream = output.add_stream_from_template(stream)
+        # MP4 says how much of the first packet to leave out, and decoders need the packet before it to warm up.
+        # The others cannot, so that a packet counts from its middle.
+        self._has_edit_list = output.format.name in ("mp4", "mov")
+        self._packets = self._read(source, stream)
+        self._next = next(self._packets, None)
+
+    def write_until(self, time: Fraction) -> None:
+        limit = time / self._time_base
+        while self._next is not None and self._next.pts + self._next.duration <= limit:
+            self._output.mux(self._next)
+            self._next = next(self._packets, None)
+
+    def finish(self, end: Fraction) -> None:
+        self.write_until(end)
+        rest = 0 if self._next is None else round(end / self._time_base) - self._next.pts
+        if rest > 0:
+            self._next.duration = rest
+            self._output.mux(self._next)
+
+    def _read(self, source: InputContainer, stream: AudioStream) -> Iterator[Packet]:
+        """The packets from time 0 on, with their times on the picture's clock."""
+        position = -self._origin
+        for packet in _packets(source, stream):
+            duration = packet.duration or 0
+            pts = position if packet.pts is None else packet.pts - self._origin
+            position = pts + duration
+            if position + (duration if self._has_edit_list else -duration / 2) > 0:
+                packet.pts = packet.dts = pts
+                packet.duration = duration
+                packet.stream = self._stream
+                yield packet
+
+
+class _EncodedSound(Sound):
+    """Samples are decoded, laid out on the picture's clock without gaps, and encoded."""
+
+    def __init__(
+        self,
+        source: InputContainer,
+        stream: AudioStream,
+        origin: Fraction,
+        output: OutputContainer,
+        audio_codec: str,
+    ) -> None:
+        rates = ENCODER_RATES[audio_codec]
+        self._rate = stream.rate if stream.rate in rates else rates[-1]
+        self._layout = "mono" if stream.layout.nb_channels == 1 else "stereo"
+        self._output = output
+        self._stream = output.add_stream(audio_codec, self._rate)
+        self._stream.layout = self._layout
+        self._stream.bit_rate = BIT_RATE_PER_CHANNEL * self._stream.layout.nb_channels
+        self._chunks = self._read(source, stream, origin)
+        self._buffer = np.zeros((self._stream.layout.nb_channels, 0), np.float32)
+        self._written = 0
+
+    def write_until(self, time: Fraction) -> None:
+        wanted = int(time * self._rate) - self._written
+        while self._buffer.shape[1] < wanted:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._buffer = np.concatenate([self._buffer, chunk], axis=1)
+        samples, self._buffer = self._buffer[:, :wanted], self._buffer[:, wanted:]
+        if samples.shape[1] == 0:
+            return
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
+        frame.sample_rate = self._rate
+        frame.time_base = Fraction(1, self._rate)
+        frame.pts = self._written
+        self._written += samples.shape[1]
+        self._output.mux(self._stream.encode(frame))
+
+    def finish(self, end: Fraction) -> None:
+        self.write_until(end)
+        self._output.mux(self._stream.encode(None))
+
+    def _read(self, source: InputContainer, stream: AudioStream, origin: Fraction) -> Iterator[np.ndarray]:
+        """The samples from time 0 on, without gaps; (channels, n) float32."""
+        resampler = AudioResampler("fltp", self._layout, self._rate)
+        position: int | None = None
+        for packet in _packets(source, stream):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                continue
+            for frame in frames:
+                if frame.pts is not None:
+                    begin = round((frame.pts * frame.time_base - origin) * self._rate)
+                    if position is None:
+                        position = min(begin, 0)
+                    if begin - position > TOLERANCE * self._rate or position <= 0 < begin:
+                        yield np.zeros((self._stream.layout.nb_channels, begin - max(position, 0)), np.float32)
+                        position = begin
+                for resampled in resampler.resample(frame):
+                    samples = resampled.to_ndarray()
+                    position = (position or 0) + samples.shape[1]
+                    yield samples[:, max(0, samples.shape[1] - max(position, 0)) :]
+
+
+def _packets(source: InputContainer, stream: AudioStream) -> Iterator[Packet]:
+    """The packets that can be read; what follows damage in the file is left out."""
+    packets = source.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            return
+        if packet is None:
+            return
+        if packet.size > 0:
+            yield packet
