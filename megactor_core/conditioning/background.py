@@ -1,0 +1,57 @@
+"""The background as CLIP image tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
+
+from megactor_core.conditioning.conditions import BackgroundCondition
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def clip_pixels(picture: np.ndarray, size: int) -> Tensor:
+    """CLIP's preprocessing: shortest side to ``size`` (PIL bicubic), centre crop, normalisation.
+
+    Args:
+        picture: uint8 ``(H, W, 3)``.
+        size: side of CLIP's input in pixels.
+
+    Returns:
+        float32 ``(1, 3, size, size)``.
+    """
+    height, width = picture.shape[:2]
+    short = min(height, width)
+    scaled = (int(width * size / short), int(height * size / short))
+    resized = np.asarray(Image.fromarray(picture).resize(scaled, Image.Resampling.BICUBIC), dtype=np.float32)
+    top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
+    cropped = resized[top : top + size, left : left + size] / 255
+    normalised = (cropped - np.float32(CLIP_MEAN)) / np.float32(CLIP_STD)
+    return torch.from_numpy(normalised).permute(2, 0, 1)[None]
+
+
+def image_tokens(encoder: CLIPVisionModelWithProjection, pixels: Tensor) -> Tensor:
+    """All tokens, normed and projected: ``(n, tokens, projection_dim)`` (MegActor's background tokens)."""
+    hidden_states = encoder.vision_model(pixel_values=pixels).last_hidden_state
+    return encoder.visual_projection(encoder.vision_model.post_layernorm(hidden_states))
+
+
+@torch.inference_mode()
+def encode_background(
+    encoder: CLIPVisionModelWithProjection, picture: np.ndarray, foreground: np.ndarray
+) -> BackgroundCondition:
+    """Tokens of the portrait with the person blacked out.
+
+    Args:
+        encoder: CLIP vision model with projection.
+        picture: cropped portrait, uint8 ``(S, S, 3)``.
+        foreground: person mask ``(S, S)`` in 0..1.
+    """
+    background = picture * (foreground < 0.5)[..., None].astype(np.uint8)
+    pixels = clip_pixels(background, encoder.config.image_size)
+    weight = encoder.visual_projection.weight
+    return BackgroundCondition(image_tokens(encoder, pixels.to(weight)))

@@ -1,0 +1,36 @@
+"""Start noise that depends on the seed and the frame index alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SHARED = 2**32 - 1
+"""Stream of the noise that all frames have in common; no clip has a frame of this index."""
+
+
+def frame_generator(seed: int, index: int, stream: int = 0) -> torch.Generator:
+    """CPU generator of one frame: the same whatever the device, the chunking or the clip's length.
+
+    Stream 0 draws the start noise, stream 1 what a stochastic scheduler adds on the way.
+    """
+    state = np.random.SeedSequence([seed, index, stream]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) & (2**63 - 1))
+
+
+def start_noise(seed: int, num_frames: int, shape: tuple[int, int, int], shared_noise: float = 0.0) -> Tensor:
+    """Unit-variance noise ``(1, channels, frames, height, width)`` in float32 on the CPU.
+
+    Args:
+        seed: non-negative seed.
+        num_frames: frames of the clip.
+        shape: ``(channels, height, width)`` of one frame.
+        shared_noise: share of the variance that is common to all frames ("mixed noise", Ge et al. 2023, PYoCo).
+    """
+    common = torch.randn(shape, generator=frame_generator(seed, SHARED)) * shared_noise**0.5
+    frames = [
+        common + torch.randn(shape, generator=frame_generator(seed, index)) * (1 - shared_noise) ** 0.5
+        for index in range(num_frames)
+    ]
+    return torch.stack(frames, dim=1)[None]

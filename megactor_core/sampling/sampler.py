@@ -1,0 +1,152 @@
+"""The sampling loop: from start noise to the latents of a clip."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from megactor_core.conditioning.conditions import Conditions
+from megactor_core.errors import InputError
+from megactor_core.models.build import Networks
+from megactor_core.models.config import ModelConfig, SamplingDefaults, SchedulerConfig, UNetConfig
+from megactor_core.sampling.clip_denoiser import ClipDenoiser
+from megactor_core.sampling.noise import frame_generator, start_noise
+from megactor_core.sampling.schedulers import build_scheduler
+from megactor_core.sampling.windows import WindowWeights, context_windows
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How a clip is sampled; ``from_defaults`` starts from what suits a model.
+
+    Attributes:
+        num_inference_steps: at least 1.
+        guidance_scale: 1 evaluates the conditional row only.
+        scheduler: ``ddim``, ``euler``, ``dpm++2m``, ``unipc`` or ``lcm``.
+        seed: non-negative.
+        context_length, context_overlap: frames of a window, frames shared by neighbours.
+        closed_loop: windows wrap around the end of the clip (MegActor); otherwise the last one ends with it.
+        window_weights: ``flat`` (MegActor) or ``pyramid``.
+        shared_noise: share of the start noise's variance common to all frames, 0..1.
+    """
+
+    num_inference_steps: int = 25
+    guidance_scale: float = 4.5
+    scheduler: str = "ddim"
+    seed: int = 42
+    context_length: int = 16
+    context_overlap: int = 8
+    closed_loop: bool = True
+    window_weights: WindowWeights = "flat"
+    shared_noise: float = 0.0
+
+    @classmethod
+    def from_defaults(cls, defaults: SamplingDefaults, **changes: object) -> SamplingSettings:
+        """The model's defaults with the user's changes."""
+        names = ("num_inference_steps", "guidance_scale", "context_length", "context_overlap", "shared_noise")
+        values: dict = {name: getattr(defaults, name) for name in names}
+        return cls(**{**values, **changes})
+
+    def validate(self, denoiser: UNetConfig) -> None:
+        """Raises InputError for values no model or this model cannot work with."""
+        if self.num_inference_steps < 1:
+            raise InputError(f"steps {self.num_inference_steps}", "must be at least 1", "use 10 to 30")
+        if self.seed < 0:
+            raise InputError(f"seed {self.seed}", "must not be negative", "use 0 or more")
+        if not 0 <= self.shared_noise <= 1:
+            raise InputError(f"shared noise {self.shared_noise}", "must be between 0 and 1", "use 0 or 1")
+        if self.context_length > denoiser.motion_max_positions:
+            raise InputError(
+                f"context length {self.context_length}",
+                f"is longer than the model's {denoiser.motion_max_positions} temporal positions",
+                f"use {denoiser.motion_max_positions} or less",
+            )
+        context_windows(1, self.context_length, self.context_overlap)
+        build_scheduler(self.scheduler, SchedulerConfig())
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the loop stands: before ``window`` (from 0) of ``step`` (from 0)."""
+
+    step: int
+    num_steps: int
+    window: int
+    num_windows: int
+
+
+@torch.inference_mode()
+def sample(
+    networks: Networks,
+    config: ModelConfig,
+    conditions: Conditions,
+    settings: SamplingSettings,
+    *,
+    start_latents: Tensor | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_step: Callable[[int, Tensor, Tensor], None] | None = None,
+) -> Tensor:
+    """Sample the latents of a clip.
+
+    Args:
+        networks: denoiser and reference network on the device to use.
+        config: their config.
+        conditions: on the same device.
+        settings: see ``SamplingSettings``.
+        start_latents: unit-variance noise ``(1, channels, frames, h, w)`` instead of the seed's.
+        on_progress: called before every window; raise in it to cancel.
+        on_step: called after every step with its number, the guided prediction and the new latents.
+
+    Returns:
+        Scaled latents ``(1, channels, frames, h, w)``, float32.
+
+    Raises:
+        InputError: settings out of range, or a result that is not finite.
+    """
+    settings.validate(config.denoiser)
+    num_frames = conditions.driving.num_frames
+    device = conditions.reference.latents.device
+    scheduler = build_scheduler(settings.scheduler, config.inference_scheduler)
+    scheduler.set_timesteps(settings.num_inference_steps)
+    if start_latents is None:
+        shape = tuple(conditions.reference.latents.shape[1:])
+        start_latents = start_noise(settings.seed, num_frames, shape, settings.shared_noise)
+    latents = start_latents.to(device, torch.float32) * float(scheduler.init_noise_sigma)
+    windows = context_windows(num_frames, settings.context_length, settings.context_overlap, settings.closed_loop)
+    model = ClipDenoiser(
+        networks.denoiser,
+        networks.reference_network,
+        conditions,
+        windows,
+        settings.guidance_scale,
+        settings.window_weights,
+    )
+    options = {}
+    if "generator" in inspect.signature(scheduler.step).parameters:
+        options["generator"] = [frame_generator(settings.seed, i, stream=1) for i in range(num_frames)]
+    for step, timestep in enumerate(scheduler.timesteps):
+
+        def on_window(window: int, step: int = step) -> None:
+            if on_progress is not None:
+                on_progress(Progress(step, len(scheduler.timesteps), window, len(windows)))
+
+        scaled = scheduler.scale_model_input(latents, timestep)
+        prediction = model.predict(scaled, timestep[None].to(device), on_window)
+        # Frames come first in the scheduler, so that it draws any noise of its own per frame.
+        frames = scheduler.step(
+            prediction[0].transpose(0, 1), timestep, latents[0].transpose(0, 1), **options
+        ).prev_sample
+        latents = frames.transpose(0, 1)[None]
+        if on_step is not None:
+            on_step(step, prediction, latents)
+    if not torch.isfinite(latents).all():
+        raise InputError(
+            f"{networks.denoiser.conv_in.weight.dtype}".removeprefix("torch."),
+            "the model's result is not finite in this precision",
+            "use --dtype float32 or bfloat16",
+        )
+    return latents

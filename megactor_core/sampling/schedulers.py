@@ -1,0 +1,35 @@
+"""diffusers' schedulers, set up from a model's noise schedule."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import diffusers
+
+from megactor_core.errors import InputError
+from megactor_core.models.config import SchedulerConfig
+
+SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {"clip_sample": False}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "dpm++2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+    "lcm": ("LCMScheduler", {"clip_sample": False}),
+}
+"""User's name -> diffusers class and what differs from its defaults. ``ddim`` (eta 0) is MegActor's own."""
+
+
+def build_scheduler(name: str, config: SchedulerConfig) -> Any:
+    """A fresh diffusers scheduler of the model's noise schedule.
+
+    Raises:
+        InputError: unknown name.
+    """
+    if name not in SCHEDULERS:
+        raise InputError(f"scheduler {name!r}", "is not known", f"choose one of {', '.join(SCHEDULERS)}")
+    class_name, changes = SCHEDULERS[name]
+    scheduler_class = getattr(diffusers, class_name)
+    options = {**dataclasses.asdict(config), **changes}
+    known = set(scheduler_class._get_init_keys(scheduler_class))
+    return scheduler_class(num_train_timesteps=1000, **{k: v for k, v in options.items() if k in known})
