@@ -1,0 +1,36 @@
+"""Batches for the loop: worker processes, order fixed by the index alone."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from megactor_core.training.task import Batch
+
+
+def batches(dataset: Dataset[Batch], first: int, stop: int, num_workers: int, pin: bool) -> Iterator[Batch]:
+    """Items ``first`` to ``stop - 1`` of the dataset in order, prepared ahead by worker processes."""
+    return iter(
+        DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=range(first, stop),
+            num_workers=num_workers,
+            prefetch_factor=4 if num_workers else None,
+            worker_init_fn=_start_worker,
+            pin_memory=pin,
+        )
+    )
+
+
+def _start_worker(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    # Both can reach the whole process group; only the parent acts on them, and its end ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
