@@ -17,10 +17,11 @@ def _circle(x: float, y: float, radius: float) -> np.ndarray:
 
 
 def _gradient(first: Color, second: Color, angle: float) -> Image:
-    grid = np.linspace(-0.5, 0.5, _COARSE)
-    ramp = np.clip(0.5 + grid[None] * np.cos(angle) + grid[:, None] * np.sin(angle), 0, 1)[..., None]
-    image = np.array(first) + (np.array(second) - np.array(first)) * ramp
-    return np.asarray(np.rint(image), np.uint8)
+    grid = np.linspace(-0.5, 0.5, _COARSE, dtype=np.float32)
+    ramp = 0.5 + grid[None] * np.float32(np.cos(angle)) + grid[:, None] * np.float32(np.sin(angle))
+    start = np.array(first, np.float32)
+    image = np.clip(ramp, 0, 1)[..., None] * (np.array(second, np.float32) - start) + (start + 0.5)
+    return np.asarray(image, np.uint8)
 
 
 def render_background(identity: Identity, size: int) -> Image:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from megactor_core.data.canvas import Canvas, Image
 from megactor_core.data.identity import Identity, mix
-
-if TYPE_CHECKING:
-    from megactor_core.data.renderer import Pose
+from megactor_core.data.pose import HEAD_LEVEL, Pose
 
 _FOLLOW = np.array((0.75, 0.6))
 
 
 def draw_body(canvas: Canvas, identity: Identity, pose: Pose, skin: Image, line: float) -> None:
-    """Draw neck and clothes below the head; ``skin``: texture of the frame's size, ``line``: outline width."""
+    """Draw neck and clothes below the head.
+
+    ``skin``: texture of the frame's size; ``line``: width of the outline in pixels, 0 for none."""
     who, size, zoom = identity, pose.size, pose.zoom
-    level = 0.5 + (0.49 + who.head_height * 1.0 - 0.5) * zoom + 0.03 * zoom
+    level = 0.5 + (HEAD_LEVEL + who.head_height - 0.5) * zoom + 0.03 * zoom
     middle = np.array((0.5, level)) + pose.shift * _FOLLOW
 
     def place(points: np.ndarray) -> np.ndarray:
@@ -44,10 +42,10 @@ def draw_body(canvas: Canvas, identity: Identity, pose: Pose, skin: Image, line:
     dark = mix(who.skin, shade, 0.28)
     _shadow(canvas, column, dark)
     if line:
-        canvas.stroke(column[[0, 3]], who.ink, line, silhouette=True)
-        canvas.stroke(column[[1, 2]], who.ink, line, silhouette=True)
-        canvas.stroke(place(torso), who.ink, 2 * line, silhouette=True)
-    canvas.fill(place(torso), who.clothes_color, silhouette=True)
+        canvas.stroke(column[[0, 3]], who.ink, line)
+        canvas.stroke(column[[1, 2]], who.ink, line)
+        canvas.stroke(place(torso), who.ink, 2 * line)
+    canvas.fill(place(torso), who.clothes_color)
     dip = np.linspace(-1, 1, 11)
     scoop = np.stack((dip * neck * 1.2, 0.04 + 0.05 * (1 - dip**2)), 1)
     if who.clothes == "stripes":
@@ -68,7 +66,7 @@ def draw_body(canvas: Canvas, identity: Identity, pose: Pose, skin: Image, line:
         tube = np.array(
             ((-neck * 1.2, -0.005), (neck * 1.2, -0.005), (neck * 1.32, 0.09), (-neck * 1.32, 0.09))
         )
-        canvas.fill(place(tube), mix(who.clothes_color, shade, 0.18), silhouette=True)
+        canvas.fill(place(tube), mix(who.clothes_color, shade, 0.18))
     else:
         canvas.fill(place(scoop), dark)
         for side in (-1, 1):

@@ -30,15 +30,15 @@ class Canvas:
         self.mask = mask
         self.size = image.shape[0]
 
-    def fill(self, points: Points, color: Color, silhouette: bool = False) -> None:
-        """Fill a polygon; ``silhouette``: it may reach beyond what is already in the mask."""
+    def fill(self, points: Points, color: Color) -> None:
+        """Fill a polygon with one colour."""
         polygon = fixed(points)
         cv2.fillPoly(self.image, [polygon], color, cv2.LINE_AA, _SHIFT)
-        if silhouette and self.mask is not None:
+        if self.mask is not None:
             cv2.fillPoly(self.mask, [polygon], 255, cv2.LINE_AA, _SHIFT)
 
     def paint(self, points: Points, texture: Image) -> None:
-        """Fill a polygon of the silhouette with the pixels of ``texture`` (uint8 (S, S, 3))."""
+        """Fill a polygon with the pixels of ``texture`` (uint8 (S, S, 3))."""
         polygon = fixed(points)
         low = np.clip(np.floor(points.min(axis=0)).astype(int) - 1, 0, self.size)
         high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 2, 0, self.size)
@@ -58,14 +58,12 @@ class Canvas:
         )
         if self.mask is not None:
             part = self.mask[top:bottom, left:right]
-            np.maximum(part, inside, out=part)
+            part += np.rint((255 - part) * weight).astype(np.uint8)
 
-    def stroke(
-        self, points: Points, color: Color, width: float, closed: bool = False, silhouette: bool = False
-    ) -> None:
+    def stroke(self, points: Points, color: Color, width: float, closed: bool = False) -> None:
         """Draw a line through the points, ``width`` pixels wide (at least one)."""
         line = fixed(points)
         thickness = max(1, round(width))
         cv2.polylines(self.image, [line], closed, color, thickness, cv2.LINE_AA, _SHIFT)
-        if silhouette and self.mask is not None:
+        if self.mask is not None:
             cv2.polylines(self.mask, [line], closed, 255, thickness, cv2.LINE_AA, _SHIFT)

@@ -1,6 +1,6 @@
 """Shape of a puppet's face: the three-dimensional points of every feature for a motion.
 
-Lengths are in half head widths; x to the right, y down, z towards the viewer; the origin is the head's centre.
+Lengths are in half head widths; x to the right, y down, z towards the viewer, from the head's centre.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ class FaceShape:
             ("pupil", centre, iris * 0.56, iris * 0.56),
             ("glint", glint, iris * 0.3, iris * 0.3),
         ):
-            parts[name] = np.broadcast_to(ellipse(*middle, x_axis, y_axis), (2, 20, 2))
+            parts[name] = np.broadcast_to(
+                ellipse(float(middle[0]), float(middle[1]), x_axis, y_axis), (2, 20, 2)
+            )
         cos, sin = np.cos(who.eye_tilt), np.sin(who.eye_tilt)
         turn = np.array([((cos, s * sin), (-s * sin, cos)) for s in _SIDES])
         middle = np.stack((_SIDES * who.eye_spacing, np.full(2, who.eye_level * self.aspect)), 1)

@@ -111,25 +111,21 @@ def cap(face: FaceShape) -> tuple[Array, Array, Array]:
     rim = face.on_surface(np.stack((_T * 1.02, -tall * (0.66 - 0.2 * _T**2)), 1), 0.1)
     front = np.stack((_T * 0.86, -tall * (0.66 - 0.17 * _T**2)), 1)
     lip = np.stack((-_T * 0.86, -tall * (0.52 - 0.24 * _T**2)), 1)
-    brim = np.concatenate((face.on_surface(front, 0.1), face.on_surface(lip, 0.1) + (0, 0, 0.42)))
+    brim = np.concatenate((face.on_surface(front, 0.1), face.on_surface(lip, 0.52)))
     return crown(face, 0.18, 12), rim, brim
 
 
 def beard(face: FaceShape, head: Array, mouth_top: float) -> tuple[Array, Array]:
-    """Beard: outer edge along the jaw (silhouette) and inner edge on the surface; empty edges: no beard.
+    """Full beard or goatee: outer edge along the jaw (silhouette) and inner edge on the surface.
 
     ``head``: the outline for the motion; ``mouth_top``: y of the upper lip's edge."""
-    kind = face.identity.beard
-    if kind == "full":
-        t = np.linspace(-1, 1, 13)
-        y = mouth_top - 0.05 - 0.3 * np.abs(t) ** 3 + 0.12 * np.exp(-(((np.abs(t) - 0.62) / 0.2) ** 2))
-        outer = head[18:47].copy()
-        outer[:, :2] *= 1.03
-        return outer, face.on_surface(np.stack((t * 0.94, y), 1))
-    if kind == "goatee":
+    if face.identity.beard == "goatee":
         chin = head[26:39].copy()
         chin[:, 1] += 0.02
         t = np.linspace(-1, 1, 9)
-        y = mouth_top + 0.28 + 0.06 * t**2
-        return chin, face.on_surface(np.stack((t * 0.42, y), 1))
-    return np.empty((0, 3)), np.empty((0, 3))
+        return chin, face.on_surface(np.stack((t * 0.42, mouth_top + 0.28 + 0.06 * t**2), 1))
+    outer = head[18:47].copy()
+    outer[:, :2] *= 1.03
+    t = np.linspace(-1, 1, 13)
+    y = mouth_top - 0.05 - 0.3 * np.abs(t) ** 3 + 0.12 * np.exp(-(((np.abs(t) - 0.62) / 0.2) ** 2))
+    return outer, face.on_surface(np.stack((t * 0.94, y), 1))

@@ -18,15 +18,17 @@ CLOTHES = ("crew", "vneck", "turtleneck", "collar", "stripes")
 BACKGROUNDS = ("gradient", "discs", "horizon", "window", "halo", "hills")
 
 _SKINS: tuple[Color, ...] = (
-    (255, 224, 204), (250, 208, 178), (243, 190, 152), (230, 172, 128), (214, 150, 106), (192, 126, 84),
-    (164, 102, 68), (134, 82, 56), (108, 66, 48), (252, 214, 196),
+    (255, 224, 204), (250, 208, 178), (243, 190, 152), (230, 172, 128), (214, 150, 106),
+    (192, 126, 84), (164, 102, 68), (134, 82, 56), (108, 66, 48), (252, 214, 196),
 )  # fmt: skip
 _HAIRS: tuple[Color, ...] = (
-    (42, 34, 40), (72, 46, 36), (110, 66, 40), (150, 92, 50), (196, 138, 70), (236, 196, 112), (250, 226, 168),
-    (184, 72, 40), (222, 106, 58), (150, 146, 150), (226, 224, 226), (58, 66, 110), (206, 92, 130), (72, 128, 130),
+    (42, 34, 40), (72, 46, 36), (110, 66, 40), (150, 92, 50), (196, 138, 70),
+    (236, 196, 112), (250, 226, 168), (184, 72, 40), (222, 106, 58), (150, 146, 150),
+    (226, 224, 226), (58, 66, 110), (206, 92, 130), (72, 128, 130),
 )  # fmt: skip
 _IRISES: tuple[Color, ...] = (
-    (88, 54, 34), (124, 80, 40), (62, 118, 74), (56, 118, 172), (84, 154, 190), (104, 112, 124), (120, 84, 150),
+    (88, 54, 34), (124, 80, 40), (62, 118, 74), (56, 118, 172),
+    (84, 154, 190), (104, 112, 124), (120, 84, 150),
 )  # fmt: skip
 # Background (three colours), clothes, accent: chosen by eye so that a face stands out before each of them.
 _PALETTES: tuple[tuple[Color, Color, Color, Color, Color], ...] = (
@@ -46,10 +48,12 @@ _PALETTES: tuple[tuple[Color, Color, Color, Color, Color], ...] = (
     ((230, 150, 96), (250, 206, 150), (180, 84, 70), (46, 62, 92), (242, 236, 220)),
 )  # fmt: skip
 _POP_SKINS: tuple[Color, ...] = (
-    (255, 198, 92), (255, 150, 140), (110, 196, 236), (150, 222, 176), (206, 160, 246), (255, 226, 214),
+    (255, 198, 92), (255, 150, 140), (110, 196, 236),
+    (150, 222, 176), (206, 160, 246), (255, 226, 214),
 )  # fmt: skip
 _POP_HAIRS: tuple[Color, ...] = (
-    (36, 40, 110), (226, 40, 96), (20, 130, 140), (250, 220, 60), (110, 36, 130), (250, 110, 40), (30, 30, 44),
+    (36, 40, 110), (226, 40, 96), (20, 130, 140), (250, 220, 60),
+    (110, 36, 130), (250, 110, 40), (30, 30, 44),
 )  # fmt: skip
 _POP_PALETTES: tuple[tuple[Color, Color, Color, Color, Color], ...] = (
     ((250, 210, 40), (255, 236, 130), (250, 110, 70), (30, 110, 200), (255, 255, 240)),
@@ -121,7 +125,7 @@ class Identity:
 
 def mix(first: Color, second: Color, amount: float) -> Color:
     """Colour between ``first`` (amount 0) and ``second`` (amount 1), channel by channel."""
-    r, g, b = (int(round(x + (y - x) * amount)) for x, y in zip(first, second, strict=True))
+    r, g, b = (round(x + (y - x) * amount) for x, y in zip(first, second, strict=True))
     return (r, g, b)
 
 
@@ -130,7 +134,7 @@ def _jitter(rng: np.random.Generator, color: Color, hue: float, saturation: floa
     h = (h + rng.uniform(-hue, hue)) % 1
     s = float(np.clip(s * (1 + rng.uniform(-saturation, saturation)), 0, 1))
     v = float(np.clip(v * (1 + rng.uniform(-value, value)), 0, 1))
-    r, g, b = (int(round(channel * 255)) for channel in colorsys.hsv_to_rgb(h, s, v))
+    r, g, b = (round(channel * 255) for channel in colorsys.hsv_to_rgb(h, s, v))
     return (r, g, b)
 
 
