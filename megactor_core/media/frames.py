@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -63,8 +64,8 @@ class FrameConverter:
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """(transpose, flip_x, flip_y) of the frame's display matrix, a turn by a multiple of 90° or a mirror image."""
-    side_data = frame.side_data.get("DISPLAYMATRIX")
+    """(transpose, flip_x, flip_y) of the frame's display matrix: quarter turns and mirror images."""
+    side_data: Any = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(bytes(side_data), np.int32)[:5].tolist()

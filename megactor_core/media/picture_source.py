@@ -12,9 +12,9 @@ from PIL import Image
 
 from megactor_core.media.pictures import FORMATS, open_picture, to_rgb
 from megactor_core.media.source import DrivingSource
+from megactor_core.media.timing import FrameTimes
 
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
-STILL_FRAME_RATE = Fraction(25)
 # Browsers show frames that ask for 10 ms or less for 100 ms, and animations are made with that in mind.
 SHORTEST_MILLISECONDS = 10
 UNSPECIFIED_MILLISECONDS = 100
@@ -23,11 +23,6 @@ UNSPECIFIED_MILLISECONDS = 100
 @dataclass(frozen=True, eq=False)
 class PictureSource(DrivingSource):
     """Frames that Pillow reads; transparent parts are white."""
-
-    frame_times: tuple[Fraction, ...]
-
-    def _own_time(self, index: int) -> Fraction:
-        return self.frame_times[index]
 
     def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
         with open_picture(self.path) as image:
@@ -45,25 +40,14 @@ def open_picture_source(path: Path) -> PictureSource | None:
     if not _is_picture(path):
         return None
     with open_picture(path) as image:
-        durations = list(_durations(image)) if image.format in ANIMATED_FORMATS else []
+        durations = list(_durations(image)) if image.format in ANIMATED_FORMATS else [0]
         image.seek(0)
         height, width = to_rgb(image).shape[:2]
-    if len(durations) < 2:
-        durations = [1 / STILL_FRAME_RATE]
-    times = [Fraction(0)]
-    for duration in durations:
-        times.append(times[-1] + duration)
-    return PictureSource(
-        path=path,
-        width=width,
-        height=height,
-        frame_rate=(len(durations) / times[-1]).limit_denominator(1001),
-        num_frames=len(durations),
-        duration=times[-1],
-        has_audio=False,
-        variable_frame_rate=len(set(durations[:-1])) > 1,
-        frame_times=tuple(times[:-1]),
-    )
+    # GIF counts in hundredths of a second, so that 30 frames a second come as 30, 30 and 40 ms.
+    unit = 10 if all(duration % 10 == 0 for duration in durations) else 1
+    pts = np.cumsum([0, *durations[:-1]]) // unit
+    times = FrameTimes.from_pts(pts, durations[-1] // unit, Fraction(unit, 1000))
+    return PictureSource(path=path, width=width, height=height, has_audio=False, frame_times=times)
 
 
 def _is_picture(path: Path) -> bool:
@@ -76,12 +60,10 @@ def _is_picture(path: Path) -> bool:
         return False
 
 
-def _durations(image: Image.Image) -> Iterator[Fraction]:
-    """How long each frame is shown, in seconds. Every frame is decoded, so a truncated file is found here."""
+def _durations(image: Image.Image) -> Iterator[int]:
+    """How long each frame is shown, in milliseconds. All are decoded, which finds a truncated file."""
     for index in range(getattr(image, "n_frames", 1)):
         image.seek(index)
         image.load()
-        milliseconds = Fraction(image.info.get("duration") or 0).limit_denominator(1000)
-        if milliseconds <= SHORTEST_MILLISECONDS:
-            milliseconds = Fraction(UNSPECIFIED_MILLISECONDS)
-        yield milliseconds / 1000
+        milliseconds = round(image.info.get("duration") or 0)
+        yield UNSPECIFIED_MILLISECONDS if milliseconds <= SHORTEST_MILLISECONDS else milliseconds

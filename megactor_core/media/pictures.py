@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -27,9 +28,9 @@ _USE_PICTURE = "Give a PNG, JPEG, WebP, GIF, BMP or TIFF picture"
 def load_picture(path: str | os.PathLike[str]) -> np.ndarray:
     """Read a picture the way a viewer shows it.
 
-    The EXIF orientation and an embedded colour profile are applied, 16-bit greys are scaled to 8 bits, palettes,
-    greys and CMYK become RGB. Transparent parts become white, as on a page. Of an animation or a file of several
-    pages the first is read.
+    The EXIF orientation and an embedded colour profile are applied; 16-bit greys are scaled to 8 bits;
+    palettes, greys and CMYK become RGB. Transparent parts become white, as on a page. Of an animation or a
+    file of several pages the first is read.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous.
@@ -54,13 +55,13 @@ def save_picture(path: str | os.PathLike[str], image: np.ndarray, overwrite: boo
         InputError: see ``check_output``; a failed write, after which no file is left.
     """
     path = check_output(path, SAVE_SUFFIXES, overwrite)
-    options = {} if path.suffix.lower() == ".png" else {"quality": 95, "subsampling": 0}
+    options: dict[str, Any] = {} if path.suffix.lower() == ".png" else {"quality": 95, "subsampling": 0}
     with temporary_output(path, overwrite) as temporary:
         Image.fromarray(image).save(temporary, **options)
 
 
 def load_mask(path: str | os.PathLike[str], size_hw: tuple[int, int]) -> np.ndarray:
-    """Read a mask: the alpha channel where the picture has one that is not opaque throughout, else its brightness.
+    """Read a mask: the picture's alpha channel where it has one with transparent parts, else its brightness.
 
     Args:
         path: a picture, 1 (white or opaque) where the mask holds.
@@ -135,7 +136,7 @@ def check_input(path: str | os.PathLike[str]) -> Path:
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", "Check the file's permissions") from error
+        raise InputError(path, f"cannot be read ({error.strerror})", "Check its permissions") from error
     if empty:
         raise InputError(path, "is empty", "Give a file with content")
     return path
@@ -185,4 +186,5 @@ def _too_large(path: str | os.PathLike[str], problem: str) -> InputError:
 
 
 def _damaged(path: str | os.PathLike[str]) -> InputError:
-    return InputError(path, "is damaged or cut off and cannot be read to its end", "Save or download it again")
+    problem = "is damaged or cut off, and cannot be read to its end"
+    return InputError(path, problem, "Save or download it again")

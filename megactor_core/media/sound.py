@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -49,7 +51,7 @@ def add_sound(
     copied_codecs: tuple[str, ...],
     audio_codec: str,
 ) -> Sound | None:
-    """Add the best sound stream of an opened file to an output; None where the file has no sound.
+    """Add the best sound stream of an opened file to an output; None where it has none.
 
     Args:
         source: the opened file; it stays the caller's to close.
@@ -59,7 +61,7 @@ def add_sound(
         copied_codecs: codecs that are copied as they are.
         audio_codec: the encoder for all others.
     """
-    stream = source.streams.best("audio")
+    stream = cast("AudioStream | None", source.streams.best("audio"))
     if stream is None:
         return None
     origin = _first_time(path, stream) + start
@@ -81,15 +83,15 @@ def open_sound_file(path: Path) -> InputContainer:
 
 
 def _first_time(path: Path, stream: AudioStream) -> Fraction:
-    """When the file's first picture is shown, or its sound begins where it has no picture, on the file's clock."""
+    """When the file's first picture is shown on its clock; without a picture, when its sound begins."""
     try:
         with open_video(path) as (container, video):
             first = next(decoded_frames(container, video), None)
             if first is not None and first.pts is not None:
-                return first.pts * first.time_base
+                return first.pts * cast(Fraction, first.time_base)
     except InputError:
         pass  # a sound file, with or without a cover
-    return (stream.start_time or 0) * stream.time_base
+    return (stream.start_time or 0) * cast(Fraction, stream.time_base)
 
 
 class _CopiedSound(Sound):
@@ -98,11 +100,11 @@ class _CopiedSound(Sound):
     def __init__(
         self, source: InputContainer, stream: AudioStream, origin: Fraction, output: OutputContainer
     ) -> None:
-        self._time_base = stream.time_base
-        self._origin = round(origin / stream.time_base)
+        self._time_base = cast(Fraction, stream.time_base)
+        self._origin = round(origin / self._time_base)
         self._output = output
         self._stream = output.add_stream_from_template(stream)
-        # MP4 says how much of the first packet to leave out, and decoders need the packet before it to warm up.
+        # MP4 says how much of the first packet to leave out, and decoders warm up on the packet before it.
         # The others cannot, so that a packet counts from its middle.
         self._has_edit_list = output.format.name in ("mp4", "mov")
         self._packets = self._read(source, stream)
@@ -110,29 +112,41 @@ class _CopiedSound(Sound):
 
     def write_until(self, time: Fraction) -> None:
         limit = time / self._time_base
-        while self._next is not None and self._next.pts + self._next.duration <= limit:
-            self._output.mux(self._next)
+        while self._next is not None and self._next.end <= limit:
+            self._mux(self._next)
             self._next = next(self._packets, None)
 
     def finish(self, end: Fraction) -> None:
         self.write_until(end)
-        rest = 0 if self._next is None else round(end / self._time_base) - self._next.pts
-        if rest > 0:
-            self._next.duration = rest
-            self._output.mux(self._next)
+        limit = round(end / self._time_base)
+        if self._next is not None and self._next.begin < limit:
+            self._mux(replace(self._next, end=limit))
 
-    def _read(self, source: InputContainer, stream: AudioStream) -> Iterator[Packet]:
-        """The packets from time 0 on, with their times on the picture's clock."""
+    def _mux(self, timed: _TimedPacket) -> None:
+        packet = timed.packet
+        packet.pts = packet.dts = timed.begin
+        packet.duration = timed.end - timed.begin
+        packet.stream = self._stream
+        self._output.mux(packet)
+
+    def _read(self, source: InputContainer, stream: AudioStream) -> Iterator[_TimedPacket]:
+        """The packets from time 0 on."""
         position = -self._origin
         for packet in _packets(source, stream):
             duration = packet.duration or 0
-            pts = position if packet.pts is None else packet.pts - self._origin
-            position = pts + duration
+            begin = position if packet.pts is None else packet.pts - self._origin
+            position = begin + duration
             if position + (duration if self._has_edit_list else -duration / 2) > 0:
-                packet.pts = packet.dts = pts
-                packet.duration = duration
-                packet.stream = self._stream
-                yield packet
+                yield _TimedPacket(packet, begin, position)
+
+
+@dataclass(frozen=True)
+class _TimedPacket:
+    """A packet and when it begins and ends on the picture's clock, in units of its stream's time base."""
+
+    packet: Packet
+    begin: int
+    end: int
 
 
 class _EncodedSound(Sound):
@@ -148,13 +162,14 @@ class _EncodedSound(Sound):
     ) -> None:
         rates = ENCODER_RATES[audio_codec]
         self._rate = stream.rate if stream.rate in rates else rates[-1]
-        self._layout = "mono" if stream.layout.nb_channels == 1 else "stereo"
+        self._channels = min(stream.codec_context.channels, 2)
+        self._layout = "mono" if self._channels == 1 else "stereo"
         self._output = output
-        self._stream = output.add_stream(audio_codec, self._rate)
+        self._stream = cast(AudioStream, output.add_stream(audio_codec, self._rate))
         self._stream.layout = self._layout
-        self._stream.bit_rate = BIT_RATE_PER_CHANNEL * self._stream.layout.nb_channels
+        self._stream.bit_rate = BIT_RATE_PER_CHANNEL * self._channels
         self._chunks = self._read(source, stream, origin)
-        self._buffer = np.zeros((self._stream.layout.nb_channels, 0), np.float32)
+        self._buffer = np.zeros((self._channels, 0), np.float32)
         self._written = 0
 
     def write_until(self, time: Fraction) -> None:
@@ -189,11 +204,11 @@ class _EncodedSound(Sound):
                 continue
             for frame in frames:
                 if frame.pts is not None:
-                    begin = round((frame.pts * frame.time_base - origin) * self._rate)
+                    begin = round((frame.pts * cast(Fraction, frame.time_base) - origin) * self._rate)
                     if position is None:
                         position = min(begin, 0)
                     if begin - position > TOLERANCE * self._rate or position <= 0 < begin:
-                        yield np.zeros((self._stream.layout.nb_channels, begin - max(position, 0)), np.float32)
+                        yield np.zeros((self._channels, begin - max(position, 0)), np.float32)
                         position = begin
                 for resampled in resampler.resample(frame):
                     samples = resampled.to_ndarray()
@@ -201,9 +216,9 @@ class _EncodedSound(Sound):
                     yield samples[:, max(0, samples.shape[1] - max(position, 0)) :]
 
 
-def _packets(source: InputContainer, stream: AudioStream) -> Iterator[Packet]:
+def _packets(source: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
     """The packets that can be read; what follows damage in the file is left out."""
-    packets = source.demux(stream)
+    packets = cast("Iterator[Packet[AudioStream]]", source.demux(stream))
     while True:
         try:
             packet = next(packets, None)

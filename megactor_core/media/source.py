@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from megactor_core.media.timing import FrameTimes
+
 
 @dataclass(frozen=True, eq=False)
 class DrivingSource(ABC):
@@ -18,21 +20,35 @@ class DrivingSource(ABC):
     Attributes:
         path: the file.
         width, height: pixels as shown, after rotation metadata and non-square pixels are applied.
-        frame_rate: frames per second; the average one where the rate varies.
-        num_frames: exactly as many as ``frames()`` delivers; at least 1.
-        duration: seconds from the first frame's appearance to the last one's end.
         has_audio: whether there is sound.
-        variable_frame_rate: whether frames are unevenly spaced; their times are then the file's own.
+        frame_times: when the frames are shown.
     """
 
     path: Path
     width: int
     height: int
-    frame_rate: Fraction
-    num_frames: int
-    duration: Fraction
     has_audio: bool
-    variable_frame_rate: bool
+    frame_times: FrameTimes
+
+    @property
+    def num_frames(self) -> int:
+        """Exactly as many as ``frames()`` delivers; at least 1."""
+        return self.frame_times.num_frames
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames per second; the average one where the rate varies."""
+        return self.frame_times.frame_rate
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame's appearance to the last one's end."""
+        return self.frame_times.duration
+
+    @property
+    def variable_frame_rate(self) -> bool:
+        """Whether the frames are unevenly spaced; their times are then the file's own."""
+        return self.frame_times.variable_frame_rate
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Fraction, np.ndarray]]:
         """Deliver the frames in the order of showing, decoded one at a time; may be called again and again.
@@ -49,21 +65,9 @@ class DrivingSource(ABC):
             InputError: nothing can be decoded.
         """
         numbers = range(*slice(start, stop).indices(self.num_frames))
-        for index, image in zip(numbers, self._images(numbers.start, numbers.stop)):
-            yield index, self.time(index), image
-
-    def time(self, index: int) -> Fraction:
-        """The time at which a frame appears, in seconds after the first one; for ``num_frames``, the end."""
-        if index >= self.num_frames:
-            return self.duration
-        if self.variable_frame_rate:
-            return self._own_time(index)
-        return index / self.frame_rate
-
-    @abstractmethod
-    def _own_time(self, index: int) -> Fraction:
-        """The file's own time of a frame, in seconds after the first one."""
+        for index, image in zip(numbers, self._images(numbers.start, numbers.stop), strict=True):
+            yield index, self.frame_times.time(index), image
 
     @abstractmethod
     def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        """Exactly ``stop - start`` images, (H, W, 3) uint8 RGB."""
+        """Exactly ``stop - start`` images, (H, W, 3) uint8 RGB; none where that is not above 0."""

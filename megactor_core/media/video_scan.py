@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -17,40 +18,13 @@ from av.video.stream import VideoStream
 
 from megactor_core.errors import InputError
 from megactor_core.media.pictures import MAX_PIXELS, MAX_SIDE
+from megactor_core.media.timing import FALLBACK_FRAME_RATE, FrameTimes
 
 # Codecs whose every packet is one shown frame. VP8 and VP9, for one, have packets that are never shown.
 ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1", "dnxhd")
 # Readers of text and lists of other files: nothing that a user means as a video.
 REFUSED_FORMATS = ("tty", "concat", "hls", "dash", "lrc", "srt", "webvtt")
-FALLBACK_FRAME_RATE = Fraction(25)
 NO_TIME = np.iinfo(np.int64).min
-
-
-@dataclass(frozen=True, eq=False)
-class VideoScan:
-    """The times at which a video shows its frames.
-
-    Attributes:
-        num_frames: the number of frames.
-        frame_rate: frames per second, the average one where the rate varies.
-        duration: seconds from the first frame's appearance to the last one's end.
-        variable_frame_rate: whether the frames are unevenly spaced.
-        time_base: seconds per unit of ``pts``.
-        pts: (num_frames,) int64, increasing; None where the file gives no usable times.
-    """
-
-    num_frames: int
-    frame_rate: Fraction
-    duration: Fraction
-    variable_frame_rate: bool
-    time_base: Fraction
-    pts: np.ndarray | None = field(repr=False)
-
-    def time(self, index: int) -> Fraction:
-        """The file's own time of a frame, in seconds after the first one."""
-        if self.pts is None:
-            return index / self.frame_rate
-        return int(self.pts[index] - self.pts[0]) * self.time_base
 
 
 @contextmanager
@@ -66,7 +40,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         problem = "is not a video that can be read (unknown format, damaged or cut off)"
         raise InputError(path, problem, "Give an MP4, MOV, WebM, MKV, AVI, GIF or picture") from error
     with container:
-        stream = container.streams.best("video")
+        stream = cast("VideoStream | None", container.streams.best("video"))
         text = container.format.name in REFUSED_FORMATS
         if text or stream is None or stream.disposition & Disposition.attached_pic:
             raise InputError(path, "has no moving picture", "Give a video, an animation or a picture")
@@ -97,7 +71,7 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[V
             return
 
 
-def scan_video(path: Path) -> VideoScan:
+def scan_video(path: Path) -> FrameTimes:
     """Find the times of all frames.
 
     Raises:
@@ -117,13 +91,13 @@ def scan_video(path: Path) -> VideoScan:
         raise InputError(path, "the video has no frames", "Give a video with at least one frame")
     if NO_TIME in pts or np.any(np.diff(pts) <= 0):
         frame_rate = header_rates[0] if header_rates else FALLBACK_FRAME_RATE
-        return VideoScan(len(pts), frame_rate, len(pts) / frame_rate, False, time_base, None)
-    return _timed_scan(pts, last_duration, time_base, header_rates)
+        return FrameTimes.even(len(pts), frame_rate, time_base)
+    return FrameTimes.from_pts(pts, last_duration, time_base, header_rates)
 
 
 @dataclass(frozen=True, eq=False)
 class _Packets:
-    """The times and durations of the packets to be shown, int64, and whether they can be taken at their word."""
+    """Times and durations of the packets to be shown, int64, and whether they tell the frames for sure."""
 
     pts: np.ndarray
     durations: np.ndarray
@@ -170,34 +144,3 @@ def _decoded_times(path: Path) -> np.ndarray:
     with open_video(path) as (container, stream):
         times = [NO_TIME if f.pts is None else f.pts for f in decoded_frames(container, stream)]
     return np.array(times, np.int64)
-
-
-def _timed_scan(
-    pts: np.ndarray, last_duration: int, time_base: Fraction, header_rates: list[Fraction]
-) -> VideoScan:
-    count = len(pts)
-    if count == 1:
-        frame_rate = header_rates[0] if header_rates else FALLBACK_FRAME_RATE
-        return VideoScan(1, frame_rate, 1 / frame_rate, False, time_base, pts)
-    measured = (count - 1) / (int(pts[-1] - pts[0]) * time_base)
-    for frame_rate in _likely_rates(measured, header_rates):
-        if _is_constant(pts, frame_rate * time_base):
-            return VideoScan(count, frame_rate, count / frame_rate, False, time_base, pts)
-    last_duration = last_duration or int(np.median(np.diff(pts)))
-    duration = (int(pts[-1] - pts[0]) + last_duration) * time_base
-    return VideoScan(count, (count / duration).limit_denominator(1001), duration, True, time_base, pts)
-
-
-def _likely_rates(measured: Fraction, header_rates: list[Fraction]) -> list[Fraction]:
-    """Frame rates to try, the usual ones first, since a coarse time base lets several pass."""
-    whole = Fraction(max(1, round(measured)))
-    ntsc = Fraction(max(1, round(measured * 1001 / 1000)) * 1000, 1001)
-    usual = [rate for rate in header_rates if rate in (whole, ntsc)]
-    return [*usual, whole, ntsc, *header_rates, measured.limit_denominator(1001)]
-
-
-def _is_constant(pts: np.ndarray, frames_per_tick: Fraction) -> bool:
-    """Whether each time is the even one, but for rounding to the time base."""
-    ticks_per_frame = 1 / frames_per_tick
-    even = np.arange(len(pts)) * float(ticks_per_frame)
-    return bool(np.abs(pts - pts[0] - even).max() < min(1.0, float(ticks_per_frame) / 4))

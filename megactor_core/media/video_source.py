@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,57 +12,38 @@ from av.video.frame import VideoFrame
 from megactor_core.errors import InputError
 from megactor_core.media.frames import FrameConverter
 from megactor_core.media.source import DrivingSource
-from megactor_core.media.video_scan import VideoScan, decoded_frames, open_video, scan_video
+from megactor_core.media.video_scan import decoded_frames, open_video, scan_video
 
 
 @dataclass(frozen=True, eq=False)
 class VideoSource(DrivingSource):
-    """Frames that FFmpeg decodes.
+    """Frames that FFmpeg decodes; ``converter`` makes them RGB as shown."""
 
-    Attributes:
-        scan: the times at which the file shows pictures, which decide how many frames there are.
-        converter: from a decoded frame to RGB as shown.
-    """
-
-    scan: VideoScan = field(repr=False)
     converter: FrameConverter = field(repr=False)
 
-    def _own_time(self, index: int) -> Fraction:
-        return self.scan.time(index)
-
     def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        image = None
-        for frame in self._shown(start, stop):
-            if frame is not None or image is None:
-                image = self.converter.to_rgb(frame)
-                yield image
-            else:
-                yield image.copy()
-
-    def _shown(self, start: int, stop: int) -> Iterator[VideoFrame | None]:
-        """The decoded frame of each number, None where the frame before has to stand in."""
         if start >= stop:
             return
+        nothing: tuple[int, VideoFrame | None] = (self.num_frames, None)
         decoded = self._numbered(start)
-        number, frame = next(decoded, (None, None))
-        if number is not None and number > start:
+        number, upcoming = next(decoded, nothing)
+        if number > start > 0:
             # Seeking came out behind the wanted frame: decode from the beginning.
             decoded = self._numbered(0)
-            number, frame = next(decoded, (None, None))
-        if frame is None:
+            number, upcoming = next(decoded, nothing)
+        if upcoming is None:
             raise InputError(self.path, "not one frame can be decoded", "Save or convert the video again")
-        latest = frame
+        shown = upcoming
         for index in range(start, stop):
-            shown = None
-            while number is not None and number <= index:
-                latest = shown = frame
-                number, frame = next(decoded, (None, None))
-            yield shown if shown is not None or index > start else latest
+            while upcoming is not None and number <= index:
+                shown = upcoming
+                number, upcoming = next(decoded, nothing)
+            yield self.converter.to_rgb(shown)
 
     def _numbered(self, start: int) -> Iterator[tuple[int, VideoFrame]]:
-        """Decoded frames with their numbers, from a key frame at or before ``start`` on where the file can seek."""
+        """Decoded frames with their numbers; from a key frame before ``start`` on, if the file can seek."""
         with open_video(self.path) as (container, stream):
-            pts = self.scan.pts
+            pts = self.frame_times.pts
             if pts is None:
                 yield from enumerate(decoded_frames(container, stream))
                 return
@@ -89,16 +69,11 @@ def open_video_source(path: Path) -> VideoSource:
         if first is None:
             raise InputError(path, "the video has no frames that can be decoded", "Save or convert it again")
         converter = FrameConverter.for_stream(first, stream.sample_aspect_ratio)
-    scan = scan_video(path)
     return VideoSource(
         path=path,
         width=converter.width,
         height=converter.height,
-        frame_rate=scan.frame_rate,
-        num_frames=scan.num_frames,
-        duration=scan.duration,
         has_audio=has_audio,
-        variable_frame_rate=scan.variable_frame_rate,
-        scan=scan,
+        frame_times=scan_video(path),
         converter=converter,
     )

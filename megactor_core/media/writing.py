@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -65,13 +66,13 @@ TICKS_PER_SECOND = 90_000
 class VideoWriter:
     """Writes a video, frame by frame; a context manager.
 
-    ``.mp4``, ``.mov`` and ``.mkv`` hold H.264 (yuv420p, BT.709, visually lossless), ``.webm`` VP9, ``.gif`` 256
-    colours a frame and no sound. H.264 needs even sizes: an odd one gets one more column or row, a repetition of
-    the last, so that nothing is cut or scaled. The same frames give the same bytes.
+    ``.mp4``, ``.mov`` and ``.mkv`` hold H.264 (yuv420p, BT.709, visually lossless), ``.webm`` VP9, ``.gif``
+    256 colours a frame and no sound. H.264 needs even sizes: an odd one gets one more column or row, a
+    repetition of the last, so that nothing is cut or scaled. The same frames give the same bytes.
 
-    The sound of ``audio_source`` is copied where the format's players know its codec, else encoded again (AAC, or
-    Opus in WebM). It starts where it does in the source, relative to the source's picture, and is cut where the
-    picture ends; shorter sound ends sooner.
+    The sound of ``audio_source`` is copied where the format's players know its codec, else encoded again
+    (AAC, or Opus in WebM). It starts where it does in the source, relative to the source's picture, and is
+    cut where the picture ends; shorter sound ends sooner.
 
     Args:
         path: the file to be written; the suffix decides the format.
@@ -124,7 +125,9 @@ class VideoWriter:
             self._stack = stack.pop_all()
         return self
 
-    def write(self, image: np.ndarray, time: Fraction | None = None, duration: Fraction | None = None) -> None:
+    def write(
+        self, image: np.ndarray, time: Fraction | None = None, *, duration: Fraction | None = None
+    ) -> None:
         """Append a frame.
 
         Args:
@@ -167,7 +170,8 @@ class VideoWriter:
         return av.open(str(temporary), "w", format=self._format.container, container_options=options)
 
     def _add_video(self) -> VideoStream:
-        stream = self._container.add_stream(self._format.video_codec, self.frame_rate, self._format.video_options)
+        codec, options = self._format.video_codec, self._format.video_options
+        stream = cast(VideoStream, self._container.add_stream(codec, self.frame_rate, options))
         height, width = self.size_hw
         even = self._format.even_size
         stream.width, stream.height = width + width % 2 * even, height + height % 2 * even
@@ -200,7 +204,8 @@ class VideoWriter:
             palette = np.full((256, 4), 255, np.uint8)
             colours = np.array(paletted.getpalette(), np.uint8).reshape(-1, 3)
             palette[: len(colours), 1:] = colours
-            return VideoFrame.from_ndarray((np.asarray(paletted), palette), format="pal8")
+            indexed: Any = (np.asarray(paletted), palette)
+            return VideoFrame.from_ndarray(indexed, format="pal8")
         padding = (self._video.height - image.shape[0], self._video.width - image.shape[1])
         if any(padding):
             image = np.pad(image, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="edge")
