@@ -1,0 +1,157 @@
+"""The command ``weights``: list, download, convert and verify model files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+DTYPES = ("float16", "bfloat16", "float32")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its actions to the main parser's ``add_subparsers`` object."""
+    parser = subparsers.add_parser(
+        "weights",
+        help="list, download, convert and verify model files",
+        description="Everything about weight files. The demo model comes with the package; the official MegActor "
+        "weights are downloaded and converted once.",
+        epilog="Official weights in two commands:\n"
+        "  python -m megactor_core weights download megactor\n"
+        "  python -m megactor_core weights convert",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    _action(actions, "list", "show every known file: what it is for, where it comes from, whether it is here")
+
+    download = _action(actions, "download", "fetch files; an interrupted download continues where it stopped")
+    download.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="'megactor' (the official weights), 'vision' (face detector and landmarker) or one name from 'list'",
+    )
+
+    convert = _action(actions, "convert", "turn the official weights into a model folder of safetensors files")
+    convert.add_argument(
+        "source",
+        nargs="?",
+        type=Path,
+        help="folder that holds the checkpoint, StableDiffusion/ and sd-vae-ft-mse/ "
+        "(default: where 'download megactor' puts them)",
+    )
+    convert.add_argument(
+        "--output", type=Path, help="model folder to write (default: 'megactor' in the models folder)"
+    )
+    convert.add_argument("--checkpoint", type=Path, help="the checkpoint file, if the folder holds several")
+    convert.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float16",
+        help="number format of the written files (default: float16, which the official implementation runs in)",
+    )
+    convert.add_argument("--overwrite", action="store_true", help="replace an existing model folder")
+
+    verify = _action(actions, "verify", "check sizes, sha256, keys and that all numbers are finite")
+    verify.add_argument(
+        "target",
+        nargs="?",
+        help="a model name ('demo', 'megactor'), a model folder or one file (default: everything that is here)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the parsed command; returns the exit status."""
+    return {"list": _list, "download": _download, "convert": _convert, "verify": _verify}[args.action](args)
+
+
+def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.add_argument(
+        "--models-folder",
+        type=Path,
+        help="where models are kept (default: $MEGACTOR_MODELS, else the user's cache folder)",
+    )
+    return parser
+
+
+def _list(args: argparse.Namespace) -> int:
+    from megactor_core.weights.catalogue import CATALOGUE
+    from megactor_core.weights.download import is_present, local_path
+    from megactor_core.weights.folders import MODEL_NAMES, models_folder, named_model_folder
+
+    print(f"Models folder: {models_folder(args.models_folder)}\n")
+    for name in MODEL_NAMES:
+        folder = named_model_folder(name, args.models_folder)
+        print(f"{name:24} model   {'ready' if (folder / 'config.json').is_file() else 'not here'}   {folder}")
+    for known in CATALOGUE:
+        size = f"{known.size / 1e6:,.1f} MB" if known.size else "size unknown"
+        here = "here" if is_present(known, args.models_folder) else "not here"
+        print(f"\n{known.name:24} {known.family:8} {here}   {size}   licence: {known.licence}")
+        print(f"  {known.purpose}")
+        print(f"  from {known.address}")
+        print(f"  to   {local_path(known, args.models_folder)}")
+        print(f"  sha256 {known.sha256 or 'unknown: the digest that the hub announces is checked'}")
+    return 0
+
+
+def _download(args: argparse.Namespace) -> int:
+    from megactor_core.weights.catalogue import OFFICIAL_FOLDERS, find_known
+    from megactor_core.weights.download import fetch_file
+
+    rows = [known for name in args.names for known in find_known(name)]
+    for known in rows:
+        print(f"{known.name}: {fetch_file(known, args.models_folder)}")
+    if any(name in OFFICIAL_FOLDERS for name in args.names):
+        print("Next: python -m megactor_core weights convert")
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    import torch
+    from tqdm import tqdm
+
+    from megactor_core.weights.catalogue import OFFICIAL_FOLDERS
+    from megactor_core.weights.convert import convert_official
+    from megactor_core.weights.folders import models_folder, named_model_folder
+
+    source = args.source or models_folder(args.models_folder) / OFFICIAL_FOLDERS["megactor"]
+    output = args.output or named_model_folder("megactor", args.models_folder)
+    with tqdm(unit="B", unit_scale=True, desc="Converting") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = convert_official(
+            source,
+            output,
+            checkpoint=args.checkpoint,
+            dtype=getattr(torch, args.dtype),
+            overwrite=args.overwrite,
+            progress=show,
+        )
+    for name, size in report.sizes.items():
+        print(f"{name:20} {size / 1e9:6.2f} GB")
+    for name, count in report.from_base.items():
+        if count:
+            print(f"{name}: {count} tensors the checkpoint lacks were taken from its starting weights")
+    if report.recomputed:
+        print(f"{report.recomputed} temporal position tables were recomputed")
+    print(f"{report.ignored} tensors of {report.checkpoint.name} are not needed")
+    print(f"Model folder: {report.output}")
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from megactor_core.weights.verify import verify
+
+    findings = 0
+    failures = 0
+    for finding in verify(args.target, args.models_folder):
+        findings += 1
+        failures += finding.problem is not None
+        print(f"{'FAILED' if finding.problem else 'ok':6} {finding.path}: {finding.problem or finding.detail}")
+    print(f"{findings} files checked, {failures} with a problem")
+    return 1 if failures else 0

@@ -1,0 +1,217 @@
+"""Convert the officially published weights into a model folder of safetensors and one configuration."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from megactor_core.errors import InputError
+from megactor_core.models.build import build_networks
+from megactor_core.models.config import ModelConfig
+from megactor_core.models.temporal import PositionTable
+from megactor_core.weights.layout import Shape
+from megactor_core.weights.official import (
+    OfficialFiles,
+    Source,
+    find_official_files,
+    fit_sources,
+    infer_config,
+)
+from megactor_core.weights.tensor_files import TensorFile, is_finite, write_safetensors
+
+Progress = Callable[[int, int], None]
+"""Called after every tensor with the bytes written so far and the bytes in all."""
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion did.
+
+    Attributes:
+        output: the model folder.
+        checkpoint: the checkpoint it was made from.
+        config: the inferred configuration.
+        sizes: bytes of each written network.
+        from_base: per network, how many tensors the checkpoint lacked and its starting weights gave.
+        recomputed: position tables that no file held.
+        ignored: tensors of the checkpoint that no network uses.
+    """
+
+    output: Path
+    checkpoint: Path
+    config: ModelConfig
+    sizes: Mapping[str, int]
+    from_base: Mapping[str, int]
+    recomputed: int
+    ignored: int
+
+
+def convert_official(
+    source: Path,
+    output: Path,
+    *,
+    checkpoint: Path | None = None,
+    dtype: torch.dtype = torch.float16,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> ConversionReport:
+    """Write the model folder ``output`` from the official layout in ``source``.
+
+    Tensors are read, cast and written one by one: memory stays near a constant 0.3 GB, whatever the file sizes.
+
+    Args:
+        source: folder with the checkpoint, ``StableDiffusion/`` and ``sd-vae-ft-mse/``, or the one above it.
+        output: folder to make.
+        checkpoint: the checkpoint, if ``source`` holds several.
+        dtype: float16 (what the reference implementation computes in), bfloat16 or float32.
+        overwrite: replace an existing ``output``.
+        progress: told how far it is.
+
+    Raises:
+        InputError: the source is incomplete, damaged or of another family; the output exists or its disk is full.
+    """
+    _check_output(output, overwrite)
+    files = find_official_files(source, checkpoint)
+    config = infer_config(files)
+    plans = _plan(files, config)
+    sizes = {name: _count(plan.expected) * dtype.itemsize for name, plan in plans.items()}
+    total, done = sum(sizes.values()), 0
+    with _temporary_folder(output, total) as folder:
+        for name, plan in plans.items():
+            with open(folder / f"{name}.safetensors", "wb") as file:
+                for nbytes in write_safetensors(file, plan.order, dtype, _cast(plan, dtype)):
+                    done += nbytes
+                    if progress:
+                        progress(done, total)
+        (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
+    return ConversionReport(
+        output=output,
+        checkpoint=files.checkpoint,
+        config=config,
+        sizes=sizes,
+        from_base={
+            name: len(files.from_base[name] & plans[name].sources.keys())
+            for name in ("denoiser", "reference_network")
+        },
+        recomputed=sum(len(plan.expected) - len(plan.sources) for plan in plans.values()),
+        ignored=len(files.ignored),
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Expected tensors of one network and where they come from; those without a source are recomputed."""
+
+    expected: Mapping[str, Shape]
+    sources: Mapping[str, Source]
+
+    @property
+    def groups(self) -> list[tuple[TensorFile | None, list[str]]]:
+        """Names by the file they are read from, in the order of writing."""
+        groups: dict[Path | None, tuple[TensorFile | None, list[str]]] = {}
+        for name in self.expected:
+            file = self.sources[name].file if name in self.sources else None
+            groups.setdefault(file and file.path, (file, []))[1].append(name)
+        return list(groups.values())
+
+    @property
+    def order(self) -> list[tuple[str, Shape]]:
+        """Names and shapes in the order of writing."""
+        return [(name, self.expected[name]) for _, names in self.groups for name in names]
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if not output.exists():
+        return
+    if not overwrite:
+        raise InputError(output, "exists", "Choose another folder or give --overwrite")
+    if not output.is_dir() or (any(output.iterdir()) and not (output / "config.json").is_file()):
+        raise InputError(output, "is not a model folder, so it is not replaced", "Choose another folder")
+
+
+def _plan(files: OfficialFiles, config: ModelConfig) -> dict[str, _Plan]:
+    try:
+        with torch.device("meta"):
+            networks = build_networks(config)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            files.checkpoint, f"its layers do not make up a model ({error})", "Give the official weights"
+        ) from error
+    expected = {
+        name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+        for name, network in networks.items()
+    }
+    return {name: _Plan(keys, fit_sources(files, name, keys)) for name, keys in expected.items()}
+
+
+def _cast(plan: _Plan, dtype: torch.dtype) -> Iterator[Tensor]:
+    """The tensors in the order of writing, in their expected shape and dtype."""
+    for name, tensor in _tensors(plan):
+        result = tensor.to(dtype).reshape(plan.expected[name])
+        if not is_finite(result):
+            where = plan.sources[name]
+            raise InputError(
+                where.file.path,
+                f"{where.key} holds NaN or values beyond {str(dtype).removeprefix('torch.')}",
+                "Try --dtype float32; if it stays so, download the file again",
+            )
+        yield result
+
+
+def _tensors(plan: _Plan) -> Iterator[tuple[str, Tensor]]:
+    for file, names in plan.groups:
+        if file is None:
+            yield from ((name, _position_table(plan.expected[name])) for name in names)
+        else:
+            by_key = {plan.sources[name].key: name for name in names}
+            for key, tensor in file.stream(by_key):
+                yield by_key[key], tensor
+
+
+def _position_table(shape: Shape) -> Tensor:
+    _, positions, width = shape
+    return PositionTable(width, positions).pe
+
+
+def _count(shapes: Mapping[str, Shape]) -> int:
+    return sum(torch.Size(shape).numel() for shape in shapes.values())
+
+
+@contextmanager
+def _temporary_folder(output: Path, size: int) -> Iterator[Path]:
+    """A folder beside ``output`` that becomes it; nothing is left behind on failure."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(output.parent).free
+        if free < size:
+            raise InputError(
+                output, f"needs {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free", "Make room"
+            )
+        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    except OSError as error:
+        raise InputError(output, f"cannot be written ({error.strerror})", "Choose another folder") from error
+    try:
+        yield folder
+        folder.chmod(0o755)
+        if output.exists():
+            aside = folder.with_name(folder.name + ".old")
+            os.rename(output, aside)
+            os.rename(folder, output)
+            shutil.rmtree(aside)
+        else:
+            os.rename(folder, output)
+    except OSError as error:
+        remedy = "Make room on the disk" if error.errno == errno.ENOSPC else "Choose another folder"
+        raise InputError(output, f"cannot be written ({error.strerror})", remedy) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

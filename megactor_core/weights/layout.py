@@ -1,0 +1,164 @@
+"""Recognise checkpoints by their keys and map published key names to those of our networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from megactor_core.errors import InputError
+
+Shape = tuple[int, ...]
+
+LISTED_KEYS = 5
+"""How many keys an error names."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of weight file.
+
+    Attributes:
+        name: short name.
+        description: what a user calls it.
+        present: parts of key names; each occurs in at least one key.
+        absent: parts of key names that occur in no key.
+    """
+
+    name: str
+    description: str
+    present: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+
+
+# Key names are compared with a leading dot, so that ".unet." means a key that starts with "unet." or nests it.
+KINDS: tuple[Kind, ...] = (
+    Kind("megactor", "a MegActor (v1) checkpoint", (".unet.condition_input_layer.refer_convs.",)),
+    Kind("megactor_sigma", "a MegActor-Sigma checkpoint", (".unet.", ".attn_audio.")),
+    Kind("xportrait", "an X-Portrait checkpoint", (".appearance_control_model.",)),
+    Kind("xportrait", "an X-Portrait checkpoint", (".input_blocks_motion_module.",)),
+    Kind("denoiser", "a MegActor (v1) denoiser", (".condition_input_layer.refer_convs.",)),
+    Kind("megactor_sigma_denoiser", "a MegActor-Sigma denoiser", (".attn_audio.",)),
+    Kind("motion_modules", "an AnimateDiff motion module file", (".motion_modules.",), (".conv_in.",)),
+    Kind("lora", "a LoRA file", (".lora_",)),
+    Kind("stable_diffusion", "a Stable Diffusion single-file checkpoint", (".model.diffusion_model.",)),
+    Kind("controlnet", "a ControlNet", (".controlnet_cond_embedding.",)),
+    Kind("controlnet", "a ControlNet", (".input_hint_block.",)),
+    Kind("vae", "an autoencoder (VAE)", (".encoder.conv_in.", ".decoder.conv_in.", ".encoder.down_blocks.")),
+    Kind("ldm_vae", "an autoencoder (VAE) in the original LDM naming", (".encoder.down.0.block.",)),
+    Kind("unet", "a Stable Diffusion UNet", (".time_embedding.", ".conv_out.")),
+    Kind("reference_network", "a reference network", (".time_embedding.", ".conv_in."), (".conv_out.",)),
+    Kind("image_encoder", "a CLIP image encoder", (".vision_model.embeddings.",)),
+    Kind("text_encoder", "a CLIP text encoder", (".text_model.embeddings.",)),
+    Kind("whisper", "a Whisper speech model", (".encoder.blocks.", ".attn.query.")),
+)
+UNKNOWN = Kind("unknown", "a file of unknown weights", ())
+
+CHECKPOINT_PARTS = {"unet": "denoiser", "appearance_encoder": "reference_network", "vae": "vae"}
+"""Networks by their prefix in a training checkpoint."""
+IGNORED_PARTS = ("text_encoder",)
+
+_OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+_OLD_VAE_KEY = re.compile(r"(.*\.mid_block\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
+_UNUSED_CLIP_KEY = re.compile(r"text_model\.|text_projection\.|logit_scale$|.*\.position_ids$")
+
+
+@dataclass(frozen=True)
+class SplitCheckpoint:
+    """Keys of a training checkpoint, sorted by network.
+
+    Attributes:
+        networks: per network, the name in our network -> the name in the file.
+        ignored: names that no network of ours uses (the text encoder).
+        unexpected: names that belong to nothing known.
+    """
+
+    networks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+
+
+def recognise(keys: Iterable[str]) -> Kind:
+    """The kind of a file with these keys; ``UNKNOWN`` if none fits."""
+    joined = "\n".join("." + key for key in keys)
+    for kind in KINDS:
+        if all(part in joined for part in kind.present) and not any(part in joined for part in kind.absent):
+            return kind
+    return UNKNOWN
+
+
+def split_checkpoint(keys: Iterable[str]) -> SplitCheckpoint:
+    """Sort the keys of a training checkpoint (``module.unet.conv_in.weight``, ...) by network.
+
+    The prefix ``module.`` of a wrapped model is optional.
+    """
+    networks: dict[str, dict[str, str]] = {}
+    ignored, unexpected = [], []
+    for key in keys:
+        prefix, _, name = key.removeprefix("module.").partition(".")
+        if prefix in IGNORED_PARTS:
+            ignored.append(key)
+        elif network := CHECKPOINT_PARTS.get(prefix):
+            networks.setdefault(network, {})[map_key(network, name) or name] = key
+        else:
+            unexpected.append(key)
+    return SplitCheckpoint(networks, tuple(ignored), tuple(unexpected))
+
+
+def map_key(network: str, key: str) -> str | None:
+    """Name in our network of a published key of that network's own file; None if it is not used.
+
+    Old autoencoders name their attention query, key, value and proj_attn (some as 1x1 convolutions); full CLIP
+    files carry a text tower and a position buffer.
+    """
+    if network == "vae" and (match := _OLD_VAE_KEY.fullmatch(key)):
+        block, layer, parameter = match.groups()
+        return f"{block}.{_OLD_VAE_ATTENTION[layer]}.{parameter}"
+    if network == "image_encoder" and _UNUSED_CLIP_KEY.match(key):
+        return None
+    return key
+
+
+def reconcile_shape(shape: Shape, expected: Shape) -> bool:
+    """Whether a tensor can take the expected shape: equal, or a 1x1 convolution in place of a linear layer."""
+    return shape == expected or shape == (*expected, 1, 1) or (*shape, 1, 1) == expected
+
+
+def check_keys(
+    subject: object, found: Mapping[str, Shape], expected: Mapping[str, Shape], network: str
+) -> None:
+    """Compare the tensors of a file with those of a network.
+
+    Raises:
+        InputError: a missing, extra or misshapen key, with the first few; a file of another kind is named.
+    """
+    missing = [key for key in expected if key not in found]
+    extra = [key for key in found if key not in expected]
+    misshapen = [
+        f"{key} {list(found[key])} instead of {list(expected[key])}"
+        for key in expected
+        if key in found and found[key] != expected[key]
+    ]
+    if not (missing or extra or misshapen):
+        return
+    kind = recognise(found)
+    if kind.name not in (network, "unknown"):
+        raise InputError(subject, f"is {kind.description}, not {describe(network)}", "Give the right file")
+    problems = [
+        f"{len(keys)} keys {what}: {first_few(keys)}"
+        for what, keys in (("missing", missing), ("unknown", extra), ("misshapen", misshapen))
+        if keys
+    ]
+    raise InputError(
+        subject, f"does not fit {describe(network)}; " + "; ".join(problems), "Convert or download it again"
+    )
+
+
+def describe(network: str) -> str:
+    """What a user calls a network."""
+    return next((kind.description for kind in KINDS if kind.name == network), network)
+
+
+def first_few(keys: list[str] | tuple[str, ...]) -> str:
+    """The first keys of a list, with a sign that there are more."""
+    return ", ".join(keys[:LISTED_KEYS]) + (", ..." if len(keys) > LISTED_KEYS else "")

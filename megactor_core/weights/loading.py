@@ -1,0 +1,169 @@
+"""Load a model folder onto a device, checked key by key."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from megactor_core.errors import InputError
+from megactor_core.models.build import Networks, build_networks
+from megactor_core.models.config import ModelConfig
+from megactor_core.weights.folders import MODEL_NAMES, named_model_folder
+from megactor_core.weights.layout import check_keys, describe, recognise
+from megactor_core.weights.tensor_files import TensorFile, is_finite, open_tensor_file
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run.
+
+    Attributes:
+        config: what it is made of.
+        networks: its networks in evaluation mode, without gradients.
+        source: the folder it was read from.
+    """
+
+    config: ModelConfig
+    networks: Networks
+    source: Path
+
+
+def load_model(
+    source: str | os.PathLike[str],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    models_folder: str | os.PathLike[str] | None = None,
+) -> LoadedModel:
+    """Load a model by name or from a model folder.
+
+    Each tensor goes from the file straight to ``device`` and ``dtype``; the weights are never held twice.
+
+    Args:
+        source: ``"demo"`` (bundled), ``"megactor"`` (in the models folder) or the path of a model folder
+            (``config.json`` and one safetensors file per network, as ``weights convert`` and training write it).
+        device: where the weights go.
+        dtype: floating-point type of all weights.
+        models_folder: where named models are looked up; see ``folders.models_folder``.
+
+    Raises:
+        InputError: unknown or incomplete model; a file that is damaged, of another family, with missing, extra
+            or misshapen keys, or with NaN.
+    """
+    folder = resolve_model(source, models_folder)
+    config = read_config(folder)
+    networks = build_on_meta(config, folder)
+    for name, network in networks.items():
+        file = open_network_file(folder, name, network)
+        network.load_state_dict(_read_state(file, torch.device(device), dtype), assign=True)
+        network.requires_grad_(False)
+    # the one buffer that transformers does not store in files
+    embeddings = networks.image_encoder.vision_model.embeddings
+    embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
+    return LoadedModel(config, networks, folder)
+
+
+def resolve_model(
+    source: str | os.PathLike[str], models_folder: str | os.PathLike[str] | None = None
+) -> Path:
+    """Folder of a model given by name or path.
+
+    Raises:
+        InputError: unknown name, missing folder, or something that has to be converted first.
+    """
+    path = Path(source).expanduser()
+    if str(source) in MODEL_NAMES:
+        folder = named_model_folder(str(source), models_folder)
+        if (folder / "config.json").is_file():
+            return folder
+        if source == "demo":
+            raise InputError(source, "the bundled weights are missing", "Install the package again")
+        raise InputError(
+            source,
+            f"is not in {folder.parent}",
+            f"Fetch and convert it with: python -m megactor_core weights download {source}, then weights convert",
+        )
+    if path.is_file():
+        kind = recognise(open_tensor_file(path).shapes)
+        raise InputError(
+            path,
+            f"is {kind.description}, not a model folder",
+            "Give a model folder; python -m megactor_core weights convert makes one",
+        )
+    if not path.is_dir():
+        raise InputError(source, "is no known model", f"Use one of {', '.join(MODEL_NAMES)} or a model folder")
+    if not (path / "config.json").is_file():
+        raise InputError(
+            path,
+            "is not a model folder: it has no config.json",
+            "Official weights are converted with: python -m megactor_core weights convert",
+        )
+    return path
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Configuration of a model folder.
+
+    Raises:
+        InputError: ``config.json`` is missing, no JSON or not a model's.
+    """
+    path = folder / "config.json"
+    try:
+        return ModelConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "Check the path") from error
+    except (TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            path, f"is not the configuration of a model ({error})", "Convert or download it again"
+        ) from error
+
+
+def build_on_meta(config: ModelConfig, folder: Path) -> Networks:
+    """Networks without memory, on the meta device.
+
+    Raises:
+        InputError: the configuration contradicts itself.
+    """
+    try:
+        with torch.device("meta"):
+            return build_networks(config)
+    except (TypeError, ValueError, KeyError, RuntimeError, ZeroDivisionError) as error:
+        raise InputError(
+            folder / "config.json", f"describes no model that can be built ({error})", "Convert it again"
+        ) from error
+
+
+def open_network_file(folder: Path, name: str, network: nn.Module) -> TensorFile:
+    """The safetensors file of one network, with exactly the network's keys and shapes.
+
+    Raises:
+        InputError: missing, damaged, or the keys do not fit.
+    """
+    path = folder / f"{name}.safetensors"
+    if not path.is_file():
+        raise InputError(path, f"is missing; it holds {describe(name)}", "Convert or download the model again")
+    file = open_tensor_file(path)
+    if not file.is_safetensors:
+        raise InputError(path, "is a pickle and not a safetensors file", "Convert the original weights again")
+    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    check_keys(path, file.shapes, expected, name)
+    return file
+
+
+def _read_state(file: TensorFile, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = {}
+    for key, tensor in file.stream(file.shapes):
+        # a copy even on the CPU: weights that stay mapped would change or vanish with the file
+        state[key] = tensor.to(device=device, dtype=dtype, copy=True)
+        if not is_finite(state[key]):
+            raise InputError(
+                file.path,
+                f"{key} holds NaN or values beyond {str(dtype).removeprefix('torch.')}",
+                "Use a wider dtype; if it stays so, convert or download the model again",
+            )
+    return state

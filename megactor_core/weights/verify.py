@@ -1,0 +1,98 @@
+"""Check weights on disk: presence, sizes, digests, keys, and that every number is finite."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from megactor_core.errors import InputError
+from megactor_core.weights.catalogue import CATALOGUE, KnownFile
+from megactor_core.weights.download import check_file, file_sha256, is_present, local_path
+from megactor_core.weights.folders import MODEL_NAMES, named_model_folder
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The state of one file.
+
+    Attributes:
+        path: the file.
+        problem: what is wrong with it, one line; None if nothing is.
+        detail: what was checked.
+    """
+
+    path: Path
+    problem: str | None
+    detail: str
+
+
+def verify(
+    target: str | os.PathLike[str] | None = None, folder: str | os.PathLike[str] | None = None
+) -> Iterator[Finding]:
+    """Check a model folder, one weight file, or everything in the models folder.
+
+    Args:
+        target: model name, path of a model folder or of a file; None checks all known files and models present.
+        folder: models folder; see ``models_folder``.
+
+    Raises:
+        InputError: ``target`` is no model and no file.
+    """
+    if target is None:
+        for known in CATALOGUE:
+            if is_present(known, folder):
+                yield from _verify_known(known, folder)
+        for name in MODEL_NAMES:
+            if (named_model_folder(name, folder) / "config.json").is_file():
+                yield from _verify_model(named_model_folder(name, folder))
+        return
+    known_here = {local_path(k, folder).resolve(): k for k in CATALOGUE}.get(Path(target).resolve())
+    if known_here is not None:
+        yield from _verify_known(known_here, folder)
+    elif Path(target).is_file():
+        yield _verify_tensors(Path(target))
+    else:
+        from megactor_core.weights.loading import resolve_model
+
+        yield from _verify_model(resolve_model(target, folder))
+
+
+def _verify_known(known: KnownFile, folder: str | os.PathLike[str] | None) -> Iterator[Finding]:
+    path = local_path(known, folder)
+    if known.is_folder:
+        for file in sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".bin")):
+            yield _verify_tensors(file)
+    elif known.sha256 is None:
+        yield _verify_tensors(path)
+    else:
+        yield Finding(path, check_file(path, known.size, known.sha256), "size and sha256")
+
+
+def _verify_model(folder: Path) -> Iterator[Finding]:
+    from megactor_core.weights.loading import build_on_meta, open_network_file, read_config
+
+    networks = build_on_meta(read_config(folder), folder)
+    for name, network in networks.items():
+        try:
+            open_network_file(folder, name, network)
+        except InputError as error:
+            yield Finding(folder / f"{name}.safetensors", error.problem, "keys and shapes")
+        else:
+            yield _verify_tensors(folder / f"{name}.safetensors")
+
+
+def _verify_tensors(path: Path) -> Finding:
+    from megactor_core.weights.layout import recognise
+    from megactor_core.weights.tensor_files import is_finite, open_tensor_file
+
+    try:
+        file = open_tensor_file(path)
+    except InputError as error:
+        return Finding(path, error.problem, "readable")
+    for key, tensor in file.stream(file.shapes):
+        if tensor.is_floating_point() and not is_finite(tensor):
+            return Finding(path, f"{key} holds NaN or infinity", "finite numbers")
+    detail = f"{recognise(file.shapes).description}, {len(file.shapes)} tensors, sha256 {file_sha256(path)}"
+    return Finding(path, None, detail)
