@@ -14,6 +14,9 @@ from megactor_core.data.renderer import Puppet, PuppetFrame
 
 Split = Literal["train", "held-out"]
 
+FRAME_RATE = 25
+"""Frames per second of a clip unless another rate is asked for."""
+
 _SPLIT_KEYS = {"train": 1, "held-out": 2}
 
 
@@ -73,7 +76,7 @@ def clip_generator(seed: int, index: int, split: Split = "train") -> np.random.G
 
 
 def sample_clip(
-    seed: int, index: int, num_frames: int, split: Split = "train", frame_rate: float = 25.0
+    seed: int, index: int, num_frames: int, split: Split = "train", frame_rate: float = FRAME_RATE
 ) -> PuppetClip:
     """Identities, reference pose and motion of clip ``index``; the same arguments give the same clip.
 
@@ -105,7 +108,7 @@ def clip_pair(
     num_frames: int,
     size: int,
     split: Split = "train",
-    frame_rate: float = 25.0,
+    frame_rate: float = FRAME_RATE,
 ) -> ClipPair:
     """Render clip ``index``: reference, driver (other identity, same motion) and exact truth."""
     clip = sample_clip(seed, index, num_frames, split, frame_rate)

@@ -1,0 +1,159 @@
+"""Command ``puppets``: a folder of rendered clips with exact cross-identity truth."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from megactor_core.errors import InputError
+
+if TYPE_CHECKING:
+    from megactor_core.data.clips import PuppetClip
+
+_DESCRIPTION = """\
+Render clips of puppets: cartoon faces with random appearance and lively motion. Training and evaluation draw
+the same puppets by themselves; this command shows what they see, and makes clips to try animations with.
+
+Each clip has two persons who move alike. Clip 000 is written as
+  000_reference.png  the first person, in another pose: the picture to be animated
+  000_driver.mp4     the second person: the motion
+  000_truth.mp4      the first person with that motion: what a perfect animation would show
+  000_sheet.png      all of it at a glance (driver above, reference and truth below)
+
+Example: python -m megactor_core puppets --output puppets --clips 4 --size 256
+"""
+_SMALLEST, _LARGEST = 48, 1024
+_SHEET_COLUMNS = 8
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "puppets",
+        help="render clips of cartoon faces with known motion",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder for the files; created when missing",
+    )
+    parser.add_argument("--clips", type=int, default=4, metavar="N", help="number of clips (default: 4)")
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=75,
+        metavar="N",
+        help="frames of each clip, at 25 a second (default: 75)",
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=256,
+        metavar="PIXELS",
+        help=f"side of the square pictures, {_SMALLEST} to {_LARGEST} (default: 256)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="another seed gives other clips (default: 0)"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("train", "held-out"),
+        default="train",
+        help="held-out: clips that no training can contain, whatever its seed (default: train)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render and write all clips; 0 when everything is written."""
+    _check(args)
+    from tqdm import tqdm
+
+    from megactor_core.data.clips import sample_clip
+
+    names = [f"{index:03d}" for index in range(args.clips)]
+    with _folder(args.output):
+        if not args.overwrite:
+            _refuse_existing(args.output, names)
+        for index, name in enumerate(tqdm(names, unit="clip")):
+            clip = sample_clip(args.seed, index, args.frames, args.split)
+            _write_clip(clip, args.output / name, args.size, args.overwrite)
+    print(args.output)
+    return 0
+
+
+def _write_clip(clip: PuppetClip, stem: Path, size: int, overwrite: bool) -> None:
+    """Render and write one clip frame by frame; ``stem``: path that the file names begin with."""
+    import numpy as np
+
+    from megactor_core.data.renderer import Puppet
+    from megactor_core.media.pictures import save_picture
+    from megactor_core.media.writing import VideoWriter
+
+    count = len(clip.motion)
+    shown = set(np.linspace(0, count - 1, min(_SHEET_COLUMNS, count)).round().astype(int).tolist())
+    reference = Puppet(clip.identity, size).image(clip.reference_pose)
+    save_picture(f"{stem}_reference.png", reference, overwrite)
+    rows = []
+    for kind, identity, first in (
+        ("driver", clip.driver_identity, np.full_like(reference, 255)),
+        ("truth", clip.identity, reference),
+    ):
+        puppet, row = Puppet(identity, size), [first]
+        rate = Fraction(clip.frame_rate)
+        with VideoWriter(f"{stem}_{kind}.mp4", size, size, rate, overwrite=overwrite) as writer:
+            for index, motion in enumerate(clip.motion):
+                image = puppet.image(motion)
+                writer.write(image)
+                if index in shown:
+                    row.append(image)
+        rows.append(np.hstack(row))
+    save_picture(f"{stem}_sheet.png", np.vstack(rows), overwrite)
+
+
+def _check(args: argparse.Namespace) -> None:
+    for option, value, lowest in (
+        ("--clips", args.clips, 1),
+        ("--frames", args.frames, 1),
+        ("--seed", args.seed, 0),
+    ):
+        if value < lowest:
+            raise InputError(f"{option} {value}", "is too small", f"Give {lowest} or more")
+    if not _SMALLEST <= args.size <= _LARGEST:
+        raise InputError(
+            f"--size {args.size}", "cannot be drawn", f"Give a size from {_SMALLEST} to {_LARGEST} pixels"
+        )
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make the folder; take it away again when nothing came into it."""
+    existed = path.is_dir()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(path, f"cannot be made a folder ({reason})", "Choose another --output") from error
+    try:
+        yield
+    finally:
+        if not existed and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _refuse_existing(folder: Path, names: list[str]) -> None:
+    for name in names:
+        for kind in ("reference.png", "driver.mp4", "truth.mp4", "sheet.png"):
+            if (folder / f"{name}_{kind}").exists():
+                raise InputError(
+                    folder / f"{name}_{kind}", "exists already", "Choose another folder, or allow --overwrite"
+                )
