@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ FaceChoice = Literal["largest"] | int | tuple[float, float]
 # YuNet was trained on faces of about 10 to 300 pixels. Larger pictures are shrunk to the first side length;
 # a close-up whose face fills the picture is only found at the smaller ones.
 _DETECTION_SIDES = (640, 320, 160)
+# With a side of 32 or less OpenCV 4 reads beyond its feature map and reports faces that are not there.
+_SHORTEST_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ class FaceDetector:
         remedy = "Give the path of face_detection_yunet.onnx"
         if not path.is_file():
             raise InputError(path, "the face detector's file does not exist", remedy)
+        # OpenCV 5 warns at every load about its own default target, both versions print a parser's complaints.
+        logging: Any = getattr(cv2.utils, "logging", cv2)
+        log_level = logging.setLogLevel(0)
         try:
             self._detector = cv2.FaceDetectorYN.create(
                 str(path), "", (320, 320), score_threshold=score_threshold, nms_threshold=0.3, top_k=500
@@ -78,6 +83,8 @@ class FaceDetector:
             self._detector.detect(np.zeros((320, 320, 3), np.uint8))
         except (cv2.error, SystemError) as error:
             raise InputError(path, "not a YuNet face detector", remedy) from error
+        finally:
+            logging.setLogLevel(log_level)
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Face, ...]:
         """Finds the faces of one picture, uint8 RGB (H, W, 3), the most certain first."""
@@ -92,8 +99,10 @@ class FaceDetector:
         scale = min(1.0, side / max(height, width))
         small_size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = image if scale == 1 else cv2.resize(image, small_size, interpolation=cv2.INTER_AREA)
-        self._detector.setInputSize(small_size)
-        _, rows = self._detector.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        missing = [max(0, _SHORTEST_SIDE - length) for length in small_size]
+        padded = cv2.copyMakeBorder(small, 0, missing[1], 0, missing[0], cv2.BORDER_CONSTANT)
+        self._detector.setInputSize(padded.shape[1::-1])
+        _, rows = self._detector.detect(cv2.cvtColor(padded, cv2.COLOR_RGB2BGR))
         if rows is None:
             return ()
         ratio = np.array([width / small_size[0], height / small_size[1]], np.float32)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 # GrabCut's time grows with the pixels; a mask of this size is sharp enough for an eighth-size latent.
 _WORKING_SIDE = 320
 _ITERATIONS = 5
+# GrabCut fits five colour clusters to each side and fails with fewer pixels.
+_FEWEST_SAMPLES = 5
 
 
 def foreground_mask(
@@ -34,7 +36,7 @@ def foreground_mask(
     if given_mask is not None:
         return given_mask
     height, width = image.shape[:2]
-    scale = min(1.0, _WORKING_SIDE / max(height, width))
+    scale = _WORKING_SIDE / max(height, width)
     small_height, small_width = max(1, round(height * scale)), max(1, round(width * scale))
     small = cv2.resize(image, (small_width, small_height), interpolation=cv2.INTER_AREA).astype(np.uint8)
     if face_box is None:
@@ -47,7 +49,9 @@ def foreground_mask(
         factors = (small_width / width, small_height / height)
         box = (left * factors[0], top * factors[1], right * factors[0], bottom * factors[1])
     seeds = _seed(small_height, small_width, box)
-    mask = _largest_part(_grab_cut(small, seeds), seeds)
+    if np.isin(seeds, (cv2.GC_BGD, cv2.GC_PR_BGD)).sum() < _FEWEST_SAMPLES:
+        return np.ones((height, width), np.float32)
+    mask = _largest_part(_grab_cut(small, seeds), seeds, thickness=(box[2] - box[0]) / 8)
     smooth = cv2.GaussianBlur(mask, (0, 0), 1.5)
     large = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC)
     # A narrow ramp around the half level keeps the outline smooth without a broad halo.
@@ -79,16 +83,17 @@ def _seed(height: int, width: int, box: Sequence[float]) -> NDArray[np.uint8]:
     def ellipse(center_y: float, radius_x: float, radius_y: float) -> NDArray[np.bool_]:
         return ((columns - x) / radius_x) ** 2 + ((rows - center_y) / radius_y) ** 2 <= 1
 
-    chin, shoulders = y + half_height, y + 2.2 * half_height
     head = ellipse(y - 0.25 * half_height, 1.45 * half_width, 1.6 * half_height)
-    slope = np.clip((rows - chin) / max(shoulders - chin, 1.0), 0, 1)
-    body = (rows > chin) & (np.abs(columns - x) <= half_width * (1.0 + 1.8 * slope))
+    slope = np.clip((rows - (y + 0.7 * half_height)) / half_height, 0, 1)
+    body = (slope > 0) & (np.abs(columns - x) <= half_width * (1.0 + 1.8 * slope))
+    torso = (rows > y + half_height) & (np.abs(columns - x) <= half_width * (0.3 + 0.8 * slope))
     labels[head | body] = cv2.GC_PR_FGD
-    labels[ellipse(y, 0.8 * half_width, 0.9 * half_height)] = cv2.GC_FGD
-    labels[(rows > chin) & (np.abs(columns - x) <= 0.45 * half_width)] = cv2.GC_FGD
     far = (np.abs(columns - x) > 2.6 * half_width) & (rows < y + 0.5 * half_height)
     above = rows < y - 2.4 * half_height
-    labels[far | above] = cv2.GC_BGD
+    # Where the head leaves room, the picture's upper rim is background; else a sky as pale as the hair leaks in.
+    rim = (rows < 0.02 * height) & (y - 1.6 * half_height > 0)
+    labels[far | above | rim] = cv2.GC_BGD
+    labels[ellipse(y, 0.8 * half_width, 0.9 * half_height) | torso] = cv2.GC_FGD
     return labels
 
 
@@ -97,7 +102,7 @@ def _grab_cut(image: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> NDArray[np.
     background_model, foreground_model = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
     cv2.grabCut(
-        image[..., ::-1].copy(),
+        cv2.cvtColor(image, cv2.COLOR_RGB2Lab),
         labels,
         (0, 0, 0, 0),
         background_model,
@@ -108,11 +113,16 @@ def _grab_cut(image: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> NDArray[np.
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 
-def _largest_part(mask: NDArray[np.bool_], seeds: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The connected part that holds most of the sure face, without holes."""
-    _, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    counts = np.bincount(labels[(seeds == cv2.GC_FGD) & mask], minlength=1)
-    part = (labels == counts.argmax()).astype(np.uint8)
+def _largest_part(
+    mask: NDArray[np.bool_], seeds: NDArray[np.uint8], thickness: float
+) -> NDArray[np.float32]:
+    """The connected part that holds most of the sure face, without holes and without thin bridges."""
+    diameter = max(1, round(thickness))
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, brush, borderType=cv2.BORDER_REPLICATE)
+    _, labels = cv2.connectedComponents(opened)
+    counts = np.bincount(labels[(seeds == cv2.GC_FGD) & (opened > 0)], minlength=2)
+    part = (labels == counts[1:].argmax() + 1).astype(np.uint8)
     contours, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros(mask.shape, np.float32)
     cv2.drawContours(filled, contours, -1, 1.0, cv2.FILLED)
