@@ -62,12 +62,13 @@ class FrameTimes:
         count = len(pts)
         if count == 1:
             return cls.even(1, header_rates[0] if header_rates else FALLBACK_FRAME_RATE, time_base, pts)
-        measured = (count - 1) / (int(pts[-1] - pts[0]) * time_base)
+        span = int(pts[-1] - pts[0])
+        measured = (count if last_duration else count - 1) / ((span + last_duration) * time_base)
         for frame_rate in _likely_rates(measured, header_rates):
             if _is_even(pts, 1 / (frame_rate * time_base)):
                 return cls.even(count, frame_rate, time_base, pts)
         last_duration = last_duration or int(np.median(np.diff(pts)))
-        duration = (int(pts[-1] - pts[0]) + last_duration) * time_base
+        duration = (span + last_duration) * time_base
         frame_rate = (count / duration).limit_denominator(1001)
         return cls(count, frame_rate, duration, True, time_base, pts)
 

@@ -34,12 +34,15 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     Raises:
         InputError: not a media file, truncated, no picture stream, a picture that is too large.
     """
+    problem = "is not a video that can be read (unknown format, damaged or cut off)"
+    unreadable = InputError(path, problem, "Give an MP4, MOV, WebM, MKV, AVI, GIF or picture")
     try:
         container = av.open(str(path))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        problem = "is not a video that can be read (unknown format, damaged or cut off)"
-        raise InputError(path, problem, "Give an MP4, MOV, WebM, MKV, AVI, GIF or picture") from error
+        raise unreadable from error
     with container:
+        if not container.streams.video and not container.streams.audio:
+            raise unreadable
         stream = cast("VideoStream | None", container.streams.best("video"))
         text = container.format.name in REFUSED_FORMATS
         if text or stream is None or stream.disposition & Disposition.attached_pic:

@@ -67,7 +67,9 @@ def open_video_source(path: Path) -> VideoSource:
         has_audio = len(container.streams.audio) > 0
         first = next(decoded_frames(container, stream), None)
         if first is None:
-            raise InputError(path, "the video has no frames that can be decoded", "Save or convert it again")
+            raise InputError(
+                path, "has no frames that can be decoded; it may be cut off", "Save or convert it again"
+            )
         converter = FrameConverter.for_stream(first, stream.sample_aspect_ratio)
     return VideoSource(
         path=path,
