@@ -1,0 +1,153 @@
+"""Look at the driving file: follow the face, then turn every frame into a driving condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megactor_core.errors import InputError
+from megactor_core.media.source import DrivingSource
+from megactor_core.vision.condition import (
+    ContourPlan,
+    contour_condition,
+    contour_plan,
+    plain_boxes,
+    plain_condition,
+)
+from megactor_core.vision.crops import Crop, box_crop, face_crop, whole_crop
+from megactor_core.vision.faces import Detector, FaceChoice
+from megactor_core.vision.landmarks import Landmarker, to_68, track_landmarks
+from megactor_core.vision.portrait import CropMode, Portrait, need_detector
+from megactor_core.vision.tracking import FaceTrack, LostPolicy, track_faces
+
+DrivingMode = Literal["plain", "contour"]
+"""What is kept of a driving frame: the face's surroundings, or patches of eyes, brows and mouth."""
+
+
+@dataclass(frozen=True)
+class PreparedDriving:
+    """A driving file, ready to be read as condition frames; holds no pixels.
+
+    Attributes:
+        source: the file.
+        start, stop: the frames that are used.
+        crop: the square that is used of every frame.
+        boxes: plain mode: what is kept of each cropped frame, int64 (frames, 4), or None to keep all of it.
+        passed: bool (frames,), True for frames whose whole square is kept because the face was lost.
+        contour: contour mode: patches and alignment.
+        report: one line about the face, empty where none was looked for.
+    """
+
+    source: DrivingSource
+    start: int
+    stop: int
+    crop: Crop
+    boxes: NDArray[np.int64] | None
+    passed: NDArray[np.bool_]
+    contour: ContourPlan | None
+    report: str
+
+    @property
+    def num_frames(self) -> int:
+        """At least 1."""
+        return self.stop - self.start
+
+    def crops(self) -> Iterator[NDArray[np.float32]]:
+        """The squares, float32 (size, size, 3), 0..255, read from the file one by one."""
+        for _, _, image in self.source.frames(self.start, self.stop):
+            yield self.crop.apply(image)
+
+    def conditions(self) -> Iterator[NDArray[np.float32]]:
+        """Grey condition frames, float32 (size, size), 0..255, read from the file one by one."""
+        for index, cropped in enumerate(self.crops()):
+            if self.contour is not None:
+                yield contour_condition(cropped, self.contour)
+            else:
+                keep_all = self.boxes is None or self.passed[index]
+                yield plain_condition(cropped, None if keep_all else self.boxes[index])
+
+    def times(self) -> Iterator[Fraction]:
+        """Time of each frame in seconds after the first."""
+        first = self.source.frame_times.time(self.start)
+        return (self.source.frame_times.time(i) - first for i in range(self.start, self.stop))
+
+
+def prepare_driving(
+    source: DrivingSource,
+    size: int,
+    *,
+    crop: CropMode = "face",
+    mode: DrivingMode = "plain",
+    face: FaceChoice = "largest",
+    lost: LostPolicy = "hold",
+    smoothing: float = 0.0,
+    start: int = 0,
+    stop: int | None = None,
+    portrait: Portrait | None = None,
+    detector: Detector | None = None,
+    landmarker: Landmarker | None = None,
+) -> PreparedDriving:
+    """Decide what is shown to the model of every driving frame; the frames are read once or twice.
+
+    Args:
+        source: from ``open_driving``.
+        size: side of the squares in pixels.
+        crop: see ``CropMode``. Without a detector the whole square is the condition.
+        mode: see ``DrivingMode``; contour needs a landmarker.
+        face: which face.
+        lost: what frames without the face get.
+        smoothing: of the face's boxes over time, 0 to below 1.
+        start, stop: the frames to use, as in a slice.
+        portrait: aligns the patches of the contour mode with its face.
+        detector, landmarker: find faces and their landmarks.
+
+    Raises:
+        InputError: no face where one is needed, no frames left, or a missing detector or landmarker.
+    """
+    start, stop, _ = slice(start, stop).indices(source.num_frames)
+    if stop <= start:
+        raise InputError(
+            source.path, f"frames {start} to {stop} are none of its {source.num_frames}", "Choose others"
+        )
+    frame_size = (source.height, source.width)
+    track: FaceTrack | None = None
+    if crop == "face" or (detector is not None and mode == "plain"):
+        frames = (image for _, _, image in source.frames(start, stop))
+        try:
+            track = track_faces(frames, need_detector(detector), face, lost, smoothing, str(source.path))
+        except InputError:
+            # A box or the whole frame was asked for: then a driver without a known face is shown as it is.
+            if crop == "face":
+                raise
+    if crop == "face":
+        assert track is not None
+        square = face_crop(track.boxes, frame_size, size)
+    else:
+        square = whole_crop(frame_size, size) if crop == "whole" else box_crop(crop, frame_size, size)
+    boxes = None if track is None else plain_boxes(square.to_crop(track.boxes), size)
+    passed = np.zeros(stop - start, bool) if track is None else track.passed
+    report = "" if track is None else str(track.report)
+    prepared = PreparedDriving(source, start, stop, square, boxes, passed, None, report)
+    if mode == "plain":
+        return prepared
+    plan = _contour(prepared, portrait, landmarker)
+    return PreparedDriving(source, start, stop, square, None, passed, plan, report)
+
+
+def _contour(
+    prepared: PreparedDriving, portrait: Portrait | None, landmarker: Landmarker | None
+) -> ContourPlan:
+    if landmarker is None:
+        raise InputError(
+            "driving mode contour", "needs face landmarks", "Give a landmarker's file, or use the plain mode"
+        )
+    squares = (cropped.astype(np.uint8) for cropped in prepared.crops())
+    driver, _ = track_landmarks(squares, landmarker, str(prepared.source.path))
+    reference = None if portrait is None else landmarker(portrait.picture)
+    target = None if reference is None else to_68(reference)
+    return contour_plan(driver, target, prepared.crop.size)

@@ -1,0 +1,95 @@
+"""Look at the still portrait: crop, face, person and background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megactor_core.errors import InputError
+from megactor_core.vision.crops import Crop, box_crop, face_crop, whole_crop
+from megactor_core.vision.faces import Detector, FaceChoice, choose_face
+from megactor_core.vision.foreground import foreground_mask
+
+CropMode = Literal["face", "whole"] | tuple[float, float, float, float]
+"""How the square is chosen: around the face, the largest centred one, or around a box in pixels."""
+
+NO_FACE = "Use --crop whole or give a box"
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """The portrait as the networks will see it.
+
+    Attributes:
+        original: the whole picture, uint8 RGB (H, W, 3).
+        crop: where the square was taken.
+        picture: the square, uint8 RGB (size, size, 3).
+        foreground: float32 (size, size), 0..1, 1 = person.
+        original_foreground: the same of the whole picture where a mask was given, else None.
+    """
+
+    original: NDArray[np.uint8]
+    crop: Crop
+    picture: NDArray[np.uint8]
+    foreground: NDArray[np.float32]
+    original_foreground: NDArray[np.float32] | None
+
+
+def need_detector(detector: Detector | None) -> Detector:
+    """The detector, or InputError where there is none."""
+    if detector is None:
+        raise InputError(
+            "--crop face",
+            "needs the face detector's file, which is not on this machine",
+            "Fetch it with: python -m megactor_core weights download face-detector, or use --crop whole or a box",
+        )
+    return detector
+
+
+def segment_reference(
+    picture: NDArray[np.uint8],
+    size: int,
+    *,
+    crop: CropMode = "face",
+    face: FaceChoice = "largest",
+    mask: NDArray[np.float32] | None = None,
+    detector: Detector | None = None,
+) -> Portrait:
+    """Cut the portrait out of a picture and part the person from the background.
+
+    Args:
+        picture: uint8 RGB (H, W, 3).
+        size: side of the square in pixels.
+        crop: see ``CropMode``.
+        face: which face, with crop ``"face"``.
+        mask: person mask of the whole picture, float32 (H, W), 0..1; else the person is found by GrabCut.
+        detector: needed for crop ``"face"``; otherwise it only helps to find the person.
+
+    Raises:
+        InputError: no face with crop ``"face"``, no detector, or a mask of another size.
+    """
+    source_size = picture.shape[:2]
+    if mask is not None and mask.shape != source_size:
+        raise InputError(
+            f"mask of {mask.shape[1]}x{mask.shape[0]}",
+            f"the picture is {source_size[1]}x{source_size[0]}",
+            "Give a mask of the picture's size",
+        )
+    faces = detector.detect(picture) if detector is not None else ()
+    box = choose_face(faces, face).box if faces else None
+    if crop == "face":
+        need_detector(detector)
+        if box is None:
+            raise InputError("reference picture", "no face was found", NO_FACE)
+        square = face_crop(box, source_size, size)
+    elif crop == "whole":
+        square = whole_crop(source_size, size)
+    else:
+        square = box_crop(crop, source_size, size)
+    cropped = square.apply(picture).astype(np.uint8)
+    given = None if mask is None else np.clip(square.apply(mask), 0, 1)
+    cropped_box = None if box is None else tuple(square.to_crop(box).tolist())
+    return Portrait(picture, square, cropped, foreground_mask(cropped, cropped_box, given), mask)
