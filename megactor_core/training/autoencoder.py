@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from megactor_core.training.puppet_pictures import PuppetPictures, to_signed
-from megactor_core.training.sheets import save_sheet
+from megactor_core.training.sheets import save_sheet, to_images
 from megactor_core.training.task import Batch, Position
 from megactor_core.training.task_config import AutoencoderTaskConfig
 
@@ -72,7 +72,8 @@ class AutoencoderTask:
         error = (output - pictures).square().mean(1, keepdim=True) / 4
         inside = (weights > 1).float()
         features = (error * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))
-        save_sheet(picture, [row for i in (0, 8) for row in (pictures[i : i + 8], output[i : i + 8])])
+        truth, result = to_images(pictures[:16]), to_images(output[:16])
+        save_sheet(picture, [truth[:8], result[:8], truth[8:], result[8:]])
         return {
             "psnr": float(-10 * error.mean((1, 2, 3)).log10().mean()),
             "feature_psnr": float(-10 * features.log10().mean()),

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from megactor_core.errors import InputError
-from megactor_core.training.task_config import TaskConfig
+from megactor_core.training.task_config import TASKS, Section, TaskConfig
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class OptimizerConfig(_Section):
+class OptimizerConfig(Section):
     """AdamW and its learning rate."""
 
     learning_rate: float = Field(1e-5, gt=0, description="peak learning rate")
@@ -31,10 +27,10 @@ class OptimizerConfig(_Section):
     )
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """Everything a training run depends on."""
 
-    task: TaskConfig = Field(discriminator="name", description="what is trained, on which data")
+    task: TaskConfig = Field(description="what is trained, on which data")
     seed: int = Field(0, ge=0, description="every random draw comes from (seed, step, purpose)")
     steps: int = Field(gt=0, description="optimizer steps")
     gradient_accumulation: int = Field(1, ge=1, description="batches per optimizer step")
@@ -81,33 +77,38 @@ def read_config(path: Path) -> TrainingConfig:
     try:
         return TrainingConfig.model_validate(data)
     except ValidationError as error:
-        problems = "; ".join(_explain(item, data) for item in error.errors())
+        problems = "; ".join(_explain(item) for item in error.errors())
         raise InputError(path, problems, "Correct the file; configs/train has complete examples") from None
 
 
-def _explain(item: Any, data: dict[str, Any]) -> str:
+def _explain(item: Any) -> str:
     """One pydantic error as 'field: what is wrong, what is allowed'."""
-    location = [part for part in item["loc"]]
+    location = list(item["loc"])
     name = ".".join(str(part) for part in location) or "the file"
     if item["type"] == "extra_forbidden":
-        return f"unknown field {name} (allowed: {', '.join(_siblings(location, data))})"
+        return f"unknown field {name} (allowed: {', '.join(_siblings(location))})"
     if item["type"] == "missing":
         return f"field {name} is missing"
     message = item["msg"].removeprefix("Value error, ")
     return f"field {name}: {message}, not {item['input']!r}" if location else message
 
 
-def _siblings(location: list[Any], data: dict[str, Any]) -> list[str]:
+def _siblings(location: list[Any]) -> list[str]:
     """Names allowed beside the unknown field at ``location``."""
     section: Any = TrainingConfig
     for part in location[:-1]:
-        if part == location[0] and part == "task":
-            section = None
-        elif section is None:
-            section = next(kind for kind in TaskConfig.__args__ if kind.model_fields["name"].default == part)
-        else:
-            section = section.model_fields[part].annotation
-    return sorted(section.model_fields)
+        if isinstance(section, dict):
+            section = section[part]
+            continue
+        annotation = get_type_hints(section)[part]
+        section = TASKS if section is TrainingConfig and part == "task" else _class_of(annotation)
+    names = section.model_fields if hasattr(section, "model_fields") else section.__dataclass_fields__
+    return sorted(names)
+
+
+def _class_of(annotation: Any) -> Any:
+    """The class in ``Class`` or ``Class | None``."""
+    return next(kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type))
 
 
 def differences(old: TrainingConfig, new: TrainingConfig) -> list[str]:

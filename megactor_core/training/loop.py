@@ -207,7 +207,10 @@ class Trainer:
             )
         for key_name, tensor in saved.tensors["optimizer"].items():
             key, name = key_name.split(".", 1)
-            self.optimizer.state[self.parameters[name]][key] = tensor.to(self.device)
+            parameter = self.parameters[name]
+            # The fused kernel wants moments in the memory format of their weight.
+            value = torch.empty_like(parameter).copy_(tensor) if tensor.ndim else tensor.to(self.device)
+            self.optimizer.state[parameter][key] = value
         if self.ema:
             self.ema.load(saved.tensors["ema"])
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from megactor_core.training.autoencoder import AutoencoderTask
 from megactor_core.training.config import TrainingConfig
 from megactor_core.training.task import Task
+from megactor_core.training.task_config import AutoencoderTaskConfig
 
 
 def build_task(config: TrainingConfig) -> Task:
-    """The task of a config, its networks with their initial weights."""
-    return AutoencoderTask(config.task, config.seed)
+    """The task of a config, its networks with their initial weights.
+
+    Raises:
+        InputError: weights to start from cannot be read.
+    """
+    if isinstance(config.task, AutoencoderTaskConfig):
+        from megactor_core.training.autoencoder import AutoencoderTask
+
+        return AutoencoderTask(config.task, config.seed)
+    from megactor_core.training.denoiser import DenoiserTask
+    from megactor_core.training.model_folder import initial_networks
+
+    model, networks = initial_networks(config.task, config.seed)
+    return DenoiserTask(config.task, model, networks, config.seed)

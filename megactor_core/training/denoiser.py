@@ -1,0 +1,152 @@
+"""Task: train the denoiser with its reference network, in either of MegActor's two stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from megactor_core.conditioning.background import image_tokens
+from megactor_core.data.motion import MOTION_NAMES
+from megactor_core.models.build import Networks
+from megactor_core.models.config import ModelConfig
+from megactor_core.training.denoiser_validation import validate_denoiser
+from megactor_core.training.model_folder import save_model
+from megactor_core.training.noising import Noising, draw_noise, draw_timesteps
+from megactor_core.training.puppet_clips import PuppetClips
+from megactor_core.training.puppet_pictures import to_signed
+from megactor_core.training.task import Batch, Position
+from megactor_core.training.task_config import DenoiserTaskConfig
+
+_POOLED = 4
+
+
+class DenoiserTask:
+    """Mean squared error of the predicted noise or velocity.
+
+    Source: MegActor (arXiv 2405.20851), sections 3 and 4. Stage 1 trains everything, stage 2 (``trainable:
+    [motion_module]``) the temporal modules. Reference network, background tokens and modulation are computed once
+    per reference and serve all its target frames.
+    """
+
+    def __init__(self, config: DenoiserTaskConfig, model: ModelConfig, networks: Networks, seed: int) -> None:
+        self.config, self.model, self.all_networks, self.seed = config, model, networks, seed
+        self.noising = Noising(model.training_scheduler)
+        width = model.driving_encoder.channels[-1]
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            self.motion_head = nn.Linear(width * _POOLED**2, len(MOTION_NAMES))
+        if config.channels_last:
+            for _, network in networks.items():
+                network.to(memory_format=torch.channels_last)
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        trained = {n: m for n, m in self._by_name().items() if self._is_trained(n, m)}
+        return {**trained, "motion_head": self.motion_head} if self.config.auxiliary_weight else trained
+
+    @property
+    def frozen(self) -> Sequence[nn.Module]:
+        return [m for n, m in self._by_name().items() if not self._is_trained(n, m)]
+
+    def trainable(self, name: str) -> bool:
+        return name.startswith("motion_head.") or any(part in name for part in self.config.trainable)
+
+    def dataset(self) -> Dataset[Batch]:
+        config, model = self.config.data, self.model
+        latent_size = config.size // model.vae_scale_factor
+        return PuppetClips(config, self.seed, "train", latent_size, model.image_encoder["image_size"])
+
+    def set_gradient_checkpointing(self) -> None:
+        self.all_networks.denoiser.set_gradient_checkpointing(True)
+        self.all_networks.reference_network.set_gradient_checkpointing(True)
+
+    def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
+        config, networks, generator = self.config, self.all_networks, position.generator
+        references = to_signed(batch["references"])
+        latents, reference_latents, static_latents = self._encode(references, batch["targets"], generator)
+        device, count, frames = latents.device, latents.shape[0], latents.shape[2]
+        timesteps = draw_timesteps(count, config.timestep_power, generator).to(device)
+        noise = draw_noise(latents.shape, config.shared_noise, config.offset_noise, generator).to(device)
+        reading = int((torch.rand(count, generator=generator) >= config.reference_dropout).sum())
+        noisy, target = self.noising(latents, noise, timesteps)
+        tokens = image_tokens(networks.image_encoder, batch["backgrounds"])
+        features, driving = self._drive(references, batch["driving"])
+        static = torch.cat([static_latents, batch["background_masks"]], dim=1)[:, :, None]
+        sample = torch.cat([noisy, static.expand(-1, -1, frames, -1, -1), driving], dim=1)
+        # Without this, the first trained GroupNorm of stage 2 gets an input that needs no gradient, and PyTorch's
+        # channels-last kernel (2.13, CPU) crashes on that.
+        sample.requires_grad_()
+        prediction = networks.denoiser(
+            sample,
+            timesteps,
+            networks.denoiser.context_keys_values(tokens),
+            self._read_reference(reference_latents, timesteps, tokens, reading) if reading else None,
+            rows=count,
+            reading_rows=reading,
+            motion=config.motion_modules,
+        )
+        loss = F.mse_loss(prediction.float(), target)
+        scalars = {"mse": loss.detach()}
+        if config.auxiliary_weight:
+            error = self._motion_error(features, batch["motion"])
+            weight = config.auxiliary_weight * max(0.0, 1 - position.step / config.auxiliary_steps)
+            loss = loss + weight * error
+            scalars["motion"] = error.detach()
+        return loss, scalars
+
+    def validate(self, device: torch.device, picture: Path) -> Mapping[str, float]:
+        """Sampled held-out clips against their exact truth: PSNR in dB, and that of the copied reference."""
+        return validate_denoiser(self.config, self.model, self.all_networks, self.seed, picture)
+
+    def export(self, folder: Path) -> None:
+        """A model folder: ``config.json`` and one safetensors file per network."""
+        dtype = {"fp32": torch.float32, "fp16": torch.float16}[self.config.export_precision]
+        save_model(self.model, self.all_networks, folder, dtype)
+
+    def _by_name(self) -> dict[str, nn.Module]:
+        return dict(self.all_networks.items())
+
+    def _is_trained(self, prefix: str, network: nn.Module) -> bool:
+        return any(self.trainable(name) for name, _ in network.named_parameters(prefix=prefix))
+
+    @torch.no_grad()
+    def _encode(
+        self, references: Tensor, targets: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Scaled latents of targets (R, C, F, h, w), of references for the network, and for the input."""
+        vae, (count, frames) = self.all_networks.vae, targets.shape[:2]
+        pictures = torch.cat([references, to_signed(targets.flatten(0, 1))])
+        posterior = vae.encode(pictures).latent_dist
+        drawn = posterior.mean.float()
+        if self.config.sample_latents:
+            noise = torch.randn(drawn.shape, generator=generator).to(drawn.device)
+            drawn = drawn + posterior.std.float() * noise
+        scale = vae.config.scaling_factor
+        latents = (drawn[count:] * scale).unflatten(0, (count, frames)).transpose(1, 2)
+        return latents, posterior.mean[:count].float() * scale, drawn[:count] * scale
+
+    def _drive(self, references: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
+        """Unmodulated features of the driving frames, and the channels that join the noisy latent."""
+        encoder = self.all_networks.denoiser.condition_input_layer
+        pictures = (references + 1) / 2
+        small = F.interpolate(pictures, size=(encoder.reference_size,) * 2, mode="bilinear")
+        grey = (driving.float() / 255)[:, None].expand(-1, 3, -1, -1, -1)
+        features = encoder.features(grey)
+        return features, encoder.modulate(features, encoder.modulation(small), driving.shape[1])
+
+    def _read_reference(self, latents: Tensor, timesteps: Tensor, tokens: Tensor, reading: int) -> Mapping:
+        """Keys and values for the last ``reading`` rows; the others train the unguided prediction."""
+        network = self.all_networks.reference_network
+        last = slice(latents.shape[0] - reading, None)
+        context = network.context_keys_values(tokens[last])
+        bank = network(latents[last], timesteps[last], context)
+        return self.all_networks.denoiser.reference_keys_values(bank)
+
+    def _motion_error(self, features: Tensor, motion: Tensor) -> Tensor:
+        pooled = F.adaptive_avg_pool2d(features, _POOLED).flatten(1)
+        return F.mse_loss(self.motion_head(pooled).float(), motion.flatten(0, 1))

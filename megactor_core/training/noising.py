@@ -1,0 +1,48 @@
+"""Timesteps, noise and targets of diffusion training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from megactor_core.models.config import SchedulerConfig
+from megactor_core.sampling.schedulers import build_scheduler
+
+
+def draw_timesteps(count: int, power: float, generator: torch.Generator) -> Tensor:
+    """Timesteps (count,), int64 in [0, 1000): ``floor(1000 u^(1/power))`` with ``u`` uniform."""
+    uniform = torch.rand(count, generator=generator)
+    return (1000 * uniform ** (1 / power)).long().clamp(max=999)
+
+
+def draw_noise(
+    shape: tuple[int, ...], shared_noise: float, offset_noise: float, generator: torch.Generator
+) -> Tensor:
+    """Noise of clips ``(clips, channels, frames, h, w)``.
+
+    Args:
+        shape: as above.
+        shared_noise: share of the unit variance common to all frames ("mixed noise", Ge et al. 2023, PYoCo).
+        offset_noise: deviation of what is added per clip and channel (MegActor's training code: 0.1).
+        generator: on the CPU.
+    """
+    clips, channels, _, height, width = shape
+    noise = torch.randn(shape, generator=generator) * (1 - shared_noise) ** 0.5
+    if shared_noise:
+        noise += torch.randn(clips, channels, 1, height, width, generator=generator) * shared_noise**0.5
+    return noise + offset_noise * torch.randn(clips, channels, 1, 1, 1, generator=generator)
+
+
+class Noising:
+    """Noisy latents and training targets of one noise schedule."""
+
+    def __init__(self, config: SchedulerConfig) -> None:
+        self.scheduler = build_scheduler("ddim", config)
+        self.prediction_type = config.prediction_type
+
+    def __call__(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Noisy latents, and what the network must predict: the noise, or the velocity (Salimans & Ho 2022)."""
+        alphas = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, *[1] * (latents.ndim - 1))
+        signal, deviation = alphas.sqrt(), (1 - alphas).sqrt()
+        noisy = signal * latents + deviation * noise
+        return noisy, noise if self.prediction_type == "epsilon" else signal * noise - deviation * latents

@@ -1,0 +1,91 @@
+"""Batches of puppet clips for the denoiser: reference, targets, and a driver of another identity."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from megactor_core.conditioning.background import clip_pixels
+from megactor_core.conditioning.tensors import background_mask
+from megactor_core.data.clips import Split, clip_generator
+from megactor_core.data.identity import sample_identity
+from megactor_core.data.motion import sample_motion, sample_pose
+from megactor_core.data.renderer import Puppet
+from megactor_core.training.task import Batch
+from megactor_core.training.task_config import PuppetClipsConfig
+from megactor_core.vision.condition import plain_boxes, plain_condition
+
+
+class PuppetClips(Dataset[Batch]):
+    """Item ``i`` is a batch of R identities with F frames each (S: size, L: size of the latents).
+
+    - ``references`` uint8 (R, 3, S, S), ``targets`` uint8 (R, F, 3, S, S)
+    - ``driving`` uint8 (R, F, S, S): the grey condition made from another identity with the same motion
+    - ``background_masks`` float32 (R, 1, L, L), 1 = background; ``backgrounds`` float32 (R, 3, C, C), CLIP pixels
+    - ``motion`` float32 (R, F, 15)
+
+    Args:
+        config: sizes and rates.
+        seed: seed of the data.
+        split: "train" or "held-out".
+        latent_size: L.
+        clip_size: C, side of the image encoder's input.
+    """
+
+    def __init__(
+        self, config: PuppetClipsConfig, seed: int, split: Split, latent_size: int, clip_size: int
+    ) -> None:
+        self.config, self.seed, self.split = config, seed, split
+        self.latent_size, self.clip_size = latent_size, clip_size
+
+    def __getitem__(self, index: int) -> Batch:
+        count = self.config.references
+        samples = [self._draw(index * count + i) for i in range(count)]
+        return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+    def _draw(self, index: int) -> dict[str, Tensor]:
+        config = self.config
+        rng = clip_generator(self.seed, index, self.split)
+        puppet, driver = (Puppet(sample_identity(rng), config.size) for _ in range(2))
+        reference = puppet.frame(sample_pose(rng))
+        motion = sample_motion(rng, config.frames, config.frame_rate)
+        whole = rng.random() < config.whole_frame_rate
+        foreground = reference.mask
+        background = reference.image * (foreground < 0.5)[..., None].astype(np.uint8)
+        return {
+            "references": _channels_first(reference.image),
+            "targets": _channels_first(np.stack([puppet.image(pose) for pose in motion])),
+            "driving": torch.from_numpy(self._drive(driver, motion, whole)),
+            "background_masks": background_mask(foreground, (self.latent_size,) * 2)[0],
+            "backgrounds": clip_pixels(background, self.clip_size)[0],
+            "motion": torch.from_numpy(motion),
+        }
+
+    @staticmethod
+    def _drive(driver: Puppet, motion: NDArray[np.float32], whole: bool) -> NDArray[np.uint8]:
+        frames = [driver.frame(pose) for pose in motion]
+        boxes = np.stack([frame.face_box for frame in frames])
+        return driving_frames_condition(np.stack([frame.image for frame in frames]), boxes, whole)
+
+
+def driving_frames_condition(frames: NDArray[np.uint8], boxes: NDArray[np.float32], whole: bool) -> NDArray[np.uint8]:
+    """Grey conditions (F, S, S) of a driver: the face in its grown box on black, or the whole frame.
+
+    Args:
+        frames: uint8 (F, S, S, 3).
+        boxes: face boxes (F, 4) in pixels.
+        whole: keep the whole frame.
+    """
+    kept = plain_boxes(boxes, frames.shape[1])
+    conditions = [
+        plain_condition(frame.astype(np.float32), None if whole else box)
+        for frame, box in zip(frames, kept, strict=True)
+    ]
+    return (np.stack(conditions) + 0.5).astype(np.uint8)
+
+
+def _channels_first(images: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, -3)))

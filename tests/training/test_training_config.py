@@ -1,0 +1,73 @@
+"""A mistake in the YAML file is named, with what is allowed, before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from megactor_core.errors import InputError
+from megactor_core.training.config import read_config
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "train"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configs_are_valid(path):
+    assert read_config(path).steps > 0
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ((), r"unknown field learning_speed \(allowed: .*optimizer, .*steps"),
+        (("optimizer",), r"unknown field optimizer.learning_speed \(allowed: .*learning_rate"),
+        (("task",), r"unknown field task.denoiser.learning_speed \(allowed: .*offset_noise"),
+        (("task", "data"), r"unknown field task.denoiser.data.learning_speed \(allowed: .*references"),
+        (("task", "model"), r"unknown field task.denoiser.model.learning_speed \(allowed: .*reference_network"),
+        (("task", "model", "denoiser"), r"learning_speed \(allowed: .*block_out_channels"),
+    ],
+)
+def test_an_unknown_field_is_named_with_the_allowed_ones(denoiser_data, write_yaml, section, expected):
+    target = denoiser_data
+    for key in section:
+        target[key] = dict(target[key])
+        target = target[key]
+    target["learning_speed"] = 1
+    with pytest.raises(InputError, match=expected):
+        read_config(write_yaml(denoiser_data))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"steps": "many"}, "field steps: .*integer.*not 'many'"),
+        ({"steps": 0}, "field steps: .*greater than 0"),
+        ({"precision": "fp8"}, "field precision: .*'fp32' or 'bf16'"),
+        ({"task": {"name": "sculptor"}}, "field task: .*'autoencoder', 'denoiser'"),
+        ({"task": {"name": "denoiser"}}, "give either model or initial_weights"),
+        ({"optimizer": {"warmup_steps": 9}}, "exceed steps"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(denoiser_data, write_yaml, changes, expected):
+    with pytest.raises(InputError, match=expected):
+        read_config(write_yaml({**denoiser_data, **changes}))
+
+
+def test_a_missing_field_is_named(denoiser_data, write_yaml):
+    del denoiser_data["steps"]
+    with pytest.raises(InputError, match="field steps is missing"):
+        read_config(write_yaml(denoiser_data))
+
+
+@pytest.mark.parametrize("content", [b"", b"steps: [", b"\xff\xfe\x00", b"- 1\n"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, content):
+    path = tmp_path / "train.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="train.yaml"):
+        read_config(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_config(tmp_path / "none.yaml")
