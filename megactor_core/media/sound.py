@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -43,43 +44,49 @@ class Sound(ABC):
         """Write the rest up to ``end``, in seconds, where the sound is cut."""
 
 
-def add_sound(
-    source: InputContainer,
-    path: Path,
-    start: Fraction,
-    output: OutputContainer,
-    copied_codecs: tuple[str, ...],
-    audio_codec: str,
-) -> Sound | None:
-    """Add the best sound stream of an opened file to an output; None where it has none.
+@dataclass(frozen=True)
+class SoundSource:
+    """An opened sound stream and the time on its file's clock, in seconds, that becomes 0."""
+
+    container: InputContainer
+    stream: AudioStream
+    origin: Fraction
+
+
+@contextmanager
+def open_sound(path: Path, start: Fraction) -> Iterator[SoundSource | None]:
+    """Open a file's best sound stream; None where it has none.
 
     Args:
-        source: the opened file; it stays the caller's to close.
-        path: the same file.
+        path: a video or sound file.
         start: seconds after the file's first picture (or first sound, in a sound file) that become time 0.
-        output: a container whose header is not written yet.
-        copied_codecs: codecs that are copied as they are.
-        audio_codec: the encoder for all others.
-    """
-    stream = cast("AudioStream | None", source.streams.best("audio"))
-    if stream is None:
-        return None
-    origin = _first_time(path, stream) + start
-    if stream.codec_context.codec.canonical_name in copied_codecs:
-        return _CopiedSound(source, stream, origin, output)
-    return _EncodedSound(source, stream, origin, output, audio_codec)
-
-
-def open_sound_file(path: Path) -> InputContainer:
-    """Open a video or sound file.
 
     Raises:
         InputError: the file cannot be opened.
     """
     try:
-        return av.open(str(path))
+        container = av.open(str(path))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(path, "its sound cannot be read", "Give a video or sound file") from error
+    with container:
+        stream = cast("AudioStream | None", container.streams.best("audio"))
+        yield None if stream is None else SoundSource(container, stream, _first_time(path, stream) + start)
+
+
+def add_sound(
+    source: SoundSource, output: OutputContainer, copied_codecs: tuple[str, ...], audio_codec: str
+) -> Sound:
+    """Add a sound stream to an output.
+
+    Args:
+        source: the sound, which must stay open until the output is finished.
+        output: a container whose header is not written yet.
+        copied_codecs: codecs that are copied as they are.
+        audio_codec: the encoder for all others.
+    """
+    if source.stream.codec_context.codec.canonical_name in copied_codecs:
+        return _CopiedSound(source, output)
+    return _EncodedSound(source, output, audio_codec)
 
 
 def _first_time(path: Path, stream: AudioStream) -> Fraction:
@@ -97,17 +104,14 @@ def _first_time(path: Path, stream: AudioStream) -> Fraction:
 class _CopiedSound(Sound):
     """Packets pass unchanged, but for their times."""
 
-    def __init__(
-        self, source: InputContainer, stream: AudioStream, origin: Fraction, output: OutputContainer
-    ) -> None:
-        self._time_base = cast(Fraction, stream.time_base)
-        self._origin = round(origin / self._time_base)
+    def __init__(self, source: SoundSource, output: OutputContainer) -> None:
+        self._time_base = cast(Fraction, source.stream.time_base)
         self._output = output
-        self._stream = output.add_stream_from_template(stream)
+        self._stream = output.add_stream_from_template(source.stream)
         # MP4 says how much of the first packet to leave out, and decoders warm up on the packet before it.
         # The others cannot, so that a packet counts from its middle.
         self._has_edit_list = output.format.name in ("mp4", "mov")
-        self._packets = self._read(source, stream)
+        self._packets = self._read(source)
         self._next = next(self._packets, None)
 
     def write_until(self, time: Fraction) -> None:
@@ -129,12 +133,13 @@ class _CopiedSound(Sound):
         packet.stream = self._stream
         self._output.mux(packet)
 
-    def _read(self, source: InputContainer, stream: AudioStream) -> Iterator[_TimedPacket]:
+    def _read(self, source: SoundSource) -> Iterator[_TimedPacket]:
         """The packets from time 0 on."""
-        position = -self._origin
-        for packet in _packets(source, stream):
+        origin = round(source.origin / self._time_base)
+        position = -origin
+        for packet in _packets(source):
             duration = packet.duration or 0
-            begin = position if packet.pts is None else packet.pts - self._origin
+            begin = position if packet.pts is None else packet.pts - origin
             position = begin + duration
             if position + (duration if self._has_edit_list else -duration / 2) > 0:
                 yield _TimedPacket(packet, begin, position)
@@ -152,23 +157,16 @@ class _TimedPacket:
 class _EncodedSound(Sound):
     """Samples are decoded, laid out on the picture's clock without gaps, and encoded."""
 
-    def __init__(
-        self,
-        source: InputContainer,
-        stream: AudioStream,
-        origin: Fraction,
-        output: OutputContainer,
-        audio_codec: str,
-    ) -> None:
+    def __init__(self, source: SoundSource, output: OutputContainer, audio_codec: str) -> None:
         rates = ENCODER_RATES[audio_codec]
-        self._rate = stream.rate if stream.rate in rates else rates[-1]
-        self._channels = min(stream.codec_context.channels, 2)
+        self._rate = source.stream.rate if source.stream.rate in rates else rates[-1]
+        self._channels = min(source.stream.codec_context.channels, 2)
         self._layout = "mono" if self._channels == 1 else "stereo"
         self._output = output
         self._stream = cast(AudioStream, output.add_stream(audio_codec, self._rate))
         self._stream.layout = self._layout
         self._stream.bit_rate = BIT_RATE_PER_CHANNEL * self._channels
-        self._chunks = self._read(source, stream, origin)
+        self._chunks = self._read(source)
         self._buffer = np.zeros((self._channels, 0), np.float32)
         self._written = 0
 
@@ -193,18 +191,18 @@ class _EncodedSound(Sound):
         self.write_until(end)
         self._output.mux(self._stream.encode(None))
 
-    def _read(self, source: InputContainer, stream: AudioStream, origin: Fraction) -> Iterator[np.ndarray]:
+    def _read(self, source: SoundSource) -> Iterator[np.ndarray]:
         """The samples from time 0 on, without gaps; (channels, n) float32."""
         resampler = AudioResampler("fltp", self._layout, self._rate)
         position: int | None = None
-        for packet in _packets(source, stream):
+        for packet in _packets(source):
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
                 continue
             for frame in frames:
                 if frame.pts is not None:
-                    begin = round((frame.pts * cast(Fraction, frame.time_base) - origin) * self._rate)
+                    begin = round((frame.pts * cast(Fraction, frame.time_base) - source.origin) * self._rate)
                     if position is None:
                         position = min(begin, 0)
                     if begin - position > TOLERANCE * self._rate or position <= 0 < begin:
@@ -216,9 +214,9 @@ class _EncodedSound(Sound):
                     yield samples[:, max(0, samples.shape[1] - max(position, 0)) :]
 
 
-def _packets(source: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
+def _packets(source: SoundSource) -> Iterator[Packet[AudioStream]]:
     """The packets that can be read; what follows damage in the file is left out."""
-    packets = cast("Iterator[Packet[AudioStream]]", source.demux(stream))
+    packets = cast("Iterator[Packet[AudioStream]]", source.container.demux(source.stream))
     while True:
         try:
             packet = next(packets, None)

@@ -22,7 +22,7 @@ from PIL import Image
 from megactor_core.errors import InputError
 from megactor_core.media.outputs import check_output, temporary_output, write_error
 from megactor_core.media.pictures import check_input
-from megactor_core.media.sound import Sound, add_sound, open_sound_file
+from megactor_core.media.sound import Sound, SoundSource, add_sound, open_sound
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,11 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
             temporary = stack.enter_context(temporary_output(self.path, self._overwrite))
+            source = self._open_sound(stack)
             self._container = self._open(temporary)
             stack.push(self._end_file)
             self._video = self._add_video()
-            self._sound = self._add_sound(stack)
+            self._sound = self._add_sound(source)
             self._stack = stack.pop_all()
         return self
 
@@ -185,18 +186,16 @@ class VideoWriter:
         stream.codec_context.color_primaries = stream.codec_context.color_trc = BT709
         return stream
 
-    def _add_sound(self, stack: ExitStack) -> Sound | None:
+    def _open_sound(self, stack: ExitStack) -> SoundSource | None:
+        # Entered before the output, so that the last of the sound can still be read when the output is ended.
         if self._audio_source is None or self._format.audio_codec is None:
             return None
-        source = stack.enter_context(open_sound_file(self._audio_source))
-        return add_sound(
-            source,
-            self._audio_source,
-            self._audio_start,
-            self._container,
-            self._format.copied_codecs,
-            self._format.audio_codec,
-        )
+        return stack.enter_context(open_sound(self._audio_source, self._audio_start))
+
+    def _add_sound(self, source: SoundSource | None) -> Sound | None:
+        if source is None or self._format.audio_codec is None:
+            return None
+        return add_sound(source, self._container, self._format.copied_codecs, self._format.audio_codec)
 
     def _to_frame(self, image: np.ndarray) -> VideoFrame:
         if self._format.video_codec == "gif":
