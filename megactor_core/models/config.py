@@ -139,6 +139,8 @@ class ModelConfig:
         reference_network: the 2-D network whose tokens the denoiser reads.
         vae: keyword arguments of diffusers' ``AutoencoderKL``.
         image_encoder: keyword arguments of transformers' ``CLIPVisionConfig``.
+        reference_posterior: whether the concatenated reference latent is a ``"sample"`` of the VAE's posterior
+            (official) or its ``"mean"``.
         inference_scheduler / training_scheduler: noise schedules (they differ in the official model, and the
             difference must be kept).
         defaults: sampling defaults.
@@ -150,6 +152,7 @@ class ModelConfig:
     reference_network: UNetConfig = UNetConfig(in_channels=4, out_channels=0, motion_modules=False)
     vae: Mapping[str, Any] = field(default_factory=lambda: dict(OFFICIAL_VAE))
     image_encoder: Mapping[str, Any] = field(default_factory=lambda: dict(OFFICIAL_IMAGE_ENCODER))
+    reference_posterior: Literal["sample", "mean"] = "sample"
     inference_scheduler: SchedulerConfig = SchedulerConfig()
     training_scheduler: SchedulerConfig = SchedulerConfig(
         beta_schedule="scaled_linear", rescale_betas_zero_snr=True

@@ -1,0 +1,269 @@
+"""One object that joins the five steps: load, look, condition, sample, deliver."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from megactor_core.conditioning.background import encode_background
+from megactor_core.conditioning.conditions import Conditions, DrivingCondition, ReferenceCondition
+from megactor_core.conditioning.driving import encode_driving
+from megactor_core.conditioning.reference import encode_reference
+from megactor_core.errors import InputError
+from megactor_core.media.pictures import load_picture
+from megactor_core.media.reading import open_driving
+from megactor_core.media.source import DrivingSource
+from megactor_core.media.writing import VideoWriter
+from megactor_core.memory import check_memory
+from megactor_core.sampling.decode import decode_latents, to_uint8
+from megactor_core.sampling.sampler import Progress, SamplingSettings, sample
+from megactor_core.vision.driving import PreparedDriving, prepare_driving
+from megactor_core.vision.faces import Detector, FaceDetector
+from megactor_core.vision.landmarks import Landmarker
+from megactor_core.vision.paste import paste_back
+from megactor_core.vision.portrait import CropMode, Portrait, segment_reference
+from megactor_core.weights.catalogue import find_known
+from megactor_core.weights.folders import models_folder
+from megactor_core.weights.loading import LoadedModel, load_model
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class AnimationReport:
+    """What came out.
+
+    Attributes:
+        output: the file that was written.
+        num_frames: its frames, as many as were driven.
+        seconds: wall clock from the first look to the finished file.
+        notes: lines worth telling the user, e.g. frames without a face.
+    """
+
+    output: Path
+    num_frames: int
+    seconds: float
+    notes: tuple[str, ...]
+
+    @property
+    def seconds_per_frame(self) -> float:
+        return self.seconds / self.num_frames
+
+
+class Animator:
+    """Animates portraits with a loaded model; every step can be called on its own.
+
+    >>> animator = Animator.from_pretrained("demo")
+    >>> animator.animate("portrait.png", "driving.mp4", "result.mp4", crop="whole")
+    """
+
+    def __init__(
+        self, model: LoadedModel, detector: Detector | None = None, landmarker: Landmarker | None = None
+    ) -> None:
+        self.model = model
+        self.detector = detector
+        self.landmarker = landmarker
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: PathLike = "demo",
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        folder: PathLike | None = None,
+        face_detector: PathLike | None = None,
+        landmarker: Landmarker | None = None,
+    ) -> Animator:
+        """Load a model and, where its file is at hand, the face detector.
+
+        Args:
+            source: ``"demo"``, ``"megactor"`` or a model folder.
+            device: the accelerator where there is one, else the CPU.
+            dtype: float16 on an accelerator, else float32.
+            folder: the models folder, see ``weights.folders``.
+            face_detector: YuNet's ONNX file; by default the one in the models folder.
+            landmarker: for the contour driving mode.
+
+        Raises:
+            InputError: from ``load_model`` or ``FaceDetector``.
+        """
+        device = torch.device(device) if device is not None else default_device()
+        dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+        model = load_model(source, device=device, dtype=dtype, models_folder=folder)
+        for _, network in model.networks.items():
+            network.to(memory_format=torch.channels_last)
+        return cls(model, find_detector(face_detector, folder), landmarker)
+
+    @property
+    def size(self) -> int:
+        """Side of the square the model was made for, in pixels."""
+        return self.model.config.defaults.size
+
+    def settings(self, **changes: Any) -> SamplingSettings:
+        """The model's sampling defaults with changes; see ``SamplingSettings``."""
+        settings = SamplingSettings.from_defaults(self.model.config.defaults, **changes)
+        settings.validate(self.model.config.denoiser)
+        return settings
+
+    def segment_reference(
+        self, picture: NDArray[np.uint8], *, size: int | None = None, **options: Any
+    ) -> Portrait:
+        """Look at the portrait; options as in ``vision.portrait.segment_reference``."""
+        size = self.checked_size(size)
+        return segment_reference(picture, size, detector=self.detector, **options)
+
+    def prepare_driving(
+        self, source: DrivingSource, *, size: int | None = None, **options: Any
+    ) -> PreparedDriving:
+        """Look at the driver; options as in ``vision.driving.prepare_driving``."""
+        size = self.checked_size(size)
+        return prepare_driving(
+            source, size, detector=self.detector, landmarker=self.landmarker, **options
+        )
+
+    def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:
+        """Latents, mask and modulation of the portrait."""
+        sampled = self.model.config.reference_posterior == "sample"
+        return encode_reference(
+            self.model.networks, portrait.picture, portrait.foreground, seed=seed if sampled else None
+        )
+
+    def encode_driving(self, driving: PreparedDriving, reference: ReferenceCondition) -> DrivingCondition:
+        """Features of the driving frames, read in chunks."""
+        encoder = self.model.networks.denoiser.condition_input_layer
+        return encode_driving(encoder, driving.conditions(), reference.modulation)
+
+    def condition(self, portrait: Portrait, driving: PreparedDriving, seed: int = 42) -> Conditions:
+        """Everything the denoiser is told."""
+        reference = self.encode_reference(portrait, seed)
+        background = encode_background(
+            self.model.networks.image_encoder, portrait.picture, portrait.foreground
+        )
+        return Conditions(reference, background, self.encode_driving(driving, reference))
+
+    def sample(
+        self,
+        conditions: Conditions,
+        settings: SamplingSettings,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Tensor:
+        """Latents of the clip, ``(1, channels, frames, h, w)``."""
+        return sample(
+            self.model.networks, self.model.config, conditions, settings, on_progress=on_progress
+        )
+
+    def decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
+        """Frames of the clip, uint8 (size, size, 3), decoded a few at a time."""
+        return (to_uint8(frame) for frame in decode_latents(self.model.networks.vae, latents))
+
+    def animate(
+        self,
+        reference: PathLike | NDArray[np.uint8],
+        driving: PathLike | DrivingSource,
+        output: PathLike,
+        *,
+        crop: CropMode = "face",
+        driving_crop: CropMode | None = None,
+        face: Any = "largest",
+        driving_face: Any = "largest",
+        mask: NDArray[np.float32] | None = None,
+        size: int | None = None,
+        paste: bool = False,
+        audio: bool = True,
+        overwrite: bool = False,
+        settings: SamplingSettings | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        **driving_options: Any,
+    ) -> AnimationReport:
+        """One portrait and one driver in, one video out.
+
+        Args:
+            reference: picture file or uint8 RGB (H, W, 3).
+            driving: driving file, or what ``open_driving`` gave.
+            output: video file to write.
+            crop, face, mask: see ``vision.portrait.segment_reference``.
+            driving_crop: like ``crop``, of the driver; by default the same way, and ``"face"`` where ``crop``
+                is a box.
+            driving_face: which face of the driver.
+            size: side of the square; the model's own by default.
+            paste: put the result back into the whole picture, at its resolution.
+            audio: keep the driver's sound.
+            overwrite: replace an existing file.
+            settings: how to sample; the model's defaults otherwise.
+            on_progress: called before every window; raise in it to cancel, nothing is left behind.
+            driving_options: mode, lost, smoothing, start, stop of ``vision.driving.prepare_driving``.
+
+        Raises:
+            InputError: anything given that cannot be used.
+        """
+        begin = time.perf_counter()
+        settings = settings or self.settings()
+        picture = reference if isinstance(reference, np.ndarray) else load_picture(reference)
+        source = driving if isinstance(driving, DrivingSource) else open_driving(driving)
+        size = self.checked_size(size)
+        height, width = picture.shape[:2] if paste else (size, size)
+        writer = VideoWriter(
+            output,
+            width,
+            height,
+            source.frame_rate,
+            audio_source=source.path if audio and source.has_audio else None,
+            overwrite=overwrite,
+            audio_start=source.frame_times.time(driving_options.get("start") or 0),
+        )
+        check_memory(self.model, settings, size, source.num_frames)
+        portrait = self.segment_reference(picture, size=size, crop=crop, face=face, mask=mask)
+        if driving_crop is None:
+            driving_crop = crop if isinstance(crop, str) else "face"
+        prepared = self.prepare_driving(
+            source, size=size, crop=driving_crop, face=driving_face, portrait=portrait, **driving_options
+        )
+        conditions = self.condition(portrait, prepared, settings.seed)
+        latents = self.sample(conditions, settings, on_progress)
+        with writer:
+            for moment, frame in zip(prepared.times(), self.decode(latents), strict=True):
+                if paste:
+                    frame = paste_back(picture, portrait.crop, frame, portrait.original_foreground)
+                writer.write(frame, moment)
+        notes = (prepared.report,) if prepared.report else ()
+        return AnimationReport(Path(output), prepared.num_frames, time.perf_counter() - begin, notes)
+
+    def checked_size(self, size: int | None) -> int:
+        """The size to use.
+
+        Raises:
+            InputError: not a positive multiple of 8.
+        """
+        size = self.size if size is None else size
+        if size < 64 or size % 8:
+            raise InputError(
+                f"size {size}", "must be a multiple of 8 and at least 64", f"use {max(64, size // 8 * 8)}"
+            )
+        return size
+
+
+def default_device() -> torch.device:
+    """The accelerator where there is one, else the CPU."""
+    return torch.accelerator.current_accelerator() or torch.device("cpu")
+
+
+def find_detector(path: PathLike | None, folder: PathLike | None = None) -> FaceDetector | None:
+    """The face detector at a path, or from the models folder, or None where neither is there.
+
+    Raises:
+        InputError: a path was given and is no detector.
+    """
+    if path is not None:
+        return FaceDetector(Path(path))
+    known = models_folder(folder) / find_known("face-detector")[0].file
+    return FaceDetector(known) if known.is_file() else None
