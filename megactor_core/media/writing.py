@@ -46,14 +46,15 @@ class VideoFormat:
     even_size: bool
 
 
+# Raw (PCM) sound is in no list, since it may come in packets of any length, which cannot be cut.
 # x264's result depends on its number of threads, so that is fixed. Quality 17 is visually lossless.
 _H264 = {"crf": "17", "preset": "medium", "threads": "4"}
 _VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "threads": "4", "row-mt": "1"}
 _MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "alac")
-_MKV_SOUND = (*_MP4_SOUND, "opus", "vorbis", "flac", "pcm_s16le", "pcm_s24le")
+_MKV_SOUND = (*_MP4_SOUND, "opus", "vorbis", "flac")
 FORMATS = {
     ".mp4": VideoFormat("mp4", "libx264", _H264, "aac", _MP4_SOUND, True),
-    ".mov": VideoFormat("mov", "libx264", _H264, "aac", (*_MP4_SOUND, "pcm_s16le", "pcm_s24le"), True),
+    ".mov": VideoFormat("mov", "libx264", _H264, "aac", _MP4_SOUND, True),
     ".mkv": VideoFormat("matroska", "libx264", _H264, "aac", _MKV_SOUND, True),
     ".webm": VideoFormat("webm", "libvpx-vp9", _VP9, "libopus", ("opus", "vorbis"), False),
     ".gif": VideoFormat("gif", "gif", {}, None, (), False),
