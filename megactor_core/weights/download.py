@@ -141,13 +141,9 @@ def _from_web(known: KnownFile, staging: Path) -> Path:
 
     staged = staging / PurePosixPath(known.file).name
     done = staged.stat().st_size if staged.exists() else 0
-    if known.size is not None and done > known.size:
-        staged.unlink()
-        done = 0
-    with open(staged, "ab") as file:
-        http_get(
-            known.path, file, resume_size=done, expected_size=known.size, displayed_filename=staged.name
-        )
+    if known.size is None or done < known.size:
+        with open(staged, "ab") as file:
+            http_get(known.path, file, resume_size=done, displayed_filename=staged.name)
     return staged
 
 

@@ -148,8 +148,6 @@ def open_network_file(folder: Path, name: str, network: nn.Module) -> TensorFile
     if not path.is_file():
         raise InputError(path, f"is missing; it holds {describe(name)}", "Convert or download the model again")
     file = open_tensor_file(path)
-    if not file.is_safetensors:
-        raise InputError(path, "is a pickle and not a safetensors file", "Convert the original weights again")
     expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     check_keys(path, file.shapes, expected, name)
     return file

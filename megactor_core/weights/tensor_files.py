@@ -76,8 +76,10 @@ def open_tensor_file(path: Path) -> TensorFile:
             return TensorFile(path, shapes, is_safetensors=True)
     except SafetensorError as error:
         raise InputError(path, f"is damaged or truncated ({error})", "Download or convert it again") from error
-    if not start.startswith((b"PK", b"\x80")):  # the archive and the bare pickle that torch.save writes
+    if not start.startswith((b"PK\x03\x04", b"\x80")):  # the archive and the bare pickle that torch.save writes
         raise InputError(path, "is not a file of weights", "Give a .safetensors or .ckpt file of a model")
+    if path.suffix == ".safetensors":
+        raise InputError(path, "is a pickle and not a safetensors file", "Convert the original weights")
     state = _load_checkpoint(path)
     return TensorFile(path, {name: tuple(tensor.shape) for name, tensor in state.items()}, is_safetensors=False)
 

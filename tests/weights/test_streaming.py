@@ -1,0 +1,85 @@
+"""Converting does not hold the files in memory, and written files are what safetensors reads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from megactor_core.weights.tensor_files import CHUNK_BYTES, open_tensor_file, write_safetensors
+
+MEASURE = """
+import sys
+from pathlib import Path
+from megactor_core.weights.convert import convert_official
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+convert_official(Path(sys.argv[1]), Path(sys.argv[2]) / "converted_small")
+before = peak()
+convert_official(Path(sys.argv[3]), Path(sys.argv[2]) / "converted_large")
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_peak_memory_of_a_conversion_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    from conftest import random_states, small_config, write_official
+
+    config = small_config()
+    states = random_states(config)
+    write_official(tmp_path / "small", config, states)
+    wide = small_config(widths=(192, 576))
+    with torch.device("meta"):
+        from megactor_core.models.build import build_networks
+
+        networks = build_networks(wide)
+    zeros = {
+        name: {key: torch.zeros(tensor.shape) for key, tensor in network.state_dict().items()}
+        for name, network in networks.items()
+    }
+    write_official(tmp_path / "large", wide, zeros, with_vae_in_checkpoint=False)
+    checkpoint = (tmp_path / "large" / "checkpoint-steps9000.ckpt").stat().st_size
+    assert checkpoint > 3 * CHUNK_BYTES
+    del zeros
+
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path / "small"), str(tmp_path), str(tmp_path / "large")],
+        capture_output=True,
+        text=True,
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) < CHUNK_BYTES + 100e6 < 0.6 * checkpoint
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_written_files_are_read_back_exactly(dtype: torch.dtype, tmp_path: Path) -> None:
+    tensors = {
+        "weight": torch.randn(3, 4, dtype=torch.float32).to(dtype),
+        "transposed": torch.randn(5, 3, dtype=torch.float32).to(dtype).T,
+        "scalar": torch.tensor(2.5, dtype=dtype),
+        "empty": torch.empty(0, 3, dtype=dtype),
+    }
+    path = tmp_path / "tensors.safetensors"
+
+    with open(path, "wb") as file:
+        sizes = list(write_safetensors(file, [(k, tuple(v.shape)) for k, v in tensors.items()], dtype, tensors.values()))
+
+    assert sizes == [value.numel() * dtype.itemsize for value in tensors.values()]
+    for loaded in (load_file(path), dict(open_tensor_file(path).stream(tensors))):
+        assert list(loaded) == list(tensors) or loaded.keys() == tensors.keys()
+        assert all(torch.equal(loaded[key], value) for key, value in tensors.items())
+
+
+def test_checkpoints_in_the_oldest_format_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.bin"
+    torch.save({"weight": torch.arange(6.0)}, path, _use_new_zipfile_serialization=False)
+
+    assert torch.equal(dict(open_tensor_file(path).stream(["weight"]))["weight"], torch.arange(6.0))
