@@ -19,10 +19,11 @@ from megactor_core.conditioning.conditions import Conditions, DrivingCondition, 
 from megactor_core.conditioning.driving import encode_driving
 from megactor_core.conditioning.reference import encode_reference
 from megactor_core.errors import InputError
+from megactor_core.media.outputs import check_output
 from megactor_core.media.pictures import load_picture
 from megactor_core.media.reading import open_driving
 from megactor_core.media.source import DrivingSource
-from megactor_core.media.writing import VideoWriter
+from megactor_core.media.writing import FORMATS, VideoWriter
 from megactor_core.memory import check_memory
 from megactor_core.sampling.decode import decode_latents, to_uint8
 from megactor_core.sampling.sampler import Progress, SamplingSettings, sample
@@ -47,12 +48,16 @@ class AnimationReport:
         num_frames: its frames, as many as were driven.
         seconds: wall clock from the first look to the finished file.
         notes: lines worth telling the user, e.g. frames without a face.
+        portrait: what was taken of the reference picture.
+        driving: what was taken of the driver.
     """
 
     output: Path
     num_frames: int
     seconds: float
     notes: tuple[str, ...]
+    portrait: Portrait
+    driving: PreparedDriving
 
     @property
     def seconds_per_frame(self) -> float:
@@ -81,7 +86,7 @@ class Animator:
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         folder: PathLike | None = None,
-        face_detector: PathLike | None = None,
+        face_detector: PathLike | Detector | None = None,
         landmarker: Landmarker | None = None,
     ) -> Animator:
         """Load a model and, where its file is at hand, the face detector.
@@ -91,18 +96,20 @@ class Animator:
             device: the accelerator where there is one, else the CPU.
             dtype: float16 on an accelerator, else float32.
             folder: the models folder, see ``weights.folders``.
-            face_detector: YuNet's ONNX file; by default the one in the models folder.
+            face_detector: YuNet's ONNX file or a detector; by default the file in the models folder.
             landmarker: for the contour driving mode.
 
         Raises:
             InputError: from ``load_model`` or ``FaceDetector``.
         """
-        device = torch.device(device) if device is not None else default_device()
-        dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+        device = usable_device(device)
+        dtype = dtype or default_dtype(device)
         model = load_model(source, device=device, dtype=dtype, models_folder=folder)
         for _, network in model.networks.items():
             network.to(memory_format=torch.channels_last)
-        return cls(model, find_detector(face_detector, folder), landmarker)
+        if face_detector is None or isinstance(face_detector, (str, os.PathLike)):
+            face_detector = find_detector(face_detector, folder)
+        return cls(model, face_detector, landmarker)
 
     @property
     def size(self) -> int:
@@ -127,9 +134,7 @@ class Animator:
     ) -> PreparedDriving:
         """Look at the driver; options as in ``vision.driving.prepare_driving``."""
         size = self.checked_size(size)
-        return prepare_driving(
-            source, size, detector=self.detector, landmarker=self.landmarker, **options
-        )
+        return prepare_driving(source, size, detector=self.detector, landmarker=self.landmarker, **options)
 
     def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:
         """Latents, mask and modulation of the portrait."""
@@ -158,9 +163,7 @@ class Animator:
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Tensor:
         """Latents of the clip, ``(1, channels, frames, h, w)``."""
-        return sample(
-            self.model.networks, self.model.config, conditions, settings, on_progress=on_progress
-        )
+        return sample(self.model.networks, self.model.config, conditions, settings, on_progress=on_progress)
 
     def decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
         """Frames of the clip, uint8 (size, size, 3), decoded a few at a time."""
@@ -178,11 +181,14 @@ class Animator:
         driving_face: Any = "largest",
         mask: NDArray[np.float32] | None = None,
         size: int | None = None,
+        start: int = 0,
+        stop: int | None = None,
         paste: bool = False,
         audio: bool = True,
         overwrite: bool = False,
         settings: SamplingSettings | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        on_frame: Callable[[int, NDArray[np.uint8]], None] | None = None,
         **driving_options: Any,
     ) -> AnimationReport:
         """One portrait and one driver in, one video out.
@@ -196,21 +202,26 @@ class Animator:
                 is a box.
             driving_face: which face of the driver.
             size: side of the square; the model's own by default.
+            start, stop: the driving frames to use, as in a slice.
             paste: put the result back into the whole picture, at its resolution.
             audio: keep the driver's sound.
             overwrite: replace an existing file.
             settings: how to sample; the model's defaults otherwise.
             on_progress: called before every window; raise in it to cancel, nothing is left behind.
-            driving_options: mode, lost, smoothing, start, stop of ``vision.driving.prepare_driving``.
+            on_frame: called with the number and the picture of every frame as it is written.
+            driving_options: mode, lost, smoothing of ``vision.driving.prepare_driving``.
 
         Raises:
             InputError: anything given that cannot be used.
         """
         begin = time.perf_counter()
         settings = settings or self.settings()
+        files = [given for given in (reference, driving) if isinstance(given, (str, os.PathLike))]
+        check_output(output, FORMATS, overwrite, files)
         picture = reference if isinstance(reference, np.ndarray) else load_picture(reference)
         source = driving if isinstance(driving, DrivingSource) else open_driving(driving)
         size = self.checked_size(size)
+        start, stop, _ = slice(start, stop).indices(source.num_frames)
         height, width = picture.shape[:2] if paste else (size, size)
         writer = VideoWriter(
             output,
@@ -219,42 +230,85 @@ class Animator:
             source.frame_rate,
             audio_source=source.path if audio and source.has_audio else None,
             overwrite=overwrite,
-            audio_start=source.frame_times.time(driving_options.get("start") or 0),
+            audio_start=source.frame_times.time(start),
         )
-        check_memory(self.model, settings, size, source.num_frames)
+        self.check_memory(settings, size, stop - start)
         portrait = self.segment_reference(picture, size=size, crop=crop, face=face, mask=mask)
         if driving_crop is None:
             driving_crop = crop if isinstance(crop, str) else "face"
         prepared = self.prepare_driving(
-            source, size=size, crop=driving_crop, face=driving_face, portrait=portrait, **driving_options
+            source,
+            size=size,
+            crop=driving_crop,
+            face=driving_face,
+            start=start,
+            stop=stop,
+            portrait=portrait,
+            **driving_options,
         )
         conditions = self.condition(portrait, prepared, settings.seed)
         latents = self.sample(conditions, settings, on_progress)
         with writer:
-            for moment, frame in zip(prepared.times(), self.decode(latents), strict=True):
+            for index, (moment, frame) in enumerate(zip(prepared.times(), self.decode(latents), strict=True)):
                 if paste:
                     frame = paste_back(picture, portrait.crop, frame, portrait.original_foreground)
                 writer.write(frame, moment)
+                if on_frame is not None:
+                    on_frame(index, frame)
         notes = (prepared.report,) if prepared.report else ()
-        return AnimationReport(Path(output), prepared.num_frames, time.perf_counter() - begin, notes)
+        seconds = time.perf_counter() - begin
+        return AnimationReport(Path(output), prepared.num_frames, seconds, notes, portrait, prepared)
+
+    def check_memory(self, settings: SamplingSettings, size: int, num_frames: int) -> None:
+        """Raises InputError where a clip needs more memory than is free; see ``memory.check_memory``."""
+        weight = self.model.networks.denoiser.conv_in.weight
+        check_memory(
+            self.model.config,
+            settings,
+            size,
+            num_frames,
+            device=weight.device,
+            dtype=weight.dtype,
+            weights_loaded=True,
+        )
 
     def checked_size(self, size: int | None) -> int:
-        """The size to use.
-
-        Raises:
-            InputError: not a positive multiple of 8.
-        """
-        size = self.size if size is None else size
-        if size < 64 or size % 8:
-            raise InputError(
-                f"size {size}", "must be a multiple of 8 and at least 64", f"use {max(64, size // 8 * 8)}"
-            )
-        return size
+        """The size to use; see ``checked_size``."""
+        return checked_size(self.size if size is None else size)
 
 
-def default_device() -> torch.device:
-    """The accelerator where there is one, else the CPU."""
-    return torch.accelerator.current_accelerator() or torch.device("cpu")
+def checked_size(size: int) -> int:
+    """The side of a square that can be animated, in pixels.
+
+    Raises:
+        InputError: not a positive multiple of 8, or below 64.
+    """
+    if size < 64 or size % 8:
+        raise InputError(
+            f"size {size}", "must be a multiple of 8 and at least 64", f"use {max(64, size // 8 * 8)}"
+        )
+    return size
+
+
+def usable_device(device: torch.device | str | None = None) -> torch.device:
+    """The device asked for; without one the accelerator where there is one, else the CPU.
+
+    Raises:
+        InputError: this machine or this PyTorch does not have it.
+    """
+    if device is None:
+        return torch.accelerator.current_accelerator() or torch.device("cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        problem = f"cannot be used ({reason})"
+        raise InputError(f"device {device}", problem, "Use cpu, or cuda on a GPU") from error
+
+
+def default_dtype(device: torch.device) -> torch.dtype:
+    """float16 on an accelerator, else float32."""
+    return torch.float32 if device.type == "cpu" else torch.float16
 
 
 def find_detector(path: PathLike | None, folder: PathLike | None = None) -> FaceDetector | None:

@@ -1,13 +1,17 @@
-"""Estimate the memory a clip needs before any work is done."""
+"""Memory: what a clip will need, what is free, and what was used at most."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import psutil
 import torch
 
 from megactor_core.errors import InputError
+from megactor_core.models.config import ModelConfig
 from megactor_core.sampling.sampler import SamplingSettings
-from megactor_core.weights.loading import LoadedModel
+from megactor_core.weights.footprint import weight_bytes
 
 # Working memory of one guided window as a multiple of one full-resolution hidden state; measured with
 # benchmarks/full_size_step.py, which prints the peak.
@@ -15,18 +19,20 @@ _HIDDEN_STATES = 48
 _PIXEL_BYTES = 4 * 24  # float32 values alive per pixel of a decoded frame and unit of the VAE's first width
 
 
-def working_bytes(model: LoadedModel, settings: SamplingSettings, size: int, num_frames: int) -> int:
-    """Bytes needed beside the loaded weights: activations of a window or of decoding, and the clip's latents.
+def working_bytes(
+    config: ModelConfig, settings: SamplingSettings, size: int, num_frames: int, dtype: torch.dtype
+) -> int:
+    """Bytes needed beside the weights: activations of a window or of decoding, and the clip's latents.
 
     Args:
-        model: loaded model.
+        config: of the model.
         settings: window length and guidance.
         size: side of the picture in pixels.
         num_frames: frames of the clip.
+        dtype: of the weights and activations.
     """
-    config = model.config
     side = size // config.vae_scale_factor
-    item = model.networks.denoiser.conv_in.weight.element_size()
+    item = dtype.itemsize
     window = min(settings.context_length, num_frames)
     rows = 1 if settings.guidance_scale == 1 else 2
     hidden = window * side * side * config.denoiser.block_out_channels[0] * item
@@ -37,23 +43,56 @@ def working_bytes(model: LoadedModel, settings: SamplingSettings, size: int, num
     return max(activations, decoding) + latents
 
 
-def check_memory(model: LoadedModel, settings: SamplingSettings, size: int, num_frames: int) -> None:
+def check_memory(
+    config: ModelConfig,
+    settings: SamplingSettings,
+    size: int,
+    num_frames: int,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    weights_loaded: bool,
+) -> None:
     """Refuse a clip that cannot fit.
+
+    Args:
+        config, settings, size, num_frames, dtype: see ``working_bytes``.
+        device: where it will run.
+        weights_loaded: whether the weights are in memory already; else they are counted too.
 
     Raises:
         InputError: more memory is needed than the device has free; says how much and what helps.
     """
-    device = model.networks.denoiser.conv_in.weight.device
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    elif device.type == "cpu":
-        free = psutil.virtual_memory().available
-    else:
-        return  # other devices do not tell what is free
-    needed = working_bytes(model, settings, size, num_frames)
+    free = free_bytes(device)
+    if free is None:
+        return
+    needed = working_bytes(config, settings, size, num_frames, dtype)
+    needed += 0 if weights_loaded else sum(weight_bytes(config, dtype).values())
     if needed > free:
         raise InputError(
             f"{num_frames} frames of {size}x{size} in windows of {settings.context_length}",
-            f"need about {needed / 2**30:.1f} GiB beside the weights, {free / 2**30:.1f} GiB are free",
-            "Use a smaller --size or --context-length, or a shorter driving video",
+            f"about {needed / 2**30:.1f} GiB of memory are needed, {free / 2**30:.1f} GiB are free",
+            "Use a smaller --size or --context-length, --dtype bfloat16, or a shorter driving video",
         )
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that is free on a device; None where the device does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available if device.type == "cpu" else None
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most memory used so far: of the allocator on a GPU, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    if sys.platform == "linux":
+        # getrusage would count the peak of the process that started this one.
+        status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
+        return int(status.split()[0]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

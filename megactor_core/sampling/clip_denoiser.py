@@ -16,9 +16,9 @@ from megactor_core.sampling.windows import WindowWeights, window_weights
 class ClipDenoiser:
     """Predicts noise (or velocity) of all frames at a timestep.
 
-    Keys and values of the background tokens are projected once per clip, those of the reference once per step for
-    all windows. Both guidance rows share everything up to the first block that reads the reference. Predictions
-    of overlapping windows are averaged per frame.
+    Keys and values of the background tokens are projected once per clip, those of the reference once per step
+    for all windows. Both guidance rows share everything up to the first block that reads the reference.
+    Predictions of overlapping windows are averaged per frame.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class ClipDenoiser:
         for number, indices in enumerate(self.windows):
             if on_window is not None:
                 on_window(number)
-            sample = torch.cat([latents[:, :, indices].to(dtype), self.conditions.static_channels(indices)], dim=1)
+            sample = torch.cat(
+                [latents[:, :, indices].to(dtype), self.conditions.static_channels(indices)], dim=1
+            )
             prediction = self._guided(sample, timestep, reference).to(latents.dtype)
             total[:, :, indices] += prediction * weights[:, None, None]
             visits[indices] += weights

@@ -26,7 +26,8 @@ def start_noise(seed: int, num_frames: int, shape: tuple[int, int, int], shared_
         seed: non-negative seed.
         num_frames: frames of the clip.
         shape: ``(channels, height, width)`` of one frame.
-        shared_noise: share of the variance that is common to all frames ("mixed noise", Ge et al. 2023, PYoCo).
+        shared_noise: share of the variance that is common to all frames ("mixed noise" of PYoCo, Ge et al.
+            2023).
     """
     common = torch.randn(shape, generator=frame_generator(seed, SHARED)) * shared_noise**0.5
     frames = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class SamplingSettings:
         num_inference_steps: at least 1.
         guidance_scale: 1 evaluates the conditional row only.
         scheduler: ``ddim``, ``euler``, ``dpm++2m``, ``unipc`` or ``lcm``.
-        seed: non-negative.
+        seed: 0 to 2^63 - 1.
         context_length, context_overlap: frames of a window, frames shared by neighbours.
         closed_loop: windows wrap around the end of the clip (MegActor); otherwise the last one ends with it.
         window_weights: ``flat`` (MegActor) or ``pyramid``.
@@ -55,8 +56,10 @@ class SamplingSettings:
         """Raises InputError for values no model or this model cannot work with."""
         if self.num_inference_steps < 1:
             raise InputError(f"steps {self.num_inference_steps}", "must be at least 1", "use 10 to 30")
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed}", "must not be negative", "use 0 or more")
+        if not math.isfinite(self.guidance_scale):
+            raise InputError(f"guidance {self.guidance_scale}", "must be a finite number", "use 1 to 8")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed {self.seed}", "must be from 0 to 2^63 - 1", "use a smaller number from 0")
         if not 0 <= self.shared_noise <= 1:
             raise InputError(f"shared noise {self.shared_noise}", "must be between 0 and 1", "use 0 or 1")
         if self.context_length > denoiser.motion_max_positions:
@@ -116,7 +119,9 @@ def sample(
         shape = tuple(conditions.reference.latents.shape[1:])
         start_latents = start_noise(settings.seed, num_frames, shape, settings.shared_noise)
     latents = start_latents.to(device, torch.float32) * float(scheduler.init_noise_sigma)
-    windows = context_windows(num_frames, settings.context_length, settings.context_overlap, settings.closed_loop)
+    windows = context_windows(
+        num_frames, settings.context_length, settings.context_overlap, settings.closed_loop
+    )
     model = ClipDenoiser(
         networks.denoiser,
         networks.reference_network,

@@ -62,6 +62,11 @@ class PreparedDriving:
         for _, _, image in self.source.frames(self.start, self.stop):
             yield self.crop.apply(image)
 
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """One square for people to look at, uint8 (size, size, 3); ``index`` counts from ``start``."""
+        _, _, image = next(iter(self.source.frames(self.start + index, self.start + index + 1)))
+        return self.crop.apply(image, antialias=True).round().clip(0, 255).astype(np.uint8)
+
     def conditions(self) -> Iterator[NDArray[np.float32]]:
         """Grey condition frames, float32 (size, size), 0..255, read from the file one by one."""
         for index, cropped in enumerate(self.crops()):

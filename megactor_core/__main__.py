@@ -1,0 +1,10 @@
+"""Entry of ``python -m megactor_core``."""
+
+from __future__ import annotations
+
+import sys
+
+from megactor_core.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

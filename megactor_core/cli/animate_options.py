@@ -1,0 +1,158 @@
+"""Options of the command ``animate``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from megactor_core.cli.arguments import crop_mode, face_choice, fraction_below_one, frame_number
+
+Group = argparse._ArgumentGroup
+
+
+def add_files_options(group: Group) -> None:
+    """What is read and written."""
+    group.add_argument(
+        "--reference", type=Path, required=True, metavar="PICTURE", help="the portrait to animate"
+    )
+    group.add_argument(
+        "--driving",
+        type=Path,
+        required=True,
+        metavar="VIDEO",
+        help="the motion: a video, an animated GIF or WebP, or a single picture",
+    )
+    group.add_argument(
+        "--output", type=Path, required=True, metavar="VIDEO", help=".mp4, .mov, .mkv, .webm or .gif to write"
+    )
+    group.add_argument(
+        "--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet: reference, driver, result"
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    group.add_argument("--no-audio", dest="audio", action="store_false", help="leave the driver's sound out")
+    group.add_argument(
+        "--paste-back",
+        action="store_true",
+        help="put the result back into the whole portrait, at its own resolution",
+    )
+
+
+def add_look_options(group: Group) -> None:
+    """What is taken from the pictures."""
+    boxes = (
+        "'face' (needs the face detector), 'whole' (largest centred square) or a box left,top,right,bottom "
+        "in pixels"
+    )
+    group.add_argument(
+        "--crop",
+        type=crop_mode,
+        default="face",
+        metavar="CROP",
+        help=f"of the portrait: {boxes} (default: face)",
+    )
+    group.add_argument(
+        "--driving-crop",
+        type=crop_mode,
+        metavar="CROP",
+        help="of the driver, likewise (default: like --crop; face where --crop is a box)",
+    )
+    faces = "'largest', a number counted from the left from 0, or the nearest to a point x,y"
+    group.add_argument(
+        "--face",
+        type=face_choice,
+        default="largest",
+        metavar="FACE",
+        help=f"of the portrait: {faces} (default: largest)",
+    )
+    group.add_argument(
+        "--driving-face", type=face_choice, default="largest", metavar="FACE", help="of the driver, likewise"
+    )
+    group.add_argument(
+        "--mask",
+        type=Path,
+        metavar="PICTURE",
+        help="white where the person is, of the portrait's size (default: it is found)",
+    )
+    group.add_argument(
+        "--driving-mode",
+        choices=("plain", "contour"),
+        default="plain",
+        help="what is shown of the driver: the face's surroundings, or patches of eyes, brows and mouth, "
+        "which carry less of the driver's looks and need --landmarker (default: plain)",
+    )
+    group.add_argument(
+        "--lost",
+        choices=("hold", "interpolate", "pass"),
+        default="hold",
+        help="frames where the driver's face is not found: hold its last place, interpolate, or pass the "
+        "whole frame (default: hold)",
+    )
+    group.add_argument(
+        "--smoothing",
+        type=fraction_below_one,
+        default=0.0,
+        metavar="0..1",
+        help="of the driver's face box over time, 0 to below 1 (default: 0)",
+    )
+    group.add_argument(
+        "--start", type=frame_number, default=0, metavar="N", help="first driving frame to use (default: 0)"
+    )
+    group.add_argument(
+        "--stop", type=frame_number, metavar="N", help="driving frame to stop before (default: the end)"
+    )
+
+
+def add_sampling_options(group: Group) -> None:
+    """How the clip is sampled."""
+    group.add_argument("--steps", type=int, metavar="N", help="denoising steps; more are slower and finer")
+    group.add_argument(
+        "--guidance", type=float, metavar="X", help="how strongly to follow the portrait; 1 is twice as fast"
+    )
+    group.add_argument(
+        "--seed", type=int, default=42, metavar="N", help="another seed, another result (default: 42)"
+    )
+    group.add_argument(
+        "--scheduler", metavar="NAME", help="ddim, euler, dpm++2m, unipc or lcm (default: ddim)"
+    )
+    group.add_argument("--context-length", type=int, metavar="N", help="frames denoised together")
+    group.add_argument(
+        "--context-overlap", type=int, metavar="N", help="frames that neighbouring windows share"
+    )
+    group.add_argument(
+        "--open-ends",
+        action="store_true",
+        help="the last window ends with the clip, instead of wrapping around to its beginning",
+    )
+    group.add_argument(
+        "--window-weights",
+        choices=("flat", "pyramid"),
+        help="how much the frames of a window count where windows overlap (default: flat)",
+    )
+    group.add_argument(
+        "--size", type=int, metavar="PIXELS", help="side of the animated square, a multiple of 8"
+    )
+
+
+def add_machine_options(group: Group) -> None:
+    """Model, device and helper files."""
+    group.add_argument(
+        "--model", default="demo", metavar="MODEL", help="demo, megactor, or a model folder (default: demo)"
+    )
+    group.add_argument(
+        "--device", metavar="NAME", help="cpu, cuda, mps ... (default: a GPU where there is one)"
+    )
+    group.add_argument(
+        "--dtype",
+        choices=("float16", "bfloat16", "float32"),
+        help="number format (default: float16 on a GPU, else float32)",
+    )
+    group.add_argument("--models-folder", type=Path, metavar="FOLDER", help="where downloaded models are")
+    group.add_argument(
+        "--face-detector", type=Path, metavar="FILE", help="YuNet's ONNX file (default: in the models folder)"
+    )
+    group.add_argument(
+        "--landmarker",
+        type=Path,
+        metavar="FILE",
+        help="MediaPipe's face_landmarker.task (default: in the models folder)",
+    )

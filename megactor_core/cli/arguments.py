@@ -1,0 +1,52 @@
+"""Types of command line arguments that are more than a number or a path."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Literal
+
+
+def crop_mode(text: str) -> Literal["face", "whole"] | tuple[float, float, float, float]:
+    """``face``, ``whole`` or ``left,top,right,bottom``; see ``vision.portrait.CropMode``."""
+    if text == "face" or text == "whole":
+        return text
+    numbers = _numbers(text)
+    if len(numbers) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither face nor whole nor left,top,right,bottom")
+    left, top, right, bottom = numbers
+    return left, top, right, bottom
+
+
+def face_choice(text: str) -> Literal["largest"] | int | tuple[float, float]:
+    """``largest``, an index or ``x,y``; see ``vision.faces.FaceChoice``."""
+    if text == "largest":
+        return text
+    if text.isdecimal():
+        return int(text)
+    numbers = _numbers(text)
+    if len(numbers) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither largest nor a number from 0 nor a point x,y")
+    x, y = numbers
+    return x, y
+
+
+def frame_number(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def fraction_below_one(text: str) -> float:
+    """A number from 0 to below 1."""
+    numbers = _numbers(text)
+    if len(numbers) != 1 or not 0 <= numbers[0] < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    return numbers[0]
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
