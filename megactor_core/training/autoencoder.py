@@ -98,7 +98,7 @@ class AutoencoderTask:
 
     @torch.no_grad()
     def _scaling_factor(self) -> float:
-        """1 / standard deviation of the latents of training pictures, as in latent diffusion (Rombach 2022)."""
+        """1 / deviation of the latents of training pictures, as in latent diffusion (Rombach et al. 2022)."""
         device = next(self.vae.parameters()).device
         batch = PuppetPictures(self.seed, "train", self.config.size, 256, 1.0)[0]
         pictures = to_signed(batch["pictures"].to(device))

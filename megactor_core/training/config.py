@@ -34,7 +34,7 @@ class TrainingConfig(Section):
     seed: int = Field(0, ge=0, description="every random draw comes from (seed, step, purpose)")
     steps: int = Field(gt=0, description="optimizer steps")
     gradient_accumulation: int = Field(1, ge=1, description="batches per optimizer step")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 computes in autocast, weights stay fp32")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast, weights stay fp32")
     gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...")
     num_workers: int = Field(1, ge=0, description="processes that prepare batches")
@@ -54,7 +54,14 @@ class TrainingConfig(Section):
 
 # These may change when a run goes on: the weights do not depend on them.
 FREE_FIELDS = frozenset(
-    {"device", "num_workers", "checkpoint_interval", "checkpoints_kept", "validation_interval", "log_interval"}
+    {
+        "device",
+        "num_workers",
+        "checkpoint_interval",
+        "checkpoints_kept",
+        "validation_interval",
+        "log_interval",
+    }
 )
 
 
@@ -69,7 +76,7 @@ def read_config(path: Path) -> TrainingConfig:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
-        raise InputError(path, f"cannot be read: {reason}", "Give a YAML file, e.g. one of configs/train") from None
+        raise InputError(path, f"cannot be read: {reason}", "Give a YAML file as in configs/train") from None
     except yaml.YAMLError as error:
         raise InputError(path, f"is not valid YAML: {error}", "Correct it; see configs/train") from None
     if not isinstance(data, dict):
@@ -85,7 +92,7 @@ def _explain(item: Any) -> str:
     """One pydantic error as 'field: what is wrong, what is allowed'."""
     location = list(item["loc"])
     name = ".".join(str(part) for part in location) or "the file"
-    if item["type"] == "extra_forbidden":
+    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown field {name} (allowed: {', '.join(_siblings(location))})"
     if item["type"] == "missing":
         return f"field {name} is missing"
@@ -124,5 +131,7 @@ def differences(old: TrainingConfig, new: TrainingConfig) -> list[str]:
 def _flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in data.items():
-        flat.update(_flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+        flat.update(
+            _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        )
     return flat

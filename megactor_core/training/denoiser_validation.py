@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from megactor_core.conditioning.background import encode_background
@@ -38,7 +37,9 @@ def validate_denoiser(
     )
     results, copies, rows = [], [], []
     for index in range(config.validation.clips):
-        pair = clip_pair(seed, index, config.validation.frames, config.data.size, "held-out", config.data.frame_rate)
+        pair = clip_pair(
+            seed, index, config.validation.frames, config.data.size, "held-out", config.data.frame_rate
+        )
         output = _animate(model, networks, pair, settings)
         reference = pair.reference.image[None].repeat(len(output), 0)
         results.append(_psnr(output, pair.truth_frames))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class ExponentialMovingAverage:
     """Keeps ``average = decay * average + (1 - decay) * weight`` for named parameters.
 
-    The decay is lowered to ``(1 + step) / (10 + step)`` in the first steps, so that the random start is forgotten.
+    At first the decay is at most ``(1 + step) / (10 + step)``, so that the random start is forgotten.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:

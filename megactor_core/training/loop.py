@@ -27,8 +27,8 @@ from megactor_core.training.task import Batch, Position, Task
 class Trainer:
     """One run in a folder: ``config.json``, ``log.jsonl``, ``checkpoints/``, ``validation/``, ``model/``.
 
-    Every random number of a step comes from (seed, step), batches come by index, and checkpoints hold weights,
-    optimizer and averages. A run on a CPU that was killed and started again therefore ends with the same bits.
+    Every random number of a step comes from (seed, step), batches come by index, and checkpoints hold
+    weights, optimizer and averages. A run on a CPU that was killed and started again ends with the same bits.
     """
 
     def __init__(self, config: TrainingConfig, task: Task, folder: Path) -> None:
@@ -74,7 +74,10 @@ class Trainer:
         sums: dict[str, Tensor] = {}
         since, summed = time.monotonic(), 0
         saved = start
-        with StopRequest() as stop, tqdm(total=config.steps, initial=start, unit="step", smoothing=0.05) as bar:
+        with (
+            StopRequest() as stop,
+            tqdm(total=config.steps, initial=start, unit="step", smoothing=0.05) as bar,
+        ):
             while self.step < config.steps and not stop.requested:
                 for name, value in self._optimizer_step(stream).items():
                     sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
@@ -203,7 +206,11 @@ class Trainer:
         for prefix, network in self.task.networks.items():
             start = f"{prefix}."
             network.load_state_dict(
-                {n.removeprefix(start): t for n, t in saved.tensors["networks"].items() if n.startswith(start)}
+                {
+                    n.removeprefix(start): t
+                    for n, t in saved.tensors["networks"].items()
+                    if n.startswith(start)
+                }
             )
         for key_name, tensor in saved.tensors["optimizer"].items():
             key, name = key_name.split(".", 1)

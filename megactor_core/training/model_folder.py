@@ -36,7 +36,9 @@ def initial_networks(config: DenoiserTaskConfig, seed: int) -> tuple[ModelConfig
             state = load_file(config.vae / "vae.safetensors")
         except OSError as error:
             raise InputError(
-                config.vae, f"is no exported autoencoder ({error})", "Train one with configs/train/demo_autoencoder.yaml"
+                config.vae,
+                f"is no exported autoencoder ({error})",
+                "Train one with configs/train/demo_autoencoder.yaml",
             ) from None
         model = dataclasses.replace(model, vae=vae)
     with torch.random.fork_rng(devices=()):

@@ -41,7 +41,7 @@ class Noising:
         self.prediction_type = config.prediction_type
 
     def __call__(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-        """Noisy latents, and what the network must predict: the noise, or the velocity (Salimans & Ho 2022)."""
+        """Noisy latents, and what is to be predicted: the noise, or the velocity (Salimans & Ho 2022)."""
         alphas = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, *[1] * (latents.ndim - 1))
         signal, deviation = alphas.sqrt(), (1 - alphas).sqrt()
         noisy = signal * latents + deviation * noise

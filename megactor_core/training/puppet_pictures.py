@@ -40,7 +40,9 @@ class PuppetPictures(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         frames = [self._draw(index * self.batch_size + i) for i in range(self.batch_size)]
         pictures = np.stack([frame.image for frame in frames]).transpose(0, 3, 1, 2)
-        weights = np.stack([feature_weights(frame.landmarks, self.size, self.feature_weight) for frame in frames])
+        weights = np.stack(
+            [feature_weights(frame.landmarks, self.size, self.feature_weight) for frame in frames]
+        )
         return {
             "pictures": torch.from_numpy(np.ascontiguousarray(pictures)),
             "weights": torch.from_numpy(weights)[:, None],

@@ -8,7 +8,7 @@ from megactor_core.training.config import OptimizerConfig
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
-    """Rate of optimizer step ``step`` (0-based) of ``steps``: linear warm-up, then constant or cosine to 0."""
+    """Rate of step ``step`` (0-based) of ``steps``: linear warm-up, then constant or cosine to 0."""
     rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup_steps))
     if config.schedule == "cosine":
         length = config.decay_steps or steps - config.warmup_steps

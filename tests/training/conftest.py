@@ -37,7 +37,11 @@ SCHEDULE = {
 MODEL = {
     "denoiser": {**UNET, "motion_max_positions": 8},
     "reference_network": {**UNET, "in_channels": 4, "out_channels": 0, "motion_modules": False},
-    "driving_encoder": {"channels": [4, 4, 8, 8], "reference_channels": [[4, 4], [4, 8]], "modulation_dim": 8},
+    "driving_encoder": {
+        "channels": [4, 4, 8, 8],
+        "reference_channels": [[4, 4], [4, 8]],
+        "modulation_dim": 8,
+    },
     "vae": VAE,
     "image_encoder": {
         "hidden_size": 8,
@@ -50,7 +54,13 @@ MODEL = {
     },
     "training_scheduler": SCHEDULE,
     "inference_scheduler": SCHEDULE,
-    "defaults": {"size": 32, "num_inference_steps": 2, "guidance_scale": 1.0, "context_length": 4, "context_overlap": 2},
+    "defaults": {
+        "size": 32,
+        "num_inference_steps": 2,
+        "guidance_scale": 1.0,
+        "context_length": 4,
+        "context_overlap": 2,
+    },
 }
 RUN = {
     "seed": 3,

@@ -1,0 +1,151 @@
+"""Runs stop, fail and go on without losing anything, and end in a model that loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from megactor_core.errors import InputError
+from megactor_core.training.autoencoder import AutoencoderTask
+from megactor_core.training.config import TrainingConfig, read_config
+from megactor_core.training.loop import Trainer
+from megactor_core.training.tasks import build_task
+from megactor_core.weights.loading import load_model
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from megactor_core.training.config import read_config
+from megactor_core.training.loop import Trainer
+from megactor_core.training.tasks import build_task
+config = read_config(Path(sys.argv[1]))
+print(Trainer(config, build_task(config, Path(sys.argv[2])), Path(sys.argv[2])).run())
+"""
+
+
+def train(data, folder: Path) -> Trainer:
+    config = TrainingConfig.model_validate(data)
+    trainer = Trainer(config, build_task(config, folder), folder)
+    assert trainer.run()
+    return trainer
+
+
+def start(config: Path, folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(config), str(folder)],
+        text=True,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+
+
+def wait_for_checkpoint(folder: Path, process: subprocess.Popen[str]) -> None:
+    while not list((folder / "checkpoints").glob("step_*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+
+
+def same_tensors(first: Path, second: Path) -> bool:
+    a, b = load_file(first), load_file(second)
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(denoiser_data, write_yaml, tmp_path):
+    data = {**denoiser_data, "steps": 16, "validation_interval": 1000, "num_workers": 1, "precision": "bf16"}
+    config = write_yaml(data)
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    assert start(config, unbroken).communicate()[0].endswith("True\n")
+    process = start(config, broken)
+    wait_for_checkpoint(broken, process)
+    process.kill()
+    process.communicate()
+    assert not (broken / "model").exists(), "the run was to be killed in the middle"
+    assert start(config, broken).communicate()[0].endswith("True\n")
+    for group in ("networks", "optimizer", "ema"):
+        name = f"checkpoints/step_00000016/{group}.safetensors"
+        assert same_tensors(unbroken / name, broken / name)
+    for path in (unbroken / "model").glob("*.safetensors"):
+        assert same_tensors(path, broken / "model" / path.name)
+    steps = [json.loads(line)["step"] for line in (broken / "log.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps) and steps[-1] == 16
+
+
+def test_sigterm_saves_a_checkpoint_and_ends_cleanly(autoencoder_data, write_yaml, tmp_path):
+    data = {**autoencoder_data, "steps": 100_000, "checkpoint_interval": 2, "validation_interval": 100_000}
+    folder = tmp_path / "run"
+    process = start(write_yaml(data), folder)
+    wait_for_checkpoint(folder, process)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[0] == "False\n" and process.returncode == 0
+    state = json.loads((sorted((folder / "checkpoints").iterdir())[-1] / "state.json").read_text())
+    assert state["step"] >= 2
+
+
+def test_the_exported_model_loads_and_stage_2_trains_only_temporal_modules(denoiser_data, tmp_path):
+    train(denoiser_data, tmp_path / "stage1")
+    first = load_model(tmp_path / "stage1" / "model")
+    task = {**denoiser_data["task"], "initial_weights": str(tmp_path / "stage1" / "model")}
+    task = {**task, "motion_modules": True, "trainable": ["motion_module"], "auxiliary_weight": 0.0}
+    task["data"] = {**task["data"], "frames": 4}
+    del task["model"]
+    train({**denoiser_data, "task": task, "gradient_checkpointing": True}, tmp_path / "stage2")
+    second = load_model(tmp_path / "stage2" / "model")
+    changed = {
+        f"{name}.{key}"
+        for (name, before), (_, after) in zip(first.networks.items(), second.networks.items(), strict=True)
+        for key, value in before.state_dict().items()
+        if not torch.equal(value, after.state_dict()[key])
+    }
+    assert changed and all("motion_module" in name for name in changed)
+
+
+def test_the_autoencoder_exports_its_measured_scaling_factor(autoencoder_data, tmp_path):
+    train(autoencoder_data, tmp_path)
+    config = json.loads((tmp_path / "model" / "vae.json").read_text())
+    assert config["scaling_factor"] > 0 and config["latent_channels"] == 4
+    assert (tmp_path / "validation" / "step_00000004.png").is_file()
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert records[0]["step"] == 2 and np.isfinite(records[0]["loss"])
+    assert "validation_psnr" in records[-1]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(autoencoder_data, tmp_path, monkeypatch):
+    loss = AutoencoderTask.loss
+
+    def broken(self, batch, position):
+        value, scalars = loss(self, batch, position)
+        return value * (float("nan") if position.step == 3 else 1), scalars
+
+    monkeypatch.setattr(AutoencoderTask, "loss", broken)
+    with pytest.raises(
+        InputError, match=r"not finite at step 4; the last good checkpoint is .*step_00000002"
+    ):
+        train(autoencoder_data, tmp_path)
+    weights = load_file(tmp_path / "checkpoints" / "step_00000002" / "networks.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+
+def test_a_folder_is_not_continued_with_another_config(autoencoder_data, tmp_path):
+    train(autoencoder_data, tmp_path)
+    changed = {**autoencoder_data, "optimizer": {**autoencoder_data["optimizer"], "learning_rate": 0.5}}
+    with pytest.raises(InputError, match=r"optimizer\.learning_rate: 0\.001 there, 0\.5 here"):
+        train(changed, tmp_path)
+    train({**autoencoder_data, "log_interval": 1}, tmp_path)
+
+
+def test_missing_weights_to_start_from_are_named(denoiser_data, write_yaml, tmp_path):
+    denoiser_data["task"]["vae"] = str(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="nowhere: is no exported autoencoder"):
+        build_task(read_config(write_yaml(denoiser_data)), tmp_path)

@@ -1,0 +1,102 @@
+"""Schedules, averages, noise and data of training do what the configuration says."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import pairwise
+
+import pytest
+import torch
+
+from megactor_core.cli import train
+from megactor_core.models.config import SchedulerConfig
+from megactor_core.training.config import OptimizerConfig
+from megactor_core.training.ema import ExponentialMovingAverage
+from megactor_core.training.noising import Noising, draw_noise, draw_timesteps
+from megactor_core.training.puppet_clips import PuppetClips
+from megactor_core.training.puppet_pictures import PuppetPictures
+from megactor_core.training.schedule import learning_rate
+from megactor_core.training.seeds import torch_generator
+from megactor_core.training.task_config import PuppetClipsConfig
+
+
+def test_learning_rate_warms_up_holds_and_falls_to_zero():
+    config = OptimizerConfig(learning_rate=1.0, schedule="cosine", warmup_steps=10, decay_steps=20)
+    rates = [learning_rate(config, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9:80] == pytest.approx([1.0] * 71)
+    assert all(a > b for a, b in pairwise(rates[80:])) and rates[-1] < 0.01
+
+
+def test_average_follows_the_weights_and_gives_them_back():
+    weight = torch.nn.Parameter(torch.zeros(3))
+    ema = ExponentialMovingAverage({"weight": weight}, decay=0.9)
+    weight.data += 1
+    for step in range(1000, 1050):
+        ema.update(step)
+    with ema.applied():
+        assert weight.data == pytest.approx(torch.full((3,), 1 - 0.9**50))
+    assert torch.equal(weight.data, torch.ones(3))
+
+
+def test_noise_is_shared_and_offset_as_asked():
+    generator = torch_generator(1, 1, 0)
+    noise = draw_noise((200, 4, 2, 8, 8), 0.5, 0.0, generator)
+    assert noise.var() == pytest.approx(1, abs=0.02)
+    assert (noise[:, :, 0] * noise[:, :, 1]).mean() == pytest.approx(0.5, abs=0.02)
+    offset = draw_noise((200, 4, 2, 8, 8), 0.0, 1.0, generator).mean((2, 3, 4))
+    assert offset.std() == pytest.approx(1, abs=0.1)
+
+
+def test_timesteps_lean_towards_noise_as_asked():
+    generator = torch_generator(1, 1, 0)
+    assert draw_timesteps(4000, 1.0, generator).float().mean() == pytest.approx(500, abs=20)
+    leaning = draw_timesteps(4000, 2.0, generator)
+    assert (
+        leaning.float().mean() == pytest.approx(667, abs=20) and 0 <= leaning.min() and leaning.max() <= 999
+    )
+
+
+def test_velocity_and_noise_recover_the_latents():
+    latents, noise = torch.randn(2, 2, 4, 2, 3, 3).unbind()
+    timesteps = torch.tensor([10, 999])
+    config = SchedulerConfig(
+        beta_schedule="scaled_linear", prediction_type="v_prediction", rescale_betas_zero_snr=True
+    )
+    noising = Noising(config)
+    noisy, velocity = noising(latents, noise, timesteps)
+    expected = noising.scheduler.get_velocity(latents, noise, timesteps)
+    torch.testing.assert_close(velocity, expected)
+    torch.testing.assert_close(noisy, noising.scheduler.add_noise(latents, noise, timesteps))
+    torch.testing.assert_close(noisy[1], noise[1], atol=1e-3, rtol=0)
+
+
+def test_a_batch_depends_on_its_index_alone():
+    pictures = PuppetPictures(1, "train", 32, 2, 2.0)
+    first = pictures[5]
+    pictures[6]
+    assert torch.equal(first["pictures"], PuppetPictures(1, "train", 32, 2, 2.0)[5]["pictures"])
+    assert not torch.equal(first["pictures"], pictures[6]["pictures"])
+    assert not torch.equal(first["pictures"], PuppetPictures(1, "held-out", 32, 2, 2.0)[5]["pictures"])
+    assert set(first["weights"].unique().tolist()) == {1.0, 2.0}
+
+
+def test_driver_and_target_are_different_people_in_the_same_motion():
+    config = PuppetClipsConfig(size=64, references=2, frames=3)
+    batch = PuppetClips(config, 1, "train", latent_size=8, clip_size=16)[0]
+    assert batch["targets"].shape == (2, 3, 3, 64, 64) and batch["driving"].shape == (2, 3, 64, 64)
+    assert batch["references"].dtype == torch.uint8 and batch["motion"].shape == (2, 3, 15)
+    assert batch["background_masks"].shape == (2, 1, 8, 8) and batch["backgrounds"].shape == (2, 3, 16, 16)
+    assert (batch["driving"] == 0).float().mean() > 0.3, "outside of the face the condition is black"
+    whole = PuppetClips(config.model_copy(update={"whole_frame_rate": 1.0}), 1, "train", 8, 16)[0]
+    assert (whole["driving"] == 0).float().mean() < 0.3
+
+
+def test_help_tells_how_to_train_and_go_on(capsys):
+    parser = argparse.ArgumentParser()
+    train.add_parser(parser.add_subparsers())
+    with pytest.raises(SystemExit):
+        parser.parse_args(["train", "--help"])
+    text = capsys.readouterr().out
+    assert all(
+        word in text for word in ("--config", "--output", "configs/train", "last\ncheckpoint", "Ctrl-C")
+    )
