@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -28,7 +28,6 @@ class FrameConverter:
     transpose: bool
     flip_x: bool
     flip_y: bool
-    _reformatter: VideoReformatter = field(default_factory=VideoReformatter, repr=False)
 
     @classmethod
     def for_stream(cls, first: VideoFrame, sample_aspect_ratio: Fraction | None) -> FrameConverter:
@@ -46,13 +45,13 @@ class FrameConverter:
         """Pixels as shown."""
         return self.coded_size[0 if self.transpose else 1]
 
-    def to_rgb(self, frame: VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, contiguous and writable."""
+    def to_rgb(self, frame: VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, contiguous and writable; ``reformatter`` keeps its tables between frames."""
         width, height = self.coded_size
         source = None
         if frame.colorspace == UNSPECIFIED_COLORSPACE:
             source = Colorspace.ITU709 if frame.height > STANDARD_DEFINITION_HEIGHT else Colorspace.ITU601
-        converted = self._reformatter.reformat(frame, width, height, "rgb24", src_colorspace=source)
+        converted = reformatter.reformat(frame, width, height, "rgb24", src_colorspace=source)
         image = converted.to_ndarray()
         if self.transpose:
             image = image.transpose(1, 0, 2)

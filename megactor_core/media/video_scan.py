@@ -32,7 +32,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its best picture stream; covers of sound files do not count.
 
     Raises:
-        InputError: not a media file, truncated, no picture stream, a picture that is too large.
+        InputError: not a media file; an MP4 or MOV file that is cut off; no picture stream; too large.
     """
     problem = "is not a video that can be read (unknown format, damaged or cut off)"
     unreadable = InputError(path, problem, "Give an MP4, MOV, WebM, MKV, AVI, GIF or picture")
@@ -41,6 +41,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise unreadable from error
     with container:
+        if "mp4" in container.format.name and _is_cut_off(path):
+            raise InputError(path, "is cut off: its last part is missing", "Save or download it again")
         if not container.streams.video and not container.streams.audio:
             raise unreadable
         stream = cast("VideoStream | None", container.streams.best("video"))
@@ -54,6 +56,22 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             problem = f"is {context.width}x{context.height} pixels; at most {MAX_SIDE} a side are read"
             raise InputError(path, problem, "Scale the video down")
         yield container, stream
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether a box of an MP4 or MOV file (ISO/IEC 14496-12, 4.2) reaches beyond the file's end."""
+    end = path.stat().st_size
+    begin = 0
+    with path.open("rb") as file:
+        while begin + 8 <= end:
+            file.seek(begin)
+            size = int.from_bytes(file.read(4), "big")
+            if size == 1:  # the size follows the type, in 64 bits
+                size = int.from_bytes(file.read(12)[4:], "big")
+            if size < 8:  # 0: to the end of the file
+                return False
+            begin += size
+    return begin > end
 
 
 def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
@@ -78,10 +96,10 @@ def scan_video(path: Path) -> FrameTimes:
     """Find the times of all frames.
 
     Raises:
-        InputError: see ``open_video``; no frames; an MP4 or MOV file that lacks frames its index lists.
+        InputError: see ``open_video``; no frames.
     """
     with open_video(path) as (container, stream):
-        packets = _read_packets(path, container, stream)
+        packets = _read_packets(container, stream)
         header_rates = [rate for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
         time_base = stream.time_base or Fraction(1, 1_000_000)
         one_to_one = stream.codec_context.codec.canonical_name in ONE_PACKET_ONE_FRAME
@@ -107,28 +125,22 @@ class _Packets:
     in_order: bool
 
 
-def _read_packets(path: Path, container: InputContainer, stream: VideoStream) -> _Packets:
+def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
     pts, dts, durations = [], [], []
-    keyframe_first = broken = False
+    keyframe_first = False
     read = 0
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
                 continue
             read += 1
-            broken |= packet.is_corrupt
             keyframe_first |= read == 1 and packet.is_keyframe
             if not packet.is_discard:
                 pts.append(NO_TIME if packet.pts is None else packet.pts)
                 dts.append(NO_TIME if packet.dts is None else packet.dts)
                 durations.append(packet.duration or 0)
     except av.error.FFmpegError:
-        broken = True
-    if "mp4" in container.format.name:
-        listed = max(len(stream.index_entries), read)
-        if broken or read < listed:
-            problem = f"is cut off or damaged: {read} of {listed} frames are whole"
-            raise InputError(path, problem, "Save or download it again")
+        pass  # the rest is damaged; what was read so far counts
     times = np.array(pts, np.int64)
     in_order = (
         len(pts) > 0

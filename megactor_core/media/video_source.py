@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 
 from megactor_core.errors import InputError
 from megactor_core.media.frames import FrameConverter
@@ -34,11 +35,12 @@ class VideoSource(DrivingSource):
         if upcoming is None:
             raise InputError(self.path, "not one frame can be decoded", "Save or convert the video again")
         shown = upcoming
+        reformatter = VideoReformatter()
         for index in range(start, stop):
             while upcoming is not None and number <= index:
                 shown = upcoming
                 number, upcoming = next(decoded, nothing)
-            yield self.converter.to_rgb(shown)
+            yield self.converter.to_rgb(shown, reformatter)
 
     def _numbered(self, start: int) -> Iterator[tuple[int, VideoFrame]]:
         """Decoded frames with their numbers; from a key frame before ``start`` on, if the file can seek."""
