@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from megactor_core.training.tasks import build_task
 
     config = read_config(args.config)
-    trainer = Trainer(config, build_task(config), args.output)
+    trainer = Trainer(config, build_task(config, args.output), args.output)
     if args.export:
         trainer.export(args.export)
         print(f"step {trainer.step}: {args.export}")

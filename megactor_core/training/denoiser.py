@@ -15,6 +15,7 @@ from megactor_core.data.motion import MOTION_NAMES
 from megactor_core.models.build import Networks
 from megactor_core.models.config import ModelConfig
 from megactor_core.training.denoiser_validation import validate_denoiser
+from megactor_core.training.latent_cache import LatentCache
 from megactor_core.training.model_folder import save_model
 from megactor_core.training.noising import Noising, draw_noise, draw_timesteps
 from megactor_core.training.puppet_clips import PuppetClips
@@ -33,8 +34,13 @@ class DenoiserTask:
     per reference and serve all its target frames.
     """
 
-    def __init__(self, config: DenoiserTaskConfig, model: ModelConfig, networks: Networks, seed: int) -> None:
+    def __init__(
+        self, config: DenoiserTaskConfig, model: ModelConfig, networks: Networks, seed: int, cache: Path
+    ) -> None:
         self.config, self.model, self.all_networks, self.seed = config, model, networks, seed
+        self.cache = (
+            LatentCache(self._clips(), cache, config.cached_batches) if config.cached_batches else None
+        )
         self.noising = Noising(model.training_scheduler)
         width = model.driving_encoder.channels[-1]
         with torch.random.fork_rng(devices=()):
@@ -57,9 +63,19 @@ class DenoiserTask:
         return name.startswith("motion_head.") or any(part in name for part in self.config.trainable)
 
     def dataset(self) -> Dataset[Batch]:
+        return self.cache or self._clips()
+
+    def _clips(self) -> PuppetClips:
         config, model = self.config.data, self.model
         latent_size = config.size // model.vae_scale_factor
-        return PuppetClips(config, self.seed, "train", latent_size, model.image_encoder["image_size"])
+        return PuppetClips(
+            config,
+            self.seed,
+            "train",
+            latent_size,
+            model.image_encoder["image_size"],
+            self.config.feature_weight,
+        )
 
     def set_gradient_checkpointing(self) -> None:
         self.all_networks.denoiser.set_gradient_checkpointing(True)
@@ -68,7 +84,7 @@ class DenoiserTask:
     def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
         config, networks, generator = self.config, self.all_networks, position.generator
         references = to_signed(batch["references"])
-        latents, reference_latents, static_latents = self._encode(references, batch["targets"], generator)
+        latents, reference_latents, static_latents = self._latents(batch, references, generator)
         device, count, frames = latents.device, latents.shape[0], latents.shape[2]
         timesteps = draw_timesteps(count, config.timestep_power, generator).to(device)
         noise = draw_noise(latents.shape, config.shared_noise, config.offset_noise, generator).to(device)
@@ -90,13 +106,15 @@ class DenoiserTask:
             reading_rows=reading,
             motion=config.motion_modules,
         )
-        loss = F.mse_loss(prediction.float(), target)
-        scalars = {"mse": loss.detach()}
+        error = (prediction.float() - target).square()
+        weights = batch["weights"][:, None]
+        loss = (error * weights).mean() / weights.mean()
+        scalars = {"mse": error.detach().mean()}
         if config.auxiliary_weight:
-            error = self._motion_error(features, batch["motion"])
+            motion_error = self._motion_error(features, batch["motion"])
             weight = config.auxiliary_weight * max(0.0, 1 - position.step / config.auxiliary_steps)
-            loss = loss + weight * error
-            scalars["motion"] = error.detach()
+            loss = loss + weight * motion_error
+            scalars["motion"] = motion_error.detach()
         return loss, scalars
 
     def validate(self, device: torch.device, picture: Path) -> Mapping[str, float]:
@@ -113,6 +131,17 @@ class DenoiserTask:
 
     def _is_trained(self, prefix: str, network: nn.Module) -> bool:
         return any(self.trainable(name) for name, _ in network.named_parameters(prefix=prefix))
+
+    def _latents(
+        self, batch: Batch, references: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of targets, references for the network, and references for the input; cached where that is on."""
+        if "latents" in batch:
+            return batch["latents"], batch["reference_latents"], batch["reference_latents"]
+        encoded = self._encode(references, batch["targets"], generator)
+        if self.cache is not None:
+            self.cache.store(batch, {"latents": encoded[0], "reference_latents": encoded[1]}, ("targets",))
+        return encoded
 
     @torch.no_grad()
     def _encode(

@@ -14,6 +14,7 @@ from megactor_core.data.clips import Split, clip_generator
 from megactor_core.data.identity import sample_identity
 from megactor_core.data.motion import sample_motion, sample_pose
 from megactor_core.data.renderer import Puppet
+from megactor_core.training.puppet_pictures import feature_weights
 from megactor_core.training.task import Batch
 from megactor_core.training.task_config import PuppetClipsConfig
 from megactor_core.vision.condition import plain_boxes, plain_condition
@@ -25,7 +26,9 @@ class PuppetClips(Dataset[Batch]):
     - ``references`` uint8 (R, 3, S, S), ``targets`` uint8 (R, F, 3, S, S)
     - ``driving`` uint8 (R, F, S, S): the grey condition made from another identity with the same motion
     - ``background_masks`` float32 (R, 1, L, L), 1 = background; ``backgrounds`` float32 (R, 3, C, C), CLIP pixels
-    - ``motion`` float32 (R, F, 15)
+    - ``motion`` float32 (R, F, 15), ``weights`` float32 (R, F, L, L) of the error
+
+    ``feature_weight`` is the weight around eyes, brows and mouth.
 
     Args:
         config: sizes and rates.
@@ -36,10 +39,16 @@ class PuppetClips(Dataset[Batch]):
     """
 
     def __init__(
-        self, config: PuppetClipsConfig, seed: int, split: Split, latent_size: int, clip_size: int
+        self,
+        config: PuppetClipsConfig,
+        seed: int,
+        split: Split,
+        latent_size: int,
+        clip_size: int,
+        feature_weight: float = 1.0,
     ) -> None:
         self.config, self.seed, self.split = config, seed, split
-        self.latent_size, self.clip_size = latent_size, clip_size
+        self.latent_size, self.clip_size, self.feature_weight = latent_size, clip_size, feature_weight
 
     def __getitem__(self, index: int) -> Batch:
         count = self.config.references
@@ -52,17 +61,23 @@ class PuppetClips(Dataset[Batch]):
         puppet, driver = (Puppet(sample_identity(rng), config.size) for _ in range(2))
         reference = puppet.frame(sample_pose(rng))
         motion = sample_motion(rng, config.frames, config.frame_rate)
+        targets = [puppet.frame(pose) for pose in motion]
         whole = rng.random() < config.whole_frame_rate
         foreground = reference.mask
         background = reference.image * (foreground < 0.5)[..., None].astype(np.uint8)
         return {
             "references": _channels_first(reference.image),
-            "targets": _channels_first(np.stack([puppet.image(pose) for pose in motion])),
+            "targets": _channels_first(np.stack([target.image for target in targets])),
             "driving": torch.from_numpy(self._drive(driver, motion, whole)),
             "background_masks": background_mask(foreground, (self.latent_size,) * 2)[0],
             "backgrounds": clip_pixels(background, self.clip_size)[0],
             "motion": torch.from_numpy(motion),
+            "weights": torch.from_numpy(np.stack([self._weights(target.landmarks) for target in targets])),
         }
+
+    def _weights(self, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+        scaled = landmarks * (self.latent_size / self.config.size)
+        return feature_weights(scaled, self.latent_size, self.feature_weight)
 
     @staticmethod
     def _drive(driver: Puppet, motion: NDArray[np.float32], whole: bool) -> NDArray[np.uint8]:
@@ -71,7 +86,9 @@ class PuppetClips(Dataset[Batch]):
         return driving_frames_condition(np.stack([frame.image for frame in frames]), boxes, whole)
 
 
-def driving_frames_condition(frames: NDArray[np.uint8], boxes: NDArray[np.float32], whole: bool) -> NDArray[np.uint8]:
+def driving_frames_condition(
+    frames: NDArray[np.uint8], boxes: NDArray[np.float32], whole: bool
+) -> NDArray[np.uint8]:
     """Grey conditions (F, S, S) of a driver: the face in its grown box on black, or the whole frame.
 
     Args:

@@ -69,6 +69,10 @@ class DenoiserTaskConfig(Section):
         1.0, gt=0, description="t = 1000 u^(1/power) with u uniform: 1 is uniform, more favours noise"
     )
     sample_latents: bool = Field(True, description="latents are samples of the VAE's posterior; off: its mean")
+    cached_batches: int = Field(
+        0, ge=0, description="so many batches recur, their latents kept in the run's folder; 0: always new ones"
+    )
+    feature_weight: float = Field(1.0, ge=1, description="error weight around eyes, brows and mouth; 1 elsewhere")
     reference_dropout: float = Field(0.0, ge=0, le=1, description="share of clips trained without reference keys")
     auxiliary_weight: float = Field(
         0.0, ge=0, description="weight of a linear head that reads the motion from the driving features"
@@ -84,6 +88,8 @@ class DenoiserTaskConfig(Section):
             raise ValueError("give either model or initial_weights")
         if self.vae is not None and self.model is None:
             raise ValueError("vae goes with model; initial_weights have their own")
+        if self.cached_batches and self.sample_latents:
+            raise ValueError("cached_batches keeps latents, so sample_latents must be false")
         return self
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from megactor_core.training.config import TrainingConfig
 from megactor_core.training.task import Task
 from megactor_core.training.task_config import AutoencoderTaskConfig
 
 
-def build_task(config: TrainingConfig) -> Task:
-    """The task of a config, its networks with their initial weights.
+def build_task(config: TrainingConfig, folder: Path) -> Task:
+    """The task of a config, its networks with their initial weights; ``folder`` is the run's.
 
     Raises:
         InputError: weights to start from cannot be read.
@@ -21,4 +23,4 @@ def build_task(config: TrainingConfig) -> Task:
     from megactor_core.training.model_folder import initial_networks
 
     model, networks = initial_networks(config.task, config.seed)
-    return DenoiserTask(config.task, model, networks, config.seed)
+    return DenoiserTask(config.task, model, networks, config.seed, folder / "cache")
