@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from megactor_core.conditioning.conditions import Conditions
+from megactor_core.models.attention import KeyValues
 from megactor_core.models.reference import ReferenceNetwork
 from megactor_core.models.unet import DenoisingUNet
 from megactor_core.sampling.windows import WindowWeights, window_weights
@@ -65,14 +66,16 @@ class ClipDenoiser:
             sample = torch.cat(
                 [latents[:, :, indices].to(dtype), self.conditions.static_channels(indices)], dim=1
             )
-            prediction = self._guided(sample, timestep, reference).to(latents.dtype)
+            prediction = self._guided(sample, timestep, reference, latents.dtype)
             total[:, :, indices] += prediction * weights[:, None, None]
             visits[indices] += weights
         return total / visits[:, None, None]
 
-    def _guided(self, sample: Tensor, timestep: Tensor, reference: dict) -> Tensor:
+    def _guided(
+        self, sample: Tensor, timestep: Tensor, reference: Mapping[str, KeyValues], dtype: torch.dtype
+    ) -> Tensor:
         if self.guidance_scale == 1:
-            return self.denoiser(sample, timestep, self.context, reference)
+            return self.denoiser(sample, timestep, self.context, reference).to(dtype)
         rows = self.denoiser(sample, timestep, self.context, reference, rows=2, reading_rows=1)
-        unconditional, conditional = rows.chunk(2)
+        unconditional, conditional = rows.to(dtype).chunk(2)
         return torch.lerp(unconditional, conditional, self.guidance_scale)

@@ -10,18 +10,22 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 
-def decode_latents(vae: AutoencoderKL, latents: Tensor, chunk_length: int = 4) -> Iterator[np.ndarray]:
+LATENT_CELLS = 64 * 64
+"""Latent cells decoded together: one frame of 512 pixels, more of smaller ones."""
+
+
+def decode_latents(vae: AutoencoderKL, latents: Tensor) -> Iterator[np.ndarray]:
     """Decode scaled latents ``(1, channels, frames, h, w)``.
 
     Args:
         vae: on the device to use.
         latents: as sampled.
-        chunk_length: frames decoded together.
 
     Yields:
         One frame after the other, float32 ``(H, W, 3)`` in [0, 1].
     """
     frames = latents[0].transpose(0, 1) / vae.config.scaling_factor
+    chunk_length = max(1, LATENT_CELLS // (frames.shape[-1] * frames.shape[-2]))
     for start in range(0, len(frames), chunk_length):
         with torch.inference_mode():
             chunk = frames[start : start + chunk_length].to(vae.device, vae.dtype)
