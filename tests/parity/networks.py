@@ -14,7 +14,10 @@ from megactor_core.models.unet import DenoisingUNet
 
 
 def unet_config(config: dict[str, Any], **changes: Any) -> UNetConfig:
+    """The sizes a case names; what it leaves out is common to all cases."""
     widths = tuple(config["block_out_channels"])
+    named = ("layers_per_block", "num_attention_heads", "norm_num_groups", "motion_max_positions")
+    changes |= {name: config[name] for name in named if name in config}
     return UNetConfig(
         block_out_channels=widths,
         attention_levels=(True,) * (len(widths) - 1) + (False,),
@@ -43,7 +46,7 @@ def golden_vae(case: Case) -> AutoencoderKL:
         down_block_types=("DownEncoderBlock2D",) * len(widths),
         up_block_types=("UpDecoderBlock2D",) * len(widths),
         block_out_channels=tuple(widths),
-        layers_per_block=1,
+        layers_per_block=case.config.get("vae_layers_per_block", 1),
         latent_channels=4,
         scaling_factor=0.18215,
     )

@@ -82,8 +82,9 @@ def test_pipeline(case: Case) -> None:
     )
     networks = Networks(denoiser, megactor_reference_network(case), vae, None)  # type: ignore[arg-type]
     steps: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    named = {n: case.config[n] for n in ("context_length", "context_overlap") if n in case.config}
     settings = SamplingSettings(
-        num_inference_steps=case.config["steps"], guidance_scale=case.config["guidance"]
+        num_inference_steps=case.config["steps"], guidance_scale=case.config["guidance"], **named
     )
     config = ModelConfig()
     latents = sample(
