@@ -92,6 +92,7 @@ class SamplingDefaults:
         guidance_scale: classifier-free guidance; 1 evaluates the conditional row only.
         context_length: frames of a window.
         context_overlap: frames that neighbouring windows share.
+        closed_loop: windows wrap around the end of the clip, as in MegActor's public code.
         shared_noise: share of the start noise's variance that all frames have in common, 0..1.
     """
 
@@ -100,6 +101,7 @@ class SamplingDefaults:
     guidance_scale: float = 4.5
     context_length: int = 16
     context_overlap: int = 8
+    closed_loop: bool = True
     shared_noise: float = 0.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 from collections.abc import Callable
@@ -48,9 +49,9 @@ class SamplingSettings:
     @classmethod
     def from_defaults(cls, defaults: SamplingDefaults, **changes: object) -> SamplingSettings:
         """The model's defaults with the user's changes."""
-        names = ("num_inference_steps", "guidance_scale", "context_length", "context_overlap", "shared_noise")
-        values: dict = {name: getattr(defaults, name) for name in names}
-        return cls(**{**values, **changes})
+        values: dict = {**dataclasses.asdict(defaults), **changes}
+        del values["size"]
+        return cls(**values)
 
     def validate(self, denoiser: UNetConfig) -> None:
         """Raises InputError for values no model or this model cannot work with."""
