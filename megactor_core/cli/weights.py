@@ -14,8 +14,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "weights",
         help="list, download, convert and verify model files",
-        description="Everything about weight files. The demo model comes with the package; the official MegActor "
-        "weights are downloaded and converted once.",
+        description="Everything about weight files. The demo model comes with the package; the official "
+        "MegActor weights are downloaded and converted once.",
         epilog="Official weights in two commands:\n"
         "  python -m megactor_core weights download megactor\n"
         "  python -m megactor_core weights convert",
@@ -30,10 +30,10 @@ def add_parser(subparsers: Any) -> None:
         "names",
         nargs="+",
         metavar="NAME",
-        help="'megactor' (the official weights), 'vision' (face detector and landmarker) or one name from 'list'",
+        help="'megactor' (the official weights), 'vision' (face detector, landmarks), or a name from 'list'",
     )
 
-    convert = _action(actions, "convert", "turn the official weights into a model folder of safetensors files")
+    convert = _action(actions, "convert", "turn the official weights into a model folder of safetensors")
     convert.add_argument(
         "source",
         nargs="?",
@@ -49,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
         "--dtype",
         choices=DTYPES,
         default="float16",
-        help="number format of the written files (default: float16, which the official implementation runs in)",
+        help="number format of the written files (default: float16, as the official implementation runs)",
     )
     convert.add_argument("--overwrite", action="store_true", help="replace an existing model folder")
 
@@ -57,7 +57,7 @@ def add_parser(subparsers: Any) -> None:
     verify.add_argument(
         "target",
         nargs="?",
-        help="a model name ('demo', 'megactor'), a model folder or one file (default: everything that is here)",
+        help="a model name ('demo', 'megactor'), a model folder or a file (default: everything here)",
     )
 
 
@@ -67,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    description = text[0].upper() + text[1:] + "."
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=description)
     parser.add_argument(
         "--models-folder",
         type=Path,
@@ -152,6 +153,7 @@ def _verify(args: argparse.Namespace) -> int:
     for finding in verify(args.target, args.models_folder):
         findings += 1
         failures += finding.problem is not None
-        print(f"{'FAILED' if finding.problem else 'ok':6} {finding.path}: {finding.problem or finding.detail}")
+        state = "FAILED" if finding.problem else "ok"
+        print(f"{state:6} {finding.path}: {finding.problem or finding.detail}")
     print(f"{findings} files checked, {failures} with a problem")
     return 1 if failures else 0

@@ -67,7 +67,7 @@ def convert_official(
 ) -> ConversionReport:
     """Write the model folder ``output`` from the official layout in ``source``.
 
-    Tensors are read, cast and written one by one: memory stays near a constant 0.3 GB, whatever the file sizes.
+    Tensors are read, cast and written one by one: memory stays near 0.3 GB, whatever the file sizes.
 
     Args:
         source: folder with the checkpoint, ``StableDiffusion/`` and ``sd-vae-ft-mse/``, or the one above it.
@@ -78,7 +78,8 @@ def convert_official(
         progress: told how far it is.
 
     Raises:
-        InputError: the source is incomplete, damaged or of another family; the output exists or its disk is full.
+        InputError: the source is incomplete, damaged or of another family; the output exists or the disk is
+            full.
     """
     _check_output(output, overwrite)
     files = find_official_files(source, checkpoint)
@@ -118,11 +119,12 @@ class _Plan:
     @property
     def groups(self) -> list[tuple[TensorFile | None, list[str]]]:
         """Names by the file they are read from, in the order of writing."""
-        groups: dict[Path | None, tuple[TensorFile | None, list[str]]] = {}
+        files = {source.file.path: source.file for source in self.sources.values()}
+        groups: dict[Path | None, list[str]] = {}
         for name in self.expected:
-            file = self.sources[name].file if name in self.sources else None
-            groups.setdefault(file and file.path, (file, []))[1].append(name)
-        return list(groups.values())
+            path = self.sources[name].file.path if name in self.sources else None
+            groups.setdefault(path, []).append(name)
+        return [(files[path] if path else None, names) for path, names in groups.items()]
 
     @property
     def order(self) -> list[tuple[str, Shape]]:
@@ -180,7 +182,7 @@ def _tensors(plan: _Plan) -> Iterator[tuple[str, Tensor]]:
 
 def _position_table(shape: Shape) -> Tensor:
     _, positions, width = shape
-    return PositionTable(width, positions).pe
+    return PositionTable(width, positions).get_buffer("pe")
 
 
 def _count(shapes: Mapping[str, Shape]) -> int:

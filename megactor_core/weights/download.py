@@ -36,8 +36,8 @@ def fetch(name: str, folder: str | os.PathLike[str] | None = None) -> tuple[Path
         name: name of a row or of a family.
         folder: models folder; see ``models_folder``.
 
-    An interrupted download is resumed by the next call. The hub's ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and token
-    settings apply.
+    An interrupted download is resumed by the next call. The hub's settings apply: ``HF_ENDPOINT``,
+    ``HF_HUB_OFFLINE``, token.
 
     Raises:
         InputError: unknown name, no connection, or a file of the wrong size or digest.
@@ -95,7 +95,7 @@ def _ask_hub(known: KnownFile, target: Path) -> tuple[KnownFile, ...]:
     else:
         files = [entry for entry in files if entry.path == known.path]
     if not files:
-        raise InputError(known.address, "holds no such weights any more", f"Put the file at {target} yourself")
+        raise InputError(known.address, "holds no such weights", f"Put the file at {target} yourself")
     return tuple(
         dataclasses.replace(
             known,
@@ -122,7 +122,7 @@ def _download(known: KnownFile, folder: Path) -> None:
         raise InputError(
             known.address,
             f"the downloaded {target.name} {wrong}",
-            f"Download it again; if it stays so, the published file has changed: put a trusted copy at {target}",
+            f"Download it again; if that does not help, put a trusted copy at {target}",
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(staged, target)

@@ -14,7 +14,7 @@ MODEL_NAMES = ("demo", "megactor")
 
 
 def models_folder(folder: str | os.PathLike[str] | None = None) -> Path:
-    """The models folder: the argument, else ``MEGACTOR_MODELS``, else ``megactor`` in the user's cache folder."""
+    """The models folder: the argument, else ``MEGACTOR_MODELS``, else ``megactor`` in the user's cache."""
     chosen = folder or os.environ.get("MEGACTOR_MODELS")
     if chosen:
         return Path(chosen).expanduser()

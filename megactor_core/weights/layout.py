@@ -31,7 +31,7 @@ class Kind:
     absent: tuple[str, ...] = ()
 
 
-# Key names are compared with a leading dot, so that ".unet." means a key that starts with "unet." or nests it.
+# Keys are compared with a leading dot, so that ".unet." fits keys that start with "unet." or nest it.
 KINDS: tuple[Kind, ...] = (
     Kind("megactor", "a MegActor (v1) checkpoint", (".unet.condition_input_layer.refer_convs.",)),
     Kind("megactor_sigma", "a MegActor-Sigma checkpoint", (".unet.", ".attn_audio.")),
@@ -108,8 +108,8 @@ def split_checkpoint(keys: Iterable[str]) -> SplitCheckpoint:
 def map_key(network: str, key: str) -> str | None:
     """Name in our network of a published key of that network's own file; None if it is not used.
 
-    Old autoencoders name their attention query, key, value and proj_attn (some as 1x1 convolutions); full CLIP
-    files carry a text tower and a position buffer.
+    Old autoencoders name their attention query, key, value and proj_attn (some as 1x1 convolutions); full
+    CLIP files carry a text tower and a position buffer.
     """
     if network == "vae" and (match := _OLD_VAE_KEY.fullmatch(key)):
         block, layer, parameter = match.groups()
@@ -120,7 +120,7 @@ def map_key(network: str, key: str) -> str | None:
 
 
 def reconcile_shape(shape: Shape, expected: Shape) -> bool:
-    """Whether a tensor can take the expected shape: equal, or a 1x1 convolution in place of a linear layer."""
+    """Whether a tensor can take the expected shape: equal, or a 1x1 convolution for a linear layer."""
     return shape == expected or shape == (*expected, 1, 1) or (*shape, 1, 1) == expected
 
 

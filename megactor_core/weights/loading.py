@@ -46,14 +46,14 @@ def load_model(
 
     Args:
         source: ``"demo"`` (bundled), ``"megactor"`` (in the models folder) or the path of a model folder
-            (``config.json`` and one safetensors file per network, as ``weights convert`` and training write it).
+            (``config.json`` and a safetensors file per network, as ``weights convert`` and training write).
         device: where the weights go.
         dtype: floating-point type of all weights.
         models_folder: where named models are looked up; see ``folders.models_folder``.
 
     Raises:
-        InputError: unknown or incomplete model; a file that is damaged, of another family, with missing, extra
-            or misshapen keys, or with NaN.
+        InputError: unknown or incomplete model; a file that is damaged, of another family, with missing,
+            extra or misshapen keys, or with NaN.
     """
     folder = resolve_model(source, models_folder)
     config = read_config(folder)
@@ -86,7 +86,7 @@ def resolve_model(
         raise InputError(
             source,
             f"is not in {folder.parent}",
-            f"Fetch and convert it with: python -m megactor_core weights download {source}, then weights convert",
+            f"Fetch it with: python -m megactor_core weights download {source}, then: ... weights convert",
         )
     if path.is_file():
         kind = recognise(open_tensor_file(path).shapes)
@@ -96,7 +96,7 @@ def resolve_model(
             "Give a model folder; python -m megactor_core weights convert makes one",
         )
     if not path.is_dir():
-        raise InputError(source, "is no known model", f"Use one of {', '.join(MODEL_NAMES)} or a model folder")
+        raise InputError(source, "is no known model", f"Use {', '.join(MODEL_NAMES)} or a model folder")
     if not (path / "config.json").is_file():
         raise InputError(
             path,
@@ -146,7 +146,7 @@ def open_network_file(folder: Path, name: str, network: nn.Module) -> TensorFile
     """
     path = folder / f"{name}.safetensors"
     if not path.is_file():
-        raise InputError(path, f"is missing; it holds {describe(name)}", "Convert or download the model again")
+        raise InputError(path, f"is missing; it holds {describe(name)}", "Convert the model again")
     file = open_tensor_file(path)
     expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     check_keys(path, file.shapes, expected, name)

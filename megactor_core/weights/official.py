@@ -29,7 +29,7 @@ FOLDERS = {
     "vae": "sd-vae-ft-mse",
     "image_encoder": "StableDiffusion/image_encoder",
 }
-"""Folder of each network beside the checkpoint; for the first two it holds the weights training started from."""
+"""Folder of each network beside the checkpoint; the first two hold the weights training started from."""
 
 CHECKPOINT_SUFFIXES = (".ckpt", ".pth", ".pt", ".bin", ".safetensors")
 WEIGHT_NAMES = (
@@ -78,12 +78,12 @@ class OfficialFiles:
 
 
 def find_official_files(folder: Path, checkpoint: Path | None = None) -> OfficialFiles:
-    """Open the official layout below ``folder``, which is ``weights/`` itself or the repository that holds it.
+    """Open the official layout below ``folder``, which is ``weights/`` or the repository that holds it.
 
     A key that the checkpoint lacks is taken from the weights that training started from
-    (``StableDiffusion/unet``, ``appearance_encoder/appearance_encoder``), as the reference implementation does by
-    loading these first. The VAE is the one in ``sd-vae-ft-mse``; a copy inside the checkpoint is used only
-    without that folder.
+    (``StableDiffusion/unet``, ``appearance_encoder/appearance_encoder``), as the reference implementation
+    does by loading these first. The VAE is the one in ``sd-vae-ft-mse``; a copy inside the checkpoint is
+    used only without that folder.
 
     Raises:
         InputError: a file is missing, damaged or of another family.
@@ -94,7 +94,8 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
     main = _open_checkpoint(root, checkpoint)
     split = split_checkpoint(main.shapes)
     if split.unexpected:
-        raise InputError(main.path, f"has unknown keys: {first_few(split.unexpected)}", "Give another checkpoint")
+        problem = f"has unknown keys: {first_few(split.unexpected)}"
+        raise InputError(main.path, problem, "Give another checkpoint")
     sources: dict[str, dict[str, Source]] = {}
     from_base: dict[str, frozenset[str]] = {}
     for network, place in FOLDERS.items():
@@ -123,11 +124,12 @@ def infer_config(files: OfficialFiles) -> ModelConfig:
     """
     shapes = {network: files.shapes(network) for network in FOLDERS}
     base = files.configs["denoiser"]
+    reference_base = files.configs["reference_network"] or base
     try:
         return ModelConfig(
             denoiser=unet_config(shapes["denoiser"], base),
             driving_encoder=driving_encoder_config(shapes["denoiser"]),
-            reference_network=unet_config(shapes["reference_network"], files.configs["reference_network"] or base),
+            reference_network=unet_config(shapes["reference_network"], reference_base),
             vae=vae_config(shapes["vae"], files.configs["vae"]),
             image_encoder=image_encoder_config(shapes["image_encoder"], files.configs["image_encoder"]),
         )
@@ -144,9 +146,7 @@ def fit_sources(files: OfficialFiles, network: str, expected: Mapping[str, Shape
         InputError: missing, extra or misshapen keys.
     """
     sources = files.sources[network]
-    extra = [
-        name for name in sources if name not in expected and name not in files.from_base[network]
-    ]
+    extra = [name for name in sources if name not in expected and name not in files.from_base[network]]
     missing = [name for name in expected if name not in sources and not name.endswith(".pos_encoder.pe")]
     misshapen = [
         f"{name} {list(sources[name].shape)} instead of {list(shape)}"
@@ -175,7 +175,7 @@ def _open_checkpoint(root: Path, checkpoint: Path | None) -> TensorFile:
         raise InputError(
             root,
             "holds no checkpoint",
-            f"Fetch it with: python -m megactor_core weights download megactor (into {place} of the models folder)",
+            f"Fetch it into {place} with: python -m megactor_core weights download megactor",
         )
     if len(candidates) == 1:
         return _expect(open_tensor_file(candidates[0]), "megactor")

@@ -69,7 +69,7 @@ def driving_encoder_config(shapes: Shapes) -> DrivingEncoderConfig:
 
 
 def vae_config(shapes: Shapes, published: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of ``AutoencoderKL``; ``norm_num_groups`` and ``scaling_factor`` are read from its config.json.
+    """Arguments of ``AutoencoderKL``; its config.json gives ``norm_num_groups`` and ``scaling_factor``.
 
     Raises:
         KeyError: the weights lack a layer every such autoencoder has.

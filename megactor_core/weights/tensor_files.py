@@ -20,7 +20,7 @@ from megactor_core.errors import InputError
 Shape = tuple[int, ...]
 
 CHUNK_BYTES = 128 * 1024 * 1024
-"""A mapped file is opened anew after this many bytes: pages that were read stay in memory until it is closed."""
+"""A mapped file is opened anew after this many bytes: pages once read stay in memory until it is closed."""
 
 SAFETENSORS_DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
@@ -75,13 +75,16 @@ def open_tensor_file(path: Path) -> TensorFile:
                 shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}
             return TensorFile(path, shapes, is_safetensors=True)
     except SafetensorError as error:
-        raise InputError(path, f"is damaged or truncated ({error})", "Download or convert it again") from error
-    if not start.startswith((b"PK\x03\x04", b"\x80")):  # the archive and the bare pickle that torch.save writes
+        problem = f"is damaged or truncated ({error})"
+        raise InputError(path, problem, "Download or convert it again") from error
+    if not start.startswith((b"PK\x03\x04", b"\x80")):  # an archive or bare pickle of torch.save
         raise InputError(path, "is not a file of weights", "Give a .safetensors or .ckpt file of a model")
     if path.suffix == ".safetensors":
         raise InputError(path, "is a pickle and not a safetensors file", "Convert the original weights")
     state = _load_checkpoint(path)
-    return TensorFile(path, {name: tuple(tensor.shape) for name, tensor in state.items()}, is_safetensors=False)
+    return TensorFile(
+        path, {name: tuple(tensor.shape) for name, tensor in state.items()}, is_safetensors=False
+    )
 
 
 def write_safetensors(
@@ -99,14 +102,18 @@ def write_safetensors(
     offset = 0
     for name, shape in shapes:
         end = offset + dtype.itemsize * torch.Size(shape).numel()
-        header[name] = {"dtype": SAFETENSORS_DTYPES[dtype], "shape": list(shape), "data_offsets": [offset, end]}
+        header[name] = {
+            "dtype": SAFETENSORS_DTYPES[dtype],
+            "shape": list(shape),
+            "data_offsets": [offset, end],
+        }
         offset = end
     encoded = json.dumps(header, separators=(",", ":")).encode()
     encoded += b" " * (-len(encoded) % 8)
     file.write(struct.pack("<Q", len(encoded)) + encoded)
     for (name, shape), tensor in zip(shapes, tensors, strict=True):
         assert tensor.dtype == dtype and tuple(tensor.shape) == shape, name
-        yield file.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+        yield file.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def is_finite(tensor: Tensor) -> bool:
@@ -130,11 +137,12 @@ def _load_checkpoint(path: Path) -> dict[str, Tensor]:
     """Tensors of a checkpoint; those in a nested state dict if there is one."""
     try:
         # only archives can be mapped; a checkpoint in the format before torch 1.6 is read whole
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        mapped = zipfile.is_zipfile(path)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise InputError(
             path,
-            "contains Python code besides weights, which could do anything on this machine, and was not opened",
+            "contains Python code besides weights, which could do anything here, and was not opened",
             "Get a copy from its original source, best as .safetensors",
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
@@ -142,7 +150,9 @@ def _load_checkpoint(path: Path) -> dict[str, Tensor]:
     for wrapper in ("state_dict", "model_state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
+    tensors = (
+        {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
+    )
     if not tensors:
         raise InputError(path, "holds no weights by name", "Give a .safetensors or .ckpt file of a model")
     return tensors

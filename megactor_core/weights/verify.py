@@ -34,7 +34,7 @@ def verify(
     """Check a model folder, one weight file, or everything in the models folder.
 
     Args:
-        target: model name, path of a model folder or of a file; None checks all known files and models present.
+        target: model name, path of a model folder or of a file; None checks all that is here.
         folder: models folder; see ``models_folder``.
 
     Raises:

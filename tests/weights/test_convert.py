@@ -37,10 +37,21 @@ def assert_same(model: LoadedModel, states: dict[str, State], through: torch.dty
         {"vae_convolutions": True},
         {"vae_safetensors": True},
     ],
-    ids=["as-published", "bare-state-dict", "unprefixed", "new-vae-names", "vae-1x1-convolutions", "vae-safetensors"],
+    ids=[
+        "as-published",
+        "bare-state-dict",
+        "unprefixed",
+        "new-vae-names",
+        "vae-1x1-convolutions",
+        "vae-safetensors",
+    ],
 )
 def test_round_trip_keeps_every_weight(
-    options: dict[str, object], official: Official, tmp_path: Path, config: ModelConfig, states: dict[str, State]
+    options: dict[str, object],
+    official: Official,
+    tmp_path: Path,
+    config: ModelConfig,
+    states: dict[str, State],
 ) -> None:
     report = convert_official(official(**options), tmp_path / "model", dtype=torch.float32)
 
@@ -62,7 +73,8 @@ def test_either_precision_in_and_out(
 
     # the image encoder and the VAE have files of their own, in float32
     checkpoint = {
-        name: {key: value.to(stored) for key, value in states[name].items()} for name in CHECKPOINT_PARTS.values()
+        name: {key: value.to(stored) for key, value in states[name].items()}
+        for name in CHECKPOINT_PARTS.values()
     }
     assert_same(model, {**states, **checkpoint, "vae": states["vae"]}, through=written)
 
@@ -119,7 +131,7 @@ def test_an_existing_output_is_kept_unless_overwriting(
     convert_official(root, output)
     before = (output / "config.json").stat().st_mtime_ns
 
-    with pytest.raises(InputError, match="exists.*--overwrite"):
+    with pytest.raises(InputError, match=r"exists.*--overwrite"):
         convert_official(root, output)
     assert (output / "config.json").stat().st_mtime_ns == before
 
@@ -157,6 +169,6 @@ def test_too_little_disk_space_is_found_before_writing(
     root = official()
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
 
-    with pytest.raises(InputError, match="disk has 0.0 GB free"):
+    with pytest.raises(InputError, match=r"disk has 0\.0 GB free"):
         convert_official(root, tmp_path / "model")
     assert not (tmp_path / "model").exists()

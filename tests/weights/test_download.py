@@ -202,7 +202,7 @@ def test_without_a_connection_the_error_says_what_to_put_where(
 
 
 def test_an_unknown_name_lists_the_choices(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="face-detector.*megactor-checkpoint"):
+    with pytest.raises(InputError, match=r"face-detector.*megactor-checkpoint"):
         fetch("yunet", tmp_path)
 
 
@@ -213,7 +213,9 @@ def test_a_family_stands_for_the_files_it_needs() -> None:
 
 
 def test_every_row_can_be_checked_and_none_shares_a_place(tmp_path: Path) -> None:
-    assert len({known.name for known in CATALOGUE}) == len({known.file for known in CATALOGUE}) == len(CATALOGUE)
+    assert (
+        len({known.name for known in CATALOGUE}) == len({known.file for known in CATALOGUE}) == len(CATALOGUE)
+    )
     for known in CATALOGUE:
         assert known.address.startswith("https://") and known.licence and known.purpose
         assert known.sha256 is None or (len(known.sha256) == 64 and known.size)

@@ -67,7 +67,9 @@ def test_every_key_of_a_published_checkpoint_is_mapped(name: str, official_netwo
 
 
 def test_the_text_encoder_of_a_checkpoint_is_ignored_and_the_rest_reported() -> None:
-    split = split_checkpoint(["module.text_encoder.text_model.final_layer_norm.weight", "module.resampler.weight"])
+    split = split_checkpoint(
+        ["module.text_encoder.text_model.final_layer_norm.weight", "module.resampler.weight"]
+    )
 
     assert split.ignored == ("module.text_encoder.text_model.final_layer_norm.weight",)
     assert split.unexpected == ("module.resampler.weight",)
@@ -85,7 +87,12 @@ def test_old_autoencoder_names_map_onto_every_new_one() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["vision_model.embeddings.position_ids", "text_projection.weight", "text_model.final_layer_norm.bias", "logit_scale"],
+    [
+        "vision_model.embeddings.position_ids",
+        "text_projection.weight",
+        "text_model.final_layer_norm.bias",
+        "logit_scale",
+    ],
 )
 def test_the_rest_of_a_full_clip_file_is_dropped(key: str) -> None:
     assert map_key("image_encoder", key) is None
@@ -96,19 +103,21 @@ def test_the_official_configuration_is_read_off_the_published_shapes() -> None:
 
     assert unet_config(denoiser, {}) == UNetConfig()
     assert driving_encoder_config(denoiser) == DrivingEncoderConfig()
-    assert (
-        unet_config(manifest("megactor_v1_appearance_encoder.json"), {}) == ModelConfig().reference_network
-    )
+    assert unet_config(manifest("megactor_v1_appearance_encoder.json"), {}) == ModelConfig().reference_network
     assert vae_config(manifest("megactor_v1_vae.json"), {}) == OFFICIAL_VAE
     assert (
-        image_encoder_config(manifest("megactor_v1_clip_image_encoder_vitl14.json"), {}) == OFFICIAL_IMAGE_ENCODER
+        image_encoder_config(manifest("megactor_v1_clip_image_encoder_vitl14.json"), {})
+        == OFFICIAL_IMAGE_ENCODER
     )
 
 
 @pytest.mark.parametrize(
     ("keys", "name"),
     [
-        (["module.unet.conv_in.weight", "module.unet.condition_input_layer.refer_convs.0.weight"], "megactor"),
+        (
+            ["module.unet.conv_in.weight", "module.unet.condition_input_layer.refer_convs.0.weight"],
+            "megactor",
+        ),
         (["conv_in.weight", "condition_input_layer.refer_convs.0.weight"], "denoiser"),
         (
             [
@@ -131,7 +140,10 @@ def test_the_official_configuration_is_read_off_the_published_shapes() -> None:
         (["down_blocks.0.motion_modules.0.temporal_transformer.norm.weight"], "motion_modules"),
         (["down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight"], "lora"),
         (["time_embedding.linear_1.weight", "conv_in.weight", "conv_out.weight"], "unet"),
-        (["encoder.down.0.block.0.norm1.weight", "encoder.conv_in.weight", "decoder.conv_in.weight"], "ldm_vae"),
+        (
+            ["encoder.down.0.block.0.norm1.weight", "encoder.conv_in.weight", "decoder.conv_in.weight"],
+            "ldm_vae",
+        ),
         (["text_model.embeddings.token_embedding.weight"], "text_encoder"),
         (["encoder.blocks.0.attn.query.weight", "encoder.conv1.weight"], "whisper"),
         (["weight", "bias"], "unknown"),

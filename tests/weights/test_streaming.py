@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from official_layout import random_states, small_config, write_official
 from safetensors.torch import load_file
 
+from megactor_core.models.build import build_networks
 from megactor_core.weights.tensor_files import CHUNK_BYTES, open_tensor_file, write_safetensors
 
 MEASURE = """
@@ -30,15 +32,11 @@ print(peak() - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_peak_memory_of_a_conversion_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    from conftest import random_states, small_config, write_official
-
     config = small_config()
     states = random_states(config)
     write_official(tmp_path / "small", config, states)
     wide = small_config(widths=(192, 576))
     with torch.device("meta"):
-        from megactor_core.models.build import build_networks
-
         networks = build_networks(wide)
     zeros = {
         name: {key: torch.zeros(tensor.shape) for key, tensor in network.state_dict().items()}
@@ -70,7 +68,11 @@ def test_written_files_are_read_back_exactly(dtype: torch.dtype, tmp_path: Path)
     path = tmp_path / "tensors.safetensors"
 
     with open(path, "wb") as file:
-        sizes = list(write_safetensors(file, [(k, tuple(v.shape)) for k, v in tensors.items()], dtype, tensors.values()))
+        sizes = list(
+            write_safetensors(
+                file, [(k, tuple(v.shape)) for k, v in tensors.items()], dtype, tensors.values()
+            )
+        )
 
     assert sizes == [value.numel() * dtype.itemsize for value in tensors.values()]
     for loaded in (load_file(path), dict(open_tensor_file(path).stream(tensors))):

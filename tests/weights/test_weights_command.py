@@ -78,7 +78,10 @@ def test_verify_finds_a_changed_download(capsys: pytest.CaptureFixture[str], mod
 
 
 def test_verify_names_what_a_file_is_and_what_is_wrong_with_one(tmp_path: Path) -> None:
-    save_file({"conv_in.weight": torch.ones(2), "condition_input_layer.refer_convs.0.bias": torch.ones(1)}, tmp_path / "a")
+    save_file(
+        {"conv_in.weight": torch.ones(2), "condition_input_layer.refer_convs.0.bias": torch.ones(1)},
+        tmp_path / "a",
+    )
     (tmp_path / "b.ckpt").write_bytes(b"PK\x03\x04 broken")
 
     (sound,), (broken,) = verify(tmp_path / "a"), verify(tmp_path / "b.ckpt")
@@ -92,7 +95,9 @@ def test_verify_of_nothing_is_an_error(tmp_path: Path) -> None:
         list(verify(tmp_path / "missing"))
 
 
-@pytest.mark.parametrize("words", [["--help"], ["download", "--help"], ["convert", "--help"], ["verify", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["download", "--help"], ["convert", "--help"], ["verify", "--help"]]
+)
 def test_every_action_explains_itself(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         command(*words)
