@@ -1,6 +1,6 @@
 """Render examples/portrait.png and examples/driving.mp4: two puppets that no training can contain.
 
-    python scripts/make_examples.py --overwrite
+python scripts/make_examples.py --overwrite
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def write_wave(path: Path, samples: NDArray[np.int16]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=Path, default=Path("examples"), help="folder (default: examples)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     args = parser.parse_args()

@@ -306,12 +306,11 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> SamplingSettings
         "scheduler": args.scheduler,
         "context_length": args.context_length,
         "context_overlap": args.context_overlap,
+        "closed_loop": None if args.open_ends is None else not args.open_ends,
         "window_weights": args.window_weights,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    settings = SamplingSettings.from_defaults(
-        config.defaults, seed=args.seed, closed_loop=not args.open_ends, **changes
-    )
+    settings = SamplingSettings.from_defaults(config.defaults, seed=args.seed, **changes)
     settings.validate(config.denoiser)
     return settings
 

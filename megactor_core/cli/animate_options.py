@@ -120,8 +120,8 @@ def add_sampling_options(group: Group) -> None:
     )
     group.add_argument(
         "--open-ends",
-        action="store_true",
-        help="the last window ends with the clip, instead of wrapping around to its beginning",
+        action=argparse.BooleanOptionalAction,
+        help="the last window ends with the clip; otherwise windows wrap around to its beginning",
     )
     group.add_argument(
         "--window-weights",

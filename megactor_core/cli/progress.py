@@ -15,17 +15,14 @@ class AnimationBar:
 
     def __init__(self, num_frames: int) -> None:
         self._num_frames = num_frames
-        self._bar = tqdm(
-            total=100,
-            desc="looking",
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
-        )
+        self._bar: tqdm | None = None
 
     def __enter__(self) -> AnimationBar:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def sampling(self, progress: Progress) -> None:
         """Before each window."""
@@ -37,7 +34,11 @@ class AnimationBar:
         self._show(f"writing frame {index + 1}/{self._num_frames}", (index + 1) / self._num_frames)
 
     def _show(self, text: str, done: float) -> None:
-        if self._bar.desc.split()[0] != text.split()[0]:
+        if self._bar is None:
+            # Made at the first step, so that an input refused before it ends in one line.
+            form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+            self._bar = tqdm(total=100, bar_format=form)
+        elif self._bar.desc.split()[0] != text.split()[0]:
             self._bar.reset()
         self._bar.set_description_str(text, refresh=False)
         if done:

@@ -1,0 +1,53 @@
+"""Conditions: chunks change nothing, the person is not in the background, randomness is the seed's."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from tiny_model import SIZE, portrait_image, tiny_networks
+
+from megactor_core.conditioning.background import encode_background
+from megactor_core.conditioning.driving import encode_driving
+from megactor_core.conditioning.reference import encode_reference
+
+NETWORKS = tiny_networks()
+PICTURE = portrait_image(SIZE, SIZE)
+FOREGROUND = np.zeros((SIZE, SIZE), np.float32)
+FOREGROUND[8:40, 16:48] = 1
+
+
+def test_driving_features_do_not_depend_on_the_chunks() -> None:
+    frames = np.random.default_rng(0).uniform(0, 255, (11, SIZE, SIZE))
+    encoder = NETWORKS.denoiser.condition_input_layer
+    modulation = encode_reference(NETWORKS, PICTURE, FOREGROUND).modulation
+    one, many = (encode_driving(encoder, iter(frames), modulation, length).features for length in (1, 8))
+    assert one.shape == (1, 4, 11, SIZE // 8, SIZE // 8)
+    torch.testing.assert_close(one, many, atol=1e-5, rtol=1e-5)
+
+
+def test_the_background_does_not_see_the_person() -> None:
+    changed = PICTURE.copy()
+    changed[FOREGROUND > 0] = 255 - changed[FOREGROUND > 0]
+    tokens = [
+        encode_background(NETWORKS.image_encoder, picture, FOREGROUND).tokens
+        for picture in (PICTURE, changed)
+    ]
+    assert torch.equal(*tokens)
+    assert tokens[0].shape == (1, 5, 16)
+
+
+def test_the_mask_channel_is_one_on_the_background() -> None:
+    mask = encode_reference(NETWORKS, PICTURE, FOREGROUND).static_channels[0, -1, 0]
+    expected = torch.ones(8, 8)
+    expected[1:5, 2:6] = 0
+    assert torch.equal(mask, expected)
+
+
+def test_the_concatenated_latent_follows_the_seed_and_the_bank_does_not() -> None:
+    mean, first, again, other = (
+        encode_reference(NETWORKS, PICTURE, FOREGROUND, seed=seed) for seed in (None, 1, 1, 2)
+    )
+    assert torch.equal(first.static_channels, again.static_channels)
+    assert not torch.equal(first.static_channels, other.static_channels)
+    assert torch.equal(first.latents, other.latents)
+    assert torch.equal(mean.static_channels[:, :4, 0], mean.latents)

@@ -1,0 +1,27 @@
+"""The full-size model does no more work than needed, counted on meta tensors."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.flops import StepFlops, count_step
+from megactor_core.models.config import ModelConfig
+
+
+@pytest.fixture(scope="module")
+def guided() -> StepFlops:
+    return count_step(ModelConfig(), size=512, num_frames=16)
+
+
+def test_a_guided_window_step_takes_at_most_31_tflop(guided: StepFlops) -> None:
+    assert 25e12 < guided.window_step <= 31.0e12
+    assert sum(guided.parts.values()) == guided.denoiser
+
+
+def test_the_reference_network_takes_at_most_0_8_tflop(guided: StepFlops) -> None:
+    assert 0.5e12 < guided.reference_network <= 0.80e12
+
+
+def test_without_guidance_one_row_is_evaluated(guided: StepFlops) -> None:
+    one_row = count_step(ModelConfig(), size=512, num_frames=16, guided=False)
+    assert one_row.window_step <= 19.5e12
