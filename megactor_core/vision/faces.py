@@ -15,8 +15,8 @@ from megactor_core.errors import InputError
 FaceChoice = Literal["largest"] | int | tuple[float, float]
 """Which of several faces: the largest, an index from left to right, or the nearest to a point (x, y)."""
 
-# YuNet was trained on faces of about 10 to 300 pixels. Larger pictures are shrunk to the first side length;
-# a close-up whose face fills the picture is only found at the smaller ones.
+# YuNet knows faces of about 10 to 300 pixels. Larger pictures are shrunk to the first side length; if nothing is
+# found, small ones are enlarged to it, and a close-up that fills the picture is looked for at the smaller ones.
 _DETECTION_SIDES = (640, 320, 160)
 # With a side of 32 or less OpenCV 4 reads beyond its feature map and reports faces that are not there.
 _SHORTEST_SIDE = 64
@@ -67,7 +67,7 @@ class FaceDetector:
     Source: Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 2023.
     """
 
-    def __init__(self, model_path: str | Path, score_threshold: float = 0.7) -> None:
+    def __init__(self, model_path: str | Path, score_threshold: float = 0.6) -> None:
         path = Path(model_path)
         remedy = "Give the path of face_detection_yunet.onnx"
         if not path.is_file():
@@ -88,24 +88,24 @@ class FaceDetector:
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Face, ...]:
         """Finds the faces of one picture, uint8 RGB (H, W, 3), the most certain first."""
-        for side in _DETECTION_SIDES:
-            faces = self._detect_at(image, side)
-            if faces:
+        longest = max(image.shape[:2])
+        for side in dict.fromkeys((min(longest, _DETECTION_SIDES[0]), *_DETECTION_SIDES)):
+            if faces := self._detect_at(image, side):
                 return faces
         return ()
 
     def _detect_at(self, image: NDArray[np.uint8], side: int) -> tuple[Face, ...]:
         height, width = image.shape[:2]
-        scale = min(1.0, side / max(height, width))
-        small_size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = image if scale == 1 else cv2.resize(image, small_size, interpolation=cv2.INTER_AREA)
-        missing = [max(0, _SHORTEST_SIDE - length) for length in small_size]
-        padded = cv2.copyMakeBorder(small, 0, missing[1], 0, missing[0], cv2.BORDER_CONSTANT)
+        scale = side / max(height, width)
+        new_size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        resized = cv2.resize(image, new_size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        missing = [max(0, _SHORTEST_SIDE - length) for length in new_size]
+        padded = cv2.copyMakeBorder(resized, 0, missing[1], 0, missing[0], cv2.BORDER_CONSTANT)
         self._detector.setInputSize(padded.shape[1::-1])
         _, rows = self._detector.detect(cv2.cvtColor(padded, cv2.COLOR_RGB2BGR))
         if rows is None:
             return ()
-        ratio = np.array([width / small_size[0], height / small_size[1]], np.float32)
+        ratio = np.array([width / new_size[0], height / new_size[1]], np.float32)
         limit = np.array([width, height], np.float32)
         faces = []
         for row in rows:

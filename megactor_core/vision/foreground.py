@@ -13,6 +13,7 @@ _WORKING_SIDE = 224
 _ITERATIONS = 3
 # GrabCut fits five colour clusters to each side and fails with fewer pixels.
 _FEWEST_SAMPLES = 5
+_NO_BOX = (0, 0, 0, 0)
 
 
 def foreground_mask(
@@ -48,11 +49,11 @@ def foreground_mask(
         left, top, right, bottom = face_box
         factors = (small_width / width, small_height / height)
         box = (left * factors[0], top * factors[1], right * factors[0], bottom * factors[1])
-    seeds = _seed(small_height, small_width, box)
-    background = np.isin(seeds, (cv2.GC_BGD, cv2.GC_PR_BGD))
+    seeds, known = _seed(small_height, small_width, box)
+    background = np.isin(seeds[known], (cv2.GC_BGD, cv2.GC_PR_BGD))
     if min(background.sum(), (~background).sum()) < _FEWEST_SAMPLES:
         return np.ones((height, width), np.float32)
-    mask = _largest_part(_grab_cut(small, seeds), seeds, thickness=(box[2] - box[0]) / 8)
+    mask = _largest_part(_grab_cut(small, seeds, known), seeds, thickness=(box[2] - box[0]) / 8)
     smooth = cv2.GaussianBlur(mask, (0, 0), 1.5)
     large = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC)
     # A narrow ramp around the half level keeps the outline smooth without a broad halo.
@@ -73,53 +74,48 @@ def background_image(crop_image: NDArray[np.float32], foreground: NDArray[np.flo
     return (pixels * (1 - foreground[..., None])).astype(np.uint8)
 
 
-def _seed(height: int, width: int, box: Sequence[float]) -> NDArray[np.uint8]:
-    """GrabCut's labels from the face: inner face sure, head and shoulders likely, far sides surely not."""
+def _seed(height: int, width: int, box: Sequence[float]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """GrabCut's labels from the face, and where they are more than a guess."""
     left, top, right, bottom = box
     x, y = (left + right) / 2, (top + bottom) / 2
     half_width, half_height = (right - left) / 2, (bottom - top) / 2
-    labels = np.full((height, width), cv2.GC_PR_BGD, np.uint8)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    away = np.abs(columns - x) / half_width
+    down = (rows - y) / half_height
 
-    def ellipse(center_y: float, radius_x: float, radius_y: float) -> NDArray[np.bool_]:
-        return ((columns - x) / radius_x) ** 2 + ((rows - center_y) / radius_y) ** 2 <= 1
+    def ellipse(center: float, radius_x: float, radius_y: float) -> NDArray[np.bool_]:
+        return (away / radius_x) ** 2 + ((down - center) / radius_y) ** 2 <= 1
 
-    head = ellipse(y - 0.25 * half_height, 1.45 * half_width, 1.6 * half_height)
-    slope = np.clip((rows - (y + 0.7 * half_height)) / half_height, 0, 1)
-    body = (slope > 0) & (np.abs(columns - x) <= half_width * (1.0 + 1.8 * slope))
-    torso = (rows > y + half_height) & (np.abs(columns - x) <= half_width * (0.3 + 0.8 * slope))
-    labels[head | body] = cv2.GC_PR_FGD
-    far = (np.abs(columns - x) > 2.6 * half_width) & (rows < y + 0.5 * half_height)
-    above = rows < y - 2.4 * half_height
+    slope = np.clip(down - 0.7, 0, 1)
+    likely = ellipse(-0.25, 1.45, 1.6) | ((slope > 0) & (away <= 1.0 + 0.6 * slope))
+    possible = ellipse(-0.3, 1.55, 1.75) | ((slope > 0) & (away <= 1.1 + 1.5 * slope))
+    face = ellipse(0, 0.8, 0.9) | ((down > 1) & (away <= 0.3 + 0.6 * slope))
     # Where the head leaves room, the picture's upper rim is background; else a sky as pale as the hair leaks in.
     rim = (rows < 0.02 * height) & (y - 1.6 * half_height > 0)
-    labels[far | above | rim] = cv2.GC_BGD
-    labels[ellipse(y, 0.8 * half_width, 0.9 * half_height) | torso] = cv2.GC_FGD
-    return labels
+    far = ((away > 2.6) & (down < 0.5)) | (down < -2.4) | rim
+    labels = np.where(likely, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[far] = cv2.GC_BGD
+    labels[face] = cv2.GC_FGD
+    return labels, likely | ~possible
 
 
-def _grab_cut(image: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    labels = seeds.copy()
-    background_model, foreground_model = np.zeros((1, 65)), np.zeros((1, 65))
+def _grab_cut(
+    image: NDArray[np.uint8], seeds: NDArray[np.uint8], known: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     # Without a little noise the cut of an evenly coloured picture takes minutes.
-    noise = np.random.default_rng(0).normal(scale=2.0, size=image.shape)
-    noisy = np.clip(cv2.cvtColor(image, cv2.COLOR_RGB2Lab) + noise, 0, 255).astype(np.uint8)
+    noise = np.random.default_rng(0).normal(scale=0.5, size=image.shape)
+    noisy = np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+    labels = seeds.copy()
+    models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
-    cv2.grabCut(
-        noisy,
-        labels,
-        (0, 0, 0, 0),
-        background_model,
-        foreground_model,
-        _ITERATIONS,
-        cv2.GC_INIT_WITH_MASK,
-    )
+    # The colours are first learnt from the pixels that are known, then the cut and the colours improve each other.
+    cv2.grabCut(noisy[known][None], seeds[known][None], _NO_BOX, *models, 0, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(noisy, labels, _NO_BOX, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
+    cv2.grabCut(noisy, labels, _NO_BOX, *models, _ITERATIONS, cv2.GC_EVAL)
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 
-def _largest_part(
-    mask: NDArray[np.bool_], seeds: NDArray[np.uint8], thickness: float
-) -> NDArray[np.float32]:
+def _largest_part(mask: NDArray[np.bool_], seeds: NDArray[np.uint8], thickness: float) -> NDArray[np.float32]:
     """The connected part that holds most of the sure face, without holes and without thin bridges."""
     diameter = max(1, round(thickness))
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
