@@ -6,6 +6,7 @@ import argparse
 import importlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -59,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = build_parser().parse_args(arguments)
     try:
-        return int(_module(args.command).run(args))
+        with warnings.catch_warnings():
+            # What libraries tell their programmers is no news for a user.
+            warnings.filterwarnings("ignore", module="torch|diffusers|transformers")
+            return int(_module(args.command).run(args))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR
