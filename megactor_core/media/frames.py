@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 # ITU-T H.273 code for "unspecified". Players then go by the height: BT.709 for high definition, else BT.601.
 UNSPECIFIED_COLORSPACE = 2
 STANDARD_DEFINITION_HEIGHT = 576
+# libswscale's flags, of which older PyAV names only the first: bicubic, accurate rounding, every pixel's own
+# chroma. Without them colours come out 1 to 2 levels too dark.
+SCALING_FLAGS = 0x4 | 0x40000 | 0x2000 | 0x4000
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +51,21 @@ class FrameConverter:
     def to_rgb(self, frame: VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
         """(H, W, 3) uint8 RGB, contiguous and writable; ``reformatter`` keeps its tables between frames."""
         width, height = self.coded_size
-        source = None
-        if frame.colorspace == UNSPECIFIED_COLORSPACE:
-            source = Colorspace.ITU709 if frame.height > STANDARD_DEFINITION_HEIGHT else Colorspace.ITU601
-        converted = reformatter.reformat(frame, width, height, "rgb24", src_colorspace=source)
+        colorspace = frame.colorspace
+        if colorspace == UNSPECIFIED_COLORSPACE:
+            colorspace = Colorspace.ITU709 if frame.height > STANDARD_DEFINITION_HEIGHT else Colorspace.ITU601
+        full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+        converted = reformatter.reformat(
+            frame,
+            width,
+            height,
+            "rgb24",
+            src_colorspace=colorspace,
+            dst_colorspace=Colorspace.ITU601,  # without effect on RGB, but older PyAV skips equal ones
+            src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=SCALING_FLAGS,
+        )
         image = converted.to_ndarray()
         if self.transpose:
             image = image.transpose(1, 0, 2)

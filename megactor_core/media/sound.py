@@ -137,9 +137,13 @@ class _CopiedSound(Sound):
         """The packets from time 0 on."""
         origin = round(source.origin / self._time_base)
         position = -origin
+        latest: int | None = None
         for packet in _packets(source):
             duration = packet.duration or 0
             begin = position if packet.pts is None else packet.pts - origin
+            if latest is not None and begin <= latest:
+                begin = position  # a clock that starts over, as in recordings joined end to end
+            latest = begin
             position = begin + duration
             if position + (duration if self._has_edit_list else -duration / 2) > 0:
                 yield _TimedPacket(packet, begin, position)

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from megactor_core.errors import InputError
+from megactor_core.media.frames import SCALING_FLAGS
 from megactor_core.media.outputs import check_output, temporary_output, write_error
 from megactor_core.media.pictures import check_input
 from megactor_core.media.sound import Sound, SoundSource, add_sound, open_sound
@@ -214,6 +215,7 @@ class VideoWriter:
             frame,
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
+            interpolation=SCALING_FLAGS,
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.MPEG,
         )

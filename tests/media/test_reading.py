@@ -163,6 +163,62 @@ def test_odd_sizes_are_kept(tmp_path: Path, suffix: str, codec: str, pix_fmt: st
     assert [image.shape for _, _, image in source.frames()] == [(47, 63, 3)] * 3
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "size", "matrix", "full_range"),
+    [
+        ("a.mp4", "libx264", "yuv420p", (64, 48), 1, False),
+        ("a.mp4", "libx264", "yuv420p", (64, 48), 5, False),
+        ("a.mp4", "libx264", "yuv420p", (64, 48), 1, True),
+        ("a.mp4", "libx264", "yuv420p", (64, 48), None, False),  # untagged: BT.601 in standard definition
+        ("a.mp4", "libx264", "yuv420p", (960, 720), None, False),  # untagged: BT.709 in high definition
+        ("a.avi", "mjpeg", "yuvj420p", (64, 48), None, True),
+        ("a.mkv", "ffv1", "yuv444p10le", (64, 48), 9, False),
+        ("a.mkv", "ffv1", "bgr0", (64, 48), None, True),
+    ],
+)
+def test_colours_are_right_whatever_matrix_and_range_the_file_uses(
+    tmp_path: Path,
+    name: str,
+    codec: str,
+    pix_fmt: str,
+    size: tuple[int, int],
+    matrix: int | None,
+    full_range: bool,
+) -> None:
+    colour = np.array((200, 60, 90))
+    width, height = size
+    with av.open(str(tmp_path / name), "w") as container:
+        video = container.add_stream(codec, 25)
+        video.width, video.height, video.pix_fmt = width, height, pix_fmt
+        if matrix is not None:
+            video.codec_context.colorspace = matrix
+            video.codec_context.color_range = 2 if full_range else 1
+        frame = _flat_frame(colour, width, height, pix_fmt, matrix or (1 if height > 576 else 5), full_range)
+        container.mux([*video.encode(frame), *video.encode(None)])
+    ((_, _, image),) = open_driving(tmp_path / name).frames()
+    assert image[height // 2, width // 2].tolist() == pytest.approx(colour.tolist(), abs=3)
+
+
+def _flat_frame(
+    colour: np.ndarray, width: int, height: int, pix_fmt: str, matrix: int, full_range: bool
+) -> av.VideoFrame:
+    """One colour by the formulas of ITU-T H.273: 1 is BT.709, 5 is BT.601, 9 is BT.2020."""
+    red, blue = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 9: (0.2627, 0.0593)}[matrix]
+    luma = float(colour @ (red, 1 - red - blue, blue)) / 255
+    chroma = [(colour[2] / 255 - luma) / (1 - blue) / 2, (colour[0] / 255 - luma) / (1 - red) / 2]
+    frame = av.VideoFrame(width, height, pix_fmt)
+    if pix_fmt == "bgr0":
+        planes = [bytes([*colour[::-1], 0])]
+    else:
+        scale = 4 if "10" in pix_fmt else 1
+        values = [255 * luma if full_range else 16 + 219 * luma]
+        values += [128 + (255 if full_range else 224) * value for value in chroma]
+        planes = [round(value * scale).to_bytes(scale // 4 + 1, "little") for value in values]
+    for plane, sample in zip(frame.planes, planes, strict=True):
+        plane.update((sample * (plane.buffer_size // len(sample) + 1))[: plane.buffer_size])
+    return frame
+
+
 def test_non_square_pixels_become_square(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", grey_images(2), sample_aspect_ratio=Fraction(4, 3))
     source = open_driving(path)

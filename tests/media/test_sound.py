@@ -191,6 +191,18 @@ def test_a_gap_in_the_sound_stays_a_gap(tmp_path: Path) -> None:
     assert beep_time(_copy(path, tmp_path / "b.mp4")) == pytest.approx(1.3, abs=0.005)
 
 
+@pytest.mark.parametrize("codec", ["aac", "mp2"])
+def test_recordings_joined_end_to_end_play_one_after_the_other(tmp_path: Path, codec: str) -> None:
+    part = make_video(tmp_path / "part.ts", grey_images(25), sound=beep(1.0, 0.5), sound_codec=codec)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * 2)
+    copy = _copy(joined, tmp_path / "b.mp4")
+    assert open_driving(copy).num_frames == 50
+    samples, rate = decoded_sound(copy)
+    assert len(samples) / rate == pytest.approx(2.0, abs=0.1)
+    assert np.abs(samples[: rate * 5 // 4]).max() > 0.2 and np.abs(samples[rate * 5 // 4 :]).max() > 0.2
+
+
 def test_a_sound_file_can_be_the_source(tmp_path: Path) -> None:
     sound = make_video(tmp_path / "a.mkv", grey_images(2), sound=beep(1.0, 0.5))
     with av.open(str(sound)) as container, av.open(str(tmp_path / "a.m4a"), "w") as output:

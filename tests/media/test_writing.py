@@ -84,7 +84,7 @@ def test_colours_come_back(tmp_path: Path, suffix: str) -> None:
     images = [np.full((48, 64, 3), colour, np.uint8) for colour in colours]
     path = _write(tmp_path / f"a{suffix}", images)
     for (_, _, image), colour in zip(open_driving(path).frames(), colours, strict=True):
-        assert image[24, 32].tolist() == pytest.approx(colour, abs=4)
+        assert image[24, 32].tolist() == pytest.approx(colour, abs=3)
     with av.open(str(path)) as container:
         context = container.streams.video[0].codec_context
         # BT.709, limited range: players need not guess.
