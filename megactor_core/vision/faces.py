@@ -15,8 +15,8 @@ from megactor_core.errors import InputError
 FaceChoice = Literal["largest"] | int | tuple[float, float]
 """Which of several faces: the largest, an index from left to right, or the nearest to a point (x, y)."""
 
-# YuNet knows faces of about 10 to 300 pixels. Larger pictures are shrunk to the first side length; if nothing is
-# found, small ones are enlarged to it, and a close-up that fills the picture is looked for at the smaller ones.
+# YuNet knows faces of about 10 to 300 pixels. Larger pictures are shrunk to the first side length; if nothing
+# is found, small ones are enlarged to it and close-ups that fill the picture are sought at the smaller ones.
 _DETECTION_SIDES = (640, 320, 160)
 # With a side of 32 or less OpenCV 4 reads beyond its feature map and reports faces that are not there.
 _SHORTEST_SIDE = 64
@@ -72,7 +72,7 @@ class FaceDetector:
         remedy = "Give the path of face_detection_yunet.onnx"
         if not path.is_file():
             raise InputError(path, "the face detector's file does not exist", remedy)
-        # OpenCV 5 warns at every load about its own default target, both versions print a parser's complaints.
+        # OpenCV 5 warns at every load about its default target; both versions print a parser's complaints.
         logging: Any = getattr(cv2.utils, "logging", cv2)
         log_level = logging.setLogLevel(0)
         try:

@@ -90,7 +90,7 @@ def _seed(height: int, width: int, box: Sequence[float]) -> tuple[NDArray[np.uin
     likely = ellipse(-0.25, 1.45, 1.6) | ((slope > 0) & (away <= 1.0 + 0.6 * slope))
     possible = ellipse(-0.3, 1.55, 1.75) | ((slope > 0) & (away <= 1.1 + 1.5 * slope))
     face = ellipse(0, 0.8, 0.9) | ((down > 1) & (away <= 0.3 + 0.6 * slope))
-    # Where the head leaves room, the picture's upper rim is background; else a sky as pale as the hair leaks in.
+    # Where the head leaves room, the upper rim is background; else a sky as pale as the hair leaks in.
     rim = (rows < 0.02 * height) & (y - 1.6 * half_height > 0)
     far = ((away > 2.6) & (down < 0.5)) | (down < -2.4) | rim
     labels = np.where(likely, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
@@ -108,7 +108,7 @@ def _grab_cut(
     labels = seeds.copy()
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
-    # The colours are first learnt from the pixels that are known, then the cut and the colours improve each other.
+    # Colours are first learnt from the known pixels, then the cut and the colours improve each other.
     cv2.grabCut(noisy[known][None], seeds[known][None], _NO_BOX, *models, 0, cv2.GC_INIT_WITH_MASK)
     cv2.grabCut(noisy, labels, _NO_BOX, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
     cv2.grabCut(noisy, labels, _NO_BOX, *models, _ITERATIONS, cv2.GC_EVAL)
