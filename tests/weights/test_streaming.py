@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,11 +32,17 @@ print(peak() - before)
 """
 
 
+@pytest.fixture
+def large_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is emptied after the test: pytest keeps those of the last runs."""
+    yield tmp_path / "large_files"
+    shutil.rmtree(tmp_path / "large_files")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-def test_peak_memory_of_a_conversion_does_not_grow_with_the_file(tmp_path: Path) -> None:
+def test_peak_memory_of_a_conversion_does_not_grow_with_the_file(large_folder: Path) -> None:
     config = small_config()
-    states = random_states(config)
-    write_official(tmp_path / "small", config, states)
+    write_official(large_folder / "small", config, random_states(config))
     wide = small_config(widths=(192, 576))
     with torch.device("meta"):
         networks = build_networks(wide)
@@ -42,13 +50,20 @@ def test_peak_memory_of_a_conversion_does_not_grow_with_the_file(tmp_path: Path)
         name: {key: torch.zeros(tensor.shape) for key, tensor in network.state_dict().items()}
         for name, network in networks.items()
     }
-    write_official(tmp_path / "large", wide, zeros, with_vae_in_checkpoint=False)
-    checkpoint = (tmp_path / "large" / "checkpoint-steps9000.ckpt").stat().st_size
+    write_official(large_folder / "large", wide, zeros, with_vae_in_checkpoint=False)
+    checkpoint = (large_folder / "large" / "checkpoint-steps9000.ckpt").stat().st_size
     assert checkpoint > 3 * CHUNK_BYTES
     del zeros
 
     run = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(tmp_path / "small"), str(tmp_path), str(tmp_path / "large")],
+        [
+            sys.executable,
+            "-c",
+            MEASURE,
+            str(large_folder / "small"),
+            str(large_folder),
+            str(large_folder / "large"),
+        ],
         capture_output=True,
         text=True,
     )
