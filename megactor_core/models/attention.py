@@ -81,6 +81,18 @@ def project(attention: nn.Module, tokens: Tensor) -> KeyValues:
     )
 
 
+FEED_FORWARD_TOKENS = 8192
+"""Tokens that pass a feed-forward layer together: its hidden layer is eight times as wide as a token."""
+
+
+def feed_forward(layer: nn.Module, tokens: Tensor) -> Tensor:
+    """Apply a per-token layer; without gradients in pieces, so that its hidden layer stays small."""
+    if tokens.requires_grad or tokens.shape[0] * tokens.shape[1] <= FEED_FORWARD_TOKENS:
+        return layer(tokens)
+    pieces = [layer(piece) for piece in tokens.flatten(0, 1).split(FEED_FORWARD_TOKENS)]
+    return torch.cat(pieces).view(tokens.shape)
+
+
 class TransformerBlock(BasicTransformerBlock):
     """SD1.5 transformer block: self-attention that can read or write reference tokens, context, GEGLU.
 
@@ -100,7 +112,7 @@ class TransformerBlock(BasicTransformerBlock):
         attended = self._self_attention(normed, shared)
         tokens = self.attn1.to_out[0](attended) + repeat_rows(tokens, attended.shape[0])
         tokens = tokens + self._context_attention(self.norm2(tokens), shared.context[self.name])
-        return tokens + self.ff(self.norm3(tokens))
+        return tokens + feed_forward(self.ff, self.norm3(tokens))
 
     def _self_attention(self, normed: Tensor, shared: Pass) -> Tensor:
         attention = self.attn1

@@ -9,7 +9,7 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-from megactor_core.models.attention import Pass, attend, merge_heads, split_heads
+from megactor_core.models.attention import Pass, attend, feed_forward, merge_heads, split_heads
 
 
 class PositionTable(nn.Module):
@@ -52,7 +52,7 @@ class TemporalBlock(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         for norm, attention in zip(self.norms, self.attention_blocks, strict=True):
             tokens = tokens + attention(norm(tokens))
-        return tokens + self.ff(self.ff_norm(tokens))
+        return tokens + feed_forward(self.ff, self.ff_norm(tokens))
 
 
 class TemporalTransformer(nn.Module):
