@@ -87,7 +87,7 @@ def _list(args: argparse.Namespace) -> int:
         folder = named_model_folder(name, args.models_folder)
         print(f"{name:24} model   {'ready' if (folder / 'config.json').is_file() else 'not here'}   {folder}")
     for known in CATALOGUE:
-        size = f"{known.size / 1e6:,.1f} MB" if known.size else "size unknown"
+        size = f"{known.size:,} bytes" if known.size else "size unknown"
         here = "here" if is_present(known, args.models_folder) else "not here"
         print(f"\n{known.name:24} {known.family:8} {here}   {size}   licence: {known.licence}")
         print(f"  {known.purpose}")
