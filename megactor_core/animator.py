@@ -127,14 +127,22 @@ class Animator:
     ) -> Portrait:
         """Look at the portrait; options as in ``vision.portrait.segment_reference``."""
         size = self.checked_size(size)
-        return segment_reference(picture, size, detector=self.detector, **options)
+        antialias = self.model.config.antialiased_crops
+        return segment_reference(picture, size, detector=self.detector, antialias=antialias, **options)
 
     def prepare_driving(
         self, source: DrivingSource, *, size: int | None = None, **options: Any
     ) -> PreparedDriving:
         """Look at the driver; options as in ``vision.driving.prepare_driving``."""
         size = self.checked_size(size)
-        return prepare_driving(source, size, detector=self.detector, landmarker=self.landmarker, **options)
+        return prepare_driving(
+            source,
+            size,
+            detector=self.detector,
+            landmarker=self.landmarker,
+            antialias=self.model.config.antialiased_crops,
+            **options,
+        )
 
     def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:
         """Latents, mask and modulation of the portrait."""

@@ -143,6 +143,8 @@ class ModelConfig:
         image_encoder: keyword arguments of transformers' ``CLIPVisionConfig``.
         reference_posterior: whether the concatenated reference latent is a ``"sample"`` of the VAE's posterior
             (official) or its ``"mean"``.
+        antialiased_crops: average over the covered pixels where a crop shrinks the picture. The official model
+            was trained on plain bilinear samples.
         inference_scheduler / training_scheduler: noise schedules (they differ in the official model, and the
             difference must be kept).
         defaults: sampling defaults.
@@ -155,6 +157,7 @@ class ModelConfig:
     vae: Mapping[str, Any] = field(default_factory=lambda: dict(OFFICIAL_VAE))
     image_encoder: Mapping[str, Any] = field(default_factory=lambda: dict(OFFICIAL_IMAGE_ENCODER))
     reference_posterior: Literal["sample", "mean"] = "sample"
+    antialiased_crops: bool = False
     inference_scheduler: SchedulerConfig = SchedulerConfig()
     training_scheduler: SchedulerConfig = SchedulerConfig(
         beta_schedule="scaled_linear", rescale_betas_zero_snr=True

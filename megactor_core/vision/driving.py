@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -41,6 +41,7 @@ class PreparedDriving:
         passed: bool (frames,), True for frames whose whole square is kept because the face was lost.
         contour: contour mode: patches and alignment.
         report: one line about the face, empty where none was looked for.
+        antialias: how the squares are shrunk, see ``Crop.apply``.
     """
 
     source: DrivingSource
@@ -51,6 +52,7 @@ class PreparedDriving:
     passed: NDArray[np.bool_]
     contour: ContourPlan | None
     report: str
+    antialias: bool
 
     @property
     def num_frames(self) -> int:
@@ -60,7 +62,7 @@ class PreparedDriving:
     def crops(self) -> Iterator[NDArray[np.float32]]:
         """The squares, float32 (size, size, 3), 0..255, read from the file one by one."""
         for _, _, image in self.source.frames(self.start, self.stop):
-            yield self.crop.apply(image)
+            yield self.crop.apply(image, self.antialias).clip(0, 255)
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """One square for people to look at, uint8 (size, size, 3); ``index`` counts from ``start``."""
@@ -73,8 +75,8 @@ class PreparedDriving:
             if self.contour is not None:
                 yield contour_condition(cropped, self.contour)
             else:
-                keep_all = self.boxes is None or self.passed[index]
-                yield plain_condition(cropped, None if keep_all else self.boxes[index])
+                box = None if self.boxes is None or self.passed[index] else self.boxes[index]
+                yield plain_condition(cropped, box)
 
     def times(self) -> Iterator[Fraction]:
         """Time of each frame in seconds after the first."""
@@ -96,6 +98,7 @@ def prepare_driving(
     portrait: Portrait | None = None,
     detector: Detector | None = None,
     landmarker: Landmarker | None = None,
+    antialias: bool = False,
 ) -> PreparedDriving:
     """Decide what is shown to the model of every driving frame; the frames are read once or twice.
 
@@ -110,6 +113,7 @@ def prepare_driving(
         start, stop: the frames to use, as in a slice.
         portrait: aligns the patches of the contour mode with its face.
         detector, landmarker: find faces and their landmarks.
+        antialias: see ``Crop.apply``.
 
     Raises:
         InputError: no face where one is needed, no frames left, or a missing detector or landmarker.
@@ -137,11 +141,11 @@ def prepare_driving(
     boxes = None if track is None else plain_boxes(square.to_crop(track.boxes), size)
     passed = np.zeros(stop - start, bool) if track is None else track.passed
     report = "" if track is None else str(track.report)
-    prepared = PreparedDriving(source, start, stop, square, boxes, passed, None, report)
+    prepared = PreparedDriving(source, start, stop, square, boxes, passed, None, report, antialias)
     if mode == "plain":
         return prepared
     plan = _contour(prepared, portrait, landmarker)
-    return PreparedDriving(source, start, stop, square, None, passed, plan, report)
+    return replace(prepared, boxes=None, contour=plan)
 
 
 def _contour(

@@ -57,6 +57,7 @@ def segment_reference(
     face: FaceChoice = "largest",
     mask: NDArray[np.float32] | None = None,
     detector: Detector | None = None,
+    antialias: bool = False,
 ) -> Portrait:
     """Cut the portrait out of a picture and part the person from the background.
 
@@ -66,6 +67,7 @@ def segment_reference(
         crop: see ``CropMode``.
         face: which face, with crop ``"face"``.
         mask: person mask of the whole picture, float32 (H, W), 0..1; else the person is found by GrabCut.
+        antialias: see ``Crop.apply``.
         detector: needed for crop ``"face"``; otherwise it only helps to find the person.
 
     Raises:
@@ -89,7 +91,7 @@ def segment_reference(
         square = whole_crop(source_size, size)
     else:
         square = box_crop(crop, source_size, size)
-    cropped = square.apply(picture).astype(np.uint8)
-    given = None if mask is None else np.clip(square.apply(mask), 0, 1)
+    cropped = square.apply(picture, antialias).clip(0, 255).astype(np.uint8)
+    given = None if mask is None else np.clip(square.apply(mask, antialias), 0, 1)
     cropped_box = None if box is None else tuple(square.to_crop(box).tolist())
     return Portrait(picture, square, cropped, foreground_mask(cropped, cropped_box, given), mask)
