@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from megactor_core.cli.arguments import crop_mode, face_choice, fraction_below_one, frame_number
+from megactor_core.cli.animate_options import (
+    add_files_options,
+    add_look_options,
+    add_machine_options,
+    add_sampling_options,
+)
 from megactor_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +20,7 @@ if TYPE_CHECKING:
 
     from megactor_core.animator import AnimationReport
     from megactor_core.models.config import ModelConfig
-    from megactor_core.sampling.sampler import Progress, SamplingSettings
+    from megactor_core.sampling.sampler import SamplingSettings
     from megactor_core.vision.faces import FaceDetector
     from megactor_core.vision.landmarks import Landmarker
 
@@ -54,159 +59,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_files(parser.add_argument_group("files"))
-    _add_look(parser.add_argument_group("what is taken from the pictures"))
-    _add_sampling(parser.add_argument_group("sampling"))
-    _add_machine(parser.add_argument_group("model and machine"))
+    add_files_options(parser.add_argument_group("files"))
+    add_look_options(parser.add_argument_group("what is taken from the pictures"))
+    add_sampling_options(parser.add_argument_group("sampling"))
+    add_machine_options(parser.add_argument_group("model and machine"))
     parser.set_defaults(run=run)
-
-
-def _add_files(group: Any) -> None:
-    group.add_argument(
-        "--reference", type=Path, required=True, metavar="PICTURE", help="the portrait to animate"
-    )
-    group.add_argument(
-        "--driving",
-        type=Path,
-        required=True,
-        metavar="VIDEO",
-        help="the motion: a video, an animated GIF or WebP, or a single picture",
-    )
-    group.add_argument(
-        "--output", type=Path, required=True, metavar="VIDEO", help=".mp4, .mov, .mkv, .webm or .gif to write"
-    )
-    group.add_argument(
-        "--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet: reference, driver, result"
-    )
-    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    group.add_argument("--no-audio", dest="audio", action="store_false", help="leave the driver's sound out")
-    group.add_argument(
-        "--paste-back",
-        action="store_true",
-        help="put the result back into the whole portrait, at its own resolution",
-    )
-
-
-def _add_look(group: Any) -> None:
-    boxes = (
-        "'face' (needs the face detector), 'whole' (largest centred square) or a box left,top,right,bottom "
-        "in pixels"
-    )
-    group.add_argument(
-        "--crop",
-        type=crop_mode,
-        default="face",
-        metavar="CROP",
-        help=f"of the portrait: {boxes} (default: face)",
-    )
-    group.add_argument(
-        "--driving-crop",
-        type=crop_mode,
-        metavar="CROP",
-        help="of the driver, likewise (default: like --crop; face where --crop is a box)",
-    )
-    faces = "'largest', a number counted from the left from 0, or the nearest to a point x,y"
-    group.add_argument(
-        "--face",
-        type=face_choice,
-        default="largest",
-        metavar="FACE",
-        help=f"of the portrait: {faces} (default: largest)",
-    )
-    group.add_argument(
-        "--driving-face", type=face_choice, default="largest", metavar="FACE", help="of the driver, likewise"
-    )
-    group.add_argument(
-        "--mask",
-        type=Path,
-        metavar="PICTURE",
-        help="white where the person is, of the portrait's size (default: it is found)",
-    )
-    group.add_argument(
-        "--driving-mode",
-        choices=("plain", "contour"),
-        default="plain",
-        help="what is shown of the driver: the face's surroundings, or patches of eyes, brows and mouth, "
-        "which carry less of the driver's looks and need --landmarker (default: plain)",
-    )
-    group.add_argument(
-        "--lost",
-        choices=("hold", "interpolate", "pass"),
-        default="hold",
-        help="frames where the driver's face is not found: hold its last place, interpolate, or pass the "
-        "whole frame (default: hold)",
-    )
-    group.add_argument(
-        "--smoothing",
-        type=fraction_below_one,
-        default=0.0,
-        metavar="0..1",
-        help="of the driver's face box over time, 0 to below 1 (default: 0)",
-    )
-    group.add_argument(
-        "--start", type=frame_number, default=0, metavar="N", help="first driving frame to use (default: 0)"
-    )
-    group.add_argument(
-        "--stop", type=frame_number, metavar="N", help="driving frame to stop before (default: the end)"
-    )
-
-
-def _add_sampling(group: Any) -> None:
-    group.add_argument("--steps", type=int, metavar="N", help="denoising steps; more are slower and finer")
-    group.add_argument(
-        "--guidance", type=float, metavar="X", help="how strongly to follow the portrait; 1 is twice as fast"
-    )
-    group.add_argument(
-        "--seed", type=int, default=42, metavar="N", help="another seed, another result (default: 42)"
-    )
-    group.add_argument(
-        "--scheduler", metavar="NAME", help="ddim, euler, dpm++2m, unipc or lcm (default: ddim)"
-    )
-    group.add_argument("--context-length", type=int, metavar="N", help="frames denoised together")
-    group.add_argument(
-        "--context-overlap", type=int, metavar="N", help="frames that neighbouring windows share"
-    )
-    group.add_argument(
-        "--open-ends",
-        action="store_true",
-        help="the last window ends with the clip, instead of wrapping around to its beginning",
-    )
-    group.add_argument(
-        "--window-weights",
-        choices=("flat", "pyramid"),
-        help="how much the frames of a window count where windows overlap (default: flat)",
-    )
-    group.add_argument(
-        "--size", type=int, metavar="PIXELS", help="side of the animated square, a multiple of 8"
-    )
-
-
-def _add_machine(group: Any) -> None:
-    group.add_argument(
-        "--model", default="demo", metavar="MODEL", help="demo, megactor, or a model folder (default: demo)"
-    )
-    group.add_argument(
-        "--device", metavar="NAME", help="cpu, cuda, mps ... (default: a GPU where there is one)"
-    )
-    group.add_argument(
-        "--dtype",
-        choices=("float16", "bfloat16", "float32"),
-        help="number format (default: float16 on a GPU, else float32)",
-    )
-    group.add_argument("--models-folder", type=Path, metavar="FOLDER", help="where downloaded models are")
-    group.add_argument(
-        "--face-detector", type=Path, metavar="FILE", help="YuNet's ONNX file (default: in the models folder)"
-    )
-    group.add_argument(
-        "--landmarker",
-        type=Path,
-        metavar="FILE",
-        help="MediaPipe's face_landmarker.task (default: in the models folder)",
-    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Animate; everything that was given is looked at before the weights are loaded."""
+    from megactor_core.cli.progress import AnimationBar
     from megactor_core.media.contact_sheet import contact_sheet, sheet_indices
     from megactor_core.media.outputs import check_output
     from megactor_core.media.pictures import SAVE_SUFFIXES, load_mask, load_picture, save_picture
@@ -251,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     )
     results: dict[int, NDArray[np.uint8]] = {}
     try:
-        with _Bar(num_frames) as bar:
+        with AnimationBar(num_frames) as bar:
 
             def on_frame(index: int, frame: NDArray[np.uint8]) -> None:
                 bar.written(index)
@@ -355,42 +217,3 @@ def _print(report: AnimationReport, sheet: Path | None, peak: int) -> None:
     print(report.output)
     if sheet is not None:
         print(sheet)
-
-
-class _Bar:
-    """A progress bar over the frames of the clip: sampled first, then written."""
-
-    def __init__(self, num_frames: int) -> None:
-        from tqdm import tqdm
-
-        self._num_frames = num_frames
-        self._bar = tqdm(
-            total=100,
-            desc="looking",
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
-        )
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.close()
-
-    def sampling(self, progress: Progress) -> None:
-        """Before each window."""
-        done = (progress.step + progress.window / progress.num_windows) / progress.num_steps
-        self._show(f"sampling step {progress.step + 1}/{progress.num_steps}", done)
-
-    def written(self, index: int) -> None:
-        """After each frame."""
-        self._show(f"writing frame {index + 1}/{self._num_frames}", (index + 1) / self._num_frames)
-
-    def _show(self, text: str, done: float) -> None:
-        if self._bar.desc.split()[0] != text.split()[0]:
-            self._bar.reset()
-        self._bar.n = 100 * done
-        self._bar.set_description_str(text, refresh=False)
-        if done:
-            seconds = self._bar.format_dict["elapsed"] / (done * self._num_frames)
-            self._bar.set_postfix_str(f"{seconds:.2f} s/frame", refresh=False)
-        self._bar.refresh()
