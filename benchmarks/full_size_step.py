@@ -1,6 +1,6 @@
 """Time and peak memory of one guided step of the full-size model with random weights.
 
-    python benchmarks/full_size_step.py --size 256 --frames 8 --dtype float32 --threads 2
+python benchmarks/full_size_step.py --size 256 --frames 8 --dtype float32 --threads 2
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def peak_gib(device: torch.device) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=int, default=256, help="side of the picture in pixels")
     parser.add_argument("--frames", type=int, default=8, help="frames of the window")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
@@ -62,7 +64,9 @@ def main() -> None:
     options = {"dtype": dtype, "device": device}
     conditions = Conditions(
         ReferenceCondition(
-            torch.randn(1, 4, side, side, **options), torch.randn(1, 5, 1, side, side, **options), torch.empty(0)
+            torch.randn(1, 4, side, side, **options),
+            torch.randn(1, 5, 1, side, side, **options),
+            torch.empty(0),
         ),
         BackgroundCondition(torch.randn(1, 257, 768, **options)),
         DrivingCondition(torch.randn(1, 4, arguments.frames, side, side, **options)),
@@ -76,7 +80,9 @@ def main() -> None:
             begin = time.perf_counter()
             model.predict(latents, torch.tensor([961], device=device)).sum().item()
             label = "warm-up" if number == 0 else f"step {number}"
-            print(f"{label}: {time.perf_counter() - begin:.2f} s, peak {peak_gib(device):.2f} GiB", flush=True)
+            print(
+                f"{label}: {time.perf_counter() - begin:.2f} s, peak {peak_gib(device):.2f} GiB", flush=True
+            )
 
 
 if __name__ == "__main__":

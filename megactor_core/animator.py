@@ -106,7 +106,7 @@ class Animator:
         dtype = dtype or default_dtype(device)
         model = load_model(source, device=device, dtype=dtype, models_folder=folder)
         for _, network in model.networks.items():
-            network.to(memory_format=torch.channels_last)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if face_detector is None or isinstance(face_detector, (str, os.PathLike)):
             face_detector = find_detector(face_detector, folder)
         return cls(model, face_detector, landmarker)

@@ -8,8 +8,10 @@ from typing import Literal
 
 def crop_mode(text: str) -> Literal["face", "whole"] | tuple[float, float, float, float]:
     """``face``, ``whole`` or ``left,top,right,bottom``; see ``vision.portrait.CropMode``."""
-    if text == "face" or text == "whole":
-        return text
+    if text == "face":
+        return "face"
+    if text == "whole":
+        return "whole"
     numbers = _numbers(text)
     if len(numbers) != 4:
         raise argparse.ArgumentTypeError(f"{text!r} is neither face nor whole nor left,top,right,bottom")
@@ -20,7 +22,7 @@ def crop_mode(text: str) -> Literal["face", "whole"] | tuple[float, float, float
 def face_choice(text: str) -> Literal["largest"] | int | tuple[float, float]:
     """``largest``, an index or ``x,y``; see ``vision.faces.FaceChoice``."""
     if text == "largest":
-        return text
+        return "largest"
     if text.isdecimal():
         return int(text)
     numbers = _numbers(text)

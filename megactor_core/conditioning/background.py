@@ -27,11 +27,11 @@ def clip_pixels(picture: np.ndarray, size: int) -> Tensor:
     height, width = picture.shape[:2]
     short = min(height, width)
     scaled = (int(width * size / short), int(height * size / short))
-    resized = np.asarray(Image.fromarray(picture).resize(scaled, Image.Resampling.BICUBIC), dtype=np.float32)
+    resized = np.array(Image.fromarray(picture).resize(scaled, Image.Resampling.BICUBIC), np.float32)
     top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
     cropped = resized[top : top + size, left : left + size] / 255
-    normalised = (cropped - np.float32(CLIP_MEAN)) / np.float32(CLIP_STD)
-    return torch.from_numpy(normalised).permute(2, 0, 1)[None]
+    normalised = (torch.from_numpy(cropped) - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
+    return normalised.permute(2, 0, 1)[None]
 
 
 def image_tokens(encoder: CLIPVisionModelWithProjection, pixels: Tensor) -> Tensor:

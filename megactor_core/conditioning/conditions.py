@@ -14,8 +14,8 @@ class ReferenceCondition:
 
     Attributes:
         latents: scaled posterior mean for the reference network, ``(1, channels, h, w)``.
-        static_channels: what joins the noisy latent in every frame, ``(1, channels, 1, h, w)``: the concatenated
-            reference latent, then the background mask (1 = background).
+        static_channels: what joins the noisy latent in every frame, ``(1, channels, 1, h, w)``: the
+            concatenated reference latent, then the background mask (1 = background).
         modulation: scale and shift for the encoder of driving frames, ``(1, 2 * width)``.
     """
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 
@@ -73,12 +74,10 @@ def repeat_rows(tensor: Tensor, batch: int) -> Tensor:
     return tensor if times == 1 else tensor.repeat(times, *[1] * (tensor.ndim - 1))
 
 
-def project(attention: nn.Module, tokens: Tensor) -> KeyValues:
+def project(attention: Attention, tokens: Tensor) -> KeyValues:
     """Keys and values of tokens ``(rows, tokens, width)`` through an attention's own projections."""
     heads = attention.heads
-    return KeyValues(
-        split_heads(attention.to_k(tokens), heads), split_heads(attention.to_v(tokens), heads)
-    )
+    return KeyValues(split_heads(attention.to_k(tokens), heads), split_heads(attention.to_v(tokens), heads))
 
 
 FEED_FORWARD_TOKENS = 8192
@@ -104,7 +103,7 @@ class TransformerBlock(BasicTransformerBlock):
         super().__init__(width, heads, width // heads, cross_attention_dim=context_dim)
         self.name = name
 
-    def forward(self, tokens: Tensor, shared: Pass) -> Tensor:  # type: ignore[override]
+    def forward(self, tokens: Tensor, shared: Pass) -> Tensor:
         """``(rows * frames, tokens, width)`` in; out the same, with all rows if this block parts them."""
         normed = self.norm1(tokens)
         if shared.written is not None:
@@ -168,6 +167,17 @@ class SpatialTransformer(nn.Module):
         return output + repeat_rows(hidden_states, output.shape[0])
 
 
+class _OnlyFirstNorm(nn.Module):
+    """A transformer block of which nothing but its first norm is left."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.norm1(tokens)
+
+
 class ReferenceTap(nn.Module):
     """Last attention of the reference network: nothing after its first norm is ever used."""
 
@@ -176,10 +186,10 @@ class ReferenceTap(nn.Module):
         self.name = f"{name}.transformer_blocks.0"
         self.norm = nn.GroupNorm(groups, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, width, 1)
-        self.transformer_blocks = nn.ModuleList([nn.ModuleDict({"norm1": nn.LayerNorm(width)})])
+        self.transformer_blocks = nn.ModuleList([_OnlyFirstNorm(width)])
 
     def forward(self, hidden_states: Tensor, shared: Pass) -> Tensor:
         tokens = self.proj_in(self.norm(hidden_states)).permute(0, 2, 3, 1).flatten(1, 2)
         assert shared.written is not None
-        shared.written[self.name] = self.transformer_blocks[0]["norm1"](tokens)
+        shared.written[self.name] = self.transformer_blocks[0](tokens)
         return hidden_states

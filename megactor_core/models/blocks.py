@@ -17,7 +17,7 @@ from megactor_core.models.temporal import MotionModule
 
 
 class Level(nn.Module):
-    """Residual blocks, each followed by a spatial transformer and a motion module where the level has them."""
+    """Residual blocks, each followed by spatial transformer and motion module where the level has them."""
 
     gradient_checkpointing = False
 
@@ -31,7 +31,9 @@ class Level(nn.Module):
         if attention:
             self.attentions = nn.ModuleList(
                 [
-                    SpatialTransformer(f"{name}.attentions.{i}", after, heads, config.cross_attention_dim, groups)
+                    SpatialTransformer(
+                        f"{name}.attentions.{i}", after, heads, config.cross_attention_dim, groups
+                    )
                     for i, (_, after) in enumerate(widths)
                 ]
             )
@@ -63,7 +65,9 @@ class DownLevel(Level):
     ) -> None:
         widths = [(in_channels if i == 0 else width, width) for i in range(config.layers_per_block)]
         super().__init__(config, name, widths, attention)
-        self.downsamplers = nn.ModuleList([Downsample2D(width, use_conv=True, name="op")] if downsample else [])
+        self.downsamplers = nn.ModuleList(
+            [Downsample2D(width, use_conv=True, name="op")] if downsample else []
+        )
 
     def forward(self, hidden_states: Tensor, shared: Pass) -> tuple[Tensor, list[Tensor]]:
         """Returns the level's output and its skip tensors."""

@@ -141,10 +141,10 @@ class ModelConfig:
         reference_network: the 2-D network whose tokens the denoiser reads.
         vae: keyword arguments of diffusers' ``AutoencoderKL``.
         image_encoder: keyword arguments of transformers' ``CLIPVisionConfig``.
-        reference_posterior: whether the concatenated reference latent is a ``"sample"`` of the VAE's posterior
-            (official) or its ``"mean"``.
-        antialiased_crops: average over the covered pixels where a crop shrinks the picture. The official model
-            was trained on plain bilinear samples.
+        reference_posterior: whether the concatenated reference latent is a ``"sample"`` of the VAE's
+            posterior (official) or its ``"mean"``.
+        antialiased_crops: average over the covered pixels where a crop shrinks the picture. The official
+            model was trained on plain bilinear samples.
         inference_scheduler / training_scheduler: noise schedules (they differ in the official model, and the
             difference must be kept).
         defaults: sampling defaults.

@@ -11,8 +11,8 @@ from megactor_core.models.config import DrivingEncoderConfig
 class DrivingEncoder(nn.Module):
     """Per-frame convolutions to one eighth of the resolution; scale and shift come from the reference.
 
-    Source: MegActor (arXiv 2405.20851), "DrivenEncoder". Nothing here depends on the noise or the timestep, so
-    a sampler calls it once per clip, in chunks of frames.
+    Source: MegActor (arXiv 2405.20851), "DrivenEncoder". Nothing here depends on noise or timestep, so a
+    sampler calls it once per clip, in chunks of frames.
     """
 
     def __init__(self, config: DrivingEncoderConfig) -> None:
@@ -38,12 +38,18 @@ class DrivingEncoder(nn.Module):
             layers += [nn.Conv2d(channels, inner, 3, padding=1), nn.SiLU()]
             layers += [nn.Conv2d(inner, outer, 4, 2, 1), nn.SiLU()]
             channels = outer
-        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU(), nn.Conv2d(channels, channels, 4), nn.SiLU()]
+        layers += [
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 4),
+            nn.SiLU(),
+        ]
         self.refer_convs = nn.Sequential(*layers)
         self.refer_linears = nn.Sequential(nn.Linear(channels, config.modulation_dim), nn.SiLU())
-        self.refer_linears_out = nn.Sequential(nn.Linear(config.modulation_dim, 2 * before))
-        nn.init.zeros_(self.refer_linears_out[0].weight)
-        nn.init.zeros_(self.refer_linears_out[0].bias)
+        last_linear = nn.Linear(config.modulation_dim, 2 * before)
+        nn.init.zeros_(last_linear.weight)
+        nn.init.zeros_(last_linear.bias)
+        self.refer_linears_out = nn.Sequential(last_linear)
 
     def modulation(self, reference_image: Tensor) -> Tensor:
         """Scale and shift ``(rows, 2 * width)`` from a picture ``(rows, 3, size, size)`` in [0, 1].
@@ -67,5 +73,5 @@ class DrivingEncoder(nn.Module):
         return output.unflatten(0, (-1, num_frames)).transpose(1, 2)
 
     def forward(self, driving_frames: Tensor, modulation: Tensor) -> Tensor:
-        """Encode frames ``(rows, 3, frames, height, width)`` in [0, 1] with scale and shift of ``modulation``."""
+        """Encode frames ``(rows, 3, frames, height, width)`` in [0, 1]; see ``modulation``."""
         return self.modulate(self.features(driving_frames), modulation, driving_frames.shape[2])

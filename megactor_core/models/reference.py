@@ -38,7 +38,9 @@ class ReferenceNetwork(UNetTrunk):
         Returns:
             ``{block name: (rows, tokens, width)}`` for the denoiser's ``reference_keys_values``.
         """
-        shared = Pass(num_frames=1, embedding=self.embed_time(timestep), context=context, rows=latents.shape[0])
+        shared = Pass(
+            num_frames=1, embedding=self.embed_time(timestep), context=context, rows=latents.shape[0]
+        )
         shared.written = {}
         self.trunk(latents, shared)
         return {n: t for n, t in shared.written.items() if not n.startswith("down_blocks")}

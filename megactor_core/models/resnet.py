@@ -30,12 +30,16 @@ class ResnetBlock(ResnetBlock2D):
 
     def __init__(self, in_channels: int, out_channels: int, time_embed_dim: int, groups: int) -> None:
         super().__init__(
-            in_channels=in_channels, out_channels=out_channels, temb_channels=time_embed_dim, groups=groups, eps=1e-5
-        )  # fmt: skip
+            in_channels=in_channels,
+            out_channels=out_channels,
+            temb_channels=time_embed_dim,
+            groups=groups,
+            eps=1e-5,
+        )
         self.norm1 = ClipGroupNorm(groups, in_channels, eps=1e-5)
         self.norm2 = ClipGroupNorm(groups, out_channels, eps=1e-5)
 
-    def forward(self, hidden_states: Tensor, shared: Pass) -> Tensor:  # type: ignore[override]
+    def forward(self, hidden_states: Tensor, shared: Pass) -> Tensor:
         frames = shared.num_frames
         inner = self.conv1(F.silu(self.norm1(hidden_states, frames)))
         embedding = self.time_emb_proj(shared.embedding)

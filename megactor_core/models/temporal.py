@@ -15,6 +15,8 @@ from megactor_core.models.attention import Pass, attend, feed_forward, merge_hea
 class PositionTable(nn.Module):
     """Sinusoidal table ``pe`` (1, positions, width): sine on even, cosine on odd channels, base 10000."""
 
+    pe: Tensor
+
     def __init__(self, width: int, positions: int) -> None:
         super().__init__()
         position = torch.arange(positions, dtype=torch.float32)[:, None]
@@ -24,6 +26,10 @@ class PositionTable(nn.Module):
         table[0, :, 1::2] = torch.cos(position * frequency)
         self.register_buffer("pe", table)
 
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Add the table to ``(n, frames, width)``."""
+        return tokens + self.pe[:, : tokens.shape[1]].to(tokens.dtype)
+
 
 class TemporalAttention(Attention):
     """Self-attention over frames; the position table enters after the norm and so reaches q, k and v."""
@@ -32,10 +38,12 @@ class TemporalAttention(Attention):
         super().__init__(width, heads=heads, dim_head=width // heads)
         self.pos_encoder = PositionTable(width, positions)
 
-    def forward(self, tokens: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, tokens: Tensor) -> Tensor:
         """``(n, frames, width)`` -> the same."""
-        tokens = tokens + self.pos_encoder.pe[:, : tokens.shape[1]].to(tokens.dtype)
-        query, key, value = (split_heads(layer(tokens), self.heads) for layer in (self.to_q, self.to_k, self.to_v))
+        tokens = self.pos_encoder(tokens)
+        query, key, value = (
+            split_heads(layer(tokens), self.heads) for layer in (self.to_q, self.to_k, self.to_v)
+        )
         return self.to_out[0](merge_heads(attend(query, key, value)))
 
 

@@ -85,7 +85,7 @@ class DenoisingUNet(UNetTrunk):
     """The 3-D denoiser: SD1.5 inflated over frames, motion modules, reference attention.
 
     Source: MegActor (arXiv 2405.20851), section "Method"; official key names, see the manifests in the tests.
-    ``condition_input_layer`` is the encoder of driving frames; it is called once per clip, outside ``forward``.
+    ``condition_input_layer`` encodes the driving frames; it is called once per clip, outside ``forward``.
     """
 
     def __init__(self, config: UNetConfig, driving_encoder: DrivingEncoderConfig) -> None:
@@ -101,7 +101,7 @@ class DenoisingUNet(UNetTrunk):
     def reference_keys_values(self, bank: Mapping[str, Tensor]) -> dict[str, KeyValues]:
         """Keys and values of the reference tokens, ``{block name: (rows, tokens, width)}``.
 
-        They depend on the timestep only, so a sampler asks for them once per step, for all windows and frames.
+        They depend on the timestep only, so a sampler asks for them once per step, for all windows.
         """
         return {name: project(block.attn1, bank[name]) for name, block in self.reading_blocks().items()}
 
@@ -137,7 +137,8 @@ class DenoisingUNet(UNetTrunk):
         clips, _, frames, _, _ = sample.shape
         if motion and self.config.motion_modules and frames > self.config.motion_max_positions:
             raise ValueError(
-                f"a window of {frames} frames is longer than the model's {self.config.motion_max_positions} positions"
+                f"a window of {frames} frames is longer than the model's "
+                f"{self.config.motion_max_positions} positions"
             )
         rows = clips if rows is None else rows
         shared = Pass(

@@ -9,7 +9,6 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-
 LATENT_CELLS = 64 * 64
 """Latent cells decoded together: one frame of 512 pixels, more of smaller ones."""
 

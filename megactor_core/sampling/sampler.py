@@ -117,7 +117,8 @@ def sample(
     scheduler = build_scheduler(settings.scheduler, config.inference_scheduler)
     scheduler.set_timesteps(settings.num_inference_steps)
     if start_latents is None:
-        shape = tuple(conditions.reference.latents.shape[1:])
+        _, channels, height, width = conditions.reference.latents.shape
+        shape = (channels, height, width)
         start_latents = start_noise(settings.seed, num_frames, shape, settings.shared_noise)
     latents = start_latents.to(device, torch.float32) * float(scheduler.init_noise_sigma)
     windows = context_windows(

@@ -30,8 +30,8 @@ class DenoiserTask:
     """Mean squared error of the predicted noise or velocity.
 
     Source: MegActor (arXiv 2405.20851), sections 3 and 4. Stage 1 trains everything, stage 2 (``trainable:
-    [motion_module]``) the temporal modules. Reference network, background tokens and modulation are computed once
-    per reference and serve all its target frames.
+    [motion_module]``) the temporal modules. Reference network, background tokens and modulation are computed
+    once per reference and serve all its target frames.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class DenoiserTask:
             self.motion_head = nn.Linear(width * _POOLED**2, len(MOTION_NAMES))
         if config.channels_last:
             for _, network in networks.items():
-                network.to(memory_format=torch.channels_last)
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -94,8 +94,8 @@ class DenoiserTask:
         features, driving = self._drive(references, batch["driving"])
         static = torch.cat([static_latents, batch["background_masks"]], dim=1)[:, :, None]
         sample = torch.cat([noisy, static.expand(-1, -1, frames, -1, -1), driving], dim=1)
-        # Without this, the first trained GroupNorm of stage 2 gets an input that needs no gradient, and PyTorch's
-        # channels-last kernel (2.13, CPU) crashes on that.
+        # Without this, the first trained GroupNorm of stage 2 gets an input that needs no gradient, and the
+        # channels-last kernel of PyTorch 2.13 crashes on that (CPU).
         sample.requires_grad_()
         prediction = networks.denoiser(
             sample,

@@ -178,7 +178,8 @@ class Trainer:
             network.train()
             for name, parameter in network.named_parameters(prefix=prefix):
                 if self.task.trainable(name):
-                    parameters[name] = parameter.requires_grad_(True)
+                    parameter.requires_grad_(True)
+                    parameters[name] = parameter
         if self.config.gradient_checkpointing:
             self.task.set_gradient_checkpointing()
         return parameters

@@ -25,7 +25,8 @@ class PuppetClips(Dataset[Batch]):
 
     - ``references`` uint8 (R, 3, S, S), ``targets`` uint8 (R, F, 3, S, S)
     - ``driving`` uint8 (R, F, S, S): the grey condition made from another identity with the same motion
-    - ``background_masks`` float32 (R, 1, L, L), 1 = background; ``backgrounds`` float32 (R, 3, C, C), CLIP pixels
+    - ``background_masks`` float32 (R, 1, L, L), 1 = background
+    - ``backgrounds`` float32 (R, 3, C, C), CLIP pixels
     - ``motion`` float32 (R, F, 15), ``weights`` float32 (R, F, L, L) of the error
 
     ``feature_weight`` is the weight around eyes, brows and mouth.

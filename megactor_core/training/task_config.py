@@ -26,7 +26,9 @@ class AutoencoderTaskConfig(Section):
     l1_weight: float = Field(1.0, ge=0, description="weight of the absolute error of pixels in [-1, 1]")
     mse_weight: float = Field(4.0, ge=0, description="weight of the squared error")
     kl_weight: float = Field(1e-6, ge=0, description="weight of the divergence from the unit normal")
-    feature_weight: float = Field(2.5, ge=1, description="error weight around eyes, brows and mouth; 1 elsewhere")
+    feature_weight: float = Field(
+        2.5, ge=1, description="error weight around eyes, brows and mouth; 1 elsewhere"
+    )
     validation_pictures: int = Field(64, ge=1, description="held-out pictures whose PSNR is logged")
 
 
@@ -56,24 +58,40 @@ class DenoiserTaskConfig(Section):
     name: Literal["denoiser"] = "denoiser"
     model: ModelConfig | None = Field(None, description="networks and schedules, with fresh weights")
     initial_weights: Path | None = Field(None, description="model folder to start from, instead of model")
-    vae: Path | None = Field(None, description="folder with vae.safetensors and vae.json, with a model of fresh weights")
+    vae: Path | None = Field(
+        None, description="folder with vae.safetensors and vae.json, with a model of fresh weights"
+    )
     trainable: tuple[str, ...] = Field(
         ("denoiser.", "reference_network."),
         description="trained are parameters whose name (network.parameter) contains one of these",
     )
-    motion_modules: bool = Field(True, description="run the temporal modules; off, frames are trained as pictures")
+    motion_modules: bool = Field(
+        True, description="run the temporal modules; off, frames are trained as pictures"
+    )
     data: PuppetClipsConfig = PuppetClipsConfig()
-    offset_noise: float = Field(0.1, ge=0, description="deviation of noise that is constant over a clip's pixels")
-    shared_noise: float = Field(0.0, ge=0, le=1, description="share of the noise's variance common to all frames")
+    offset_noise: float = Field(
+        0.1, ge=0, description="deviation of noise that is constant over a clip's pixels"
+    )
+    shared_noise: float = Field(
+        0.0, ge=0, le=1, description="share of the noise's variance common to all frames"
+    )
     timestep_power: float = Field(
         1.0, gt=0, description="t = 1000 u^(1/power) with u uniform: 1 is uniform, more favours noise"
     )
-    sample_latents: bool = Field(True, description="latents are samples of the VAE's posterior; off: its mean")
-    cached_batches: int = Field(
-        0, ge=0, description="so many batches recur, their latents kept in the run's folder; 0: always new ones"
+    sample_latents: bool = Field(
+        True, description="latents are samples of the VAE's posterior; off: its mean"
     )
-    feature_weight: float = Field(1.0, ge=1, description="error weight around eyes, brows and mouth; 1 elsewhere")
-    reference_dropout: float = Field(0.0, ge=0, le=1, description="share of clips trained without reference keys")
+    cached_batches: int = Field(
+        0,
+        ge=0,
+        description="so many batches recur, their latents kept in the run's folder; 0: always new ones",
+    )
+    feature_weight: float = Field(
+        1.0, ge=1, description="error weight around eyes, brows and mouth; 1 elsewhere"
+    )
+    reference_dropout: float = Field(
+        0.0, ge=0, le=1, description="share of clips trained without reference keys"
+    )
     auxiliary_weight: float = Field(
         0.0, ge=0, description="weight of a linear head that reads the motion from the driving features"
     )

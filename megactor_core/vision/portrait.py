@@ -44,7 +44,8 @@ def need_detector(detector: Detector | None) -> Detector:
         raise InputError(
             "--crop face",
             "needs the face detector's file, which is not on this machine",
-            "Fetch it with: python -m megactor_core weights download face-detector, or use --crop whole or a box",
+            "Fetch it with: python -m megactor_core weights download face-detector, or "
+            "use --crop whole or a box",
         )
     return detector
 

@@ -45,9 +45,7 @@ def fill(module: nn.Module, salt: str, prefix: str) -> nn.Module:
 
 
 def layout_crc32(module: nn.Module, prefix: str) -> int:
-    lines = sorted(
-        f"{prefix}{key}:{','.join(map(str, p.shape))}" for key, p in module.named_parameters()
-    )
+    lines = sorted(f"{prefix}{key}:{','.join(map(str, p.shape))}" for key, p in module.named_parameters())
     return zlib.crc32("\n".join(lines).encode())
 
 

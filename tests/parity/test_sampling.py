@@ -74,7 +74,9 @@ def test_pipeline(case: Case) -> None:
     case.check("ref_latent", mean)
     modulation = driving_modulation(case, denoiser)
     driving = case.input("driving").permute(0, 4, 1, 2, 3)
-    static = torch.cat([case.input("concat_latent")[:, :, :1], case.input("background_mask")[:, :, :1]], dim=1)
+    static = torch.cat(
+        [case.input("concat_latent")[:, :, :1], case.input("background_mask")[:, :, :1]], dim=1
+    )
     conditions = Conditions(
         ReferenceCondition(mean, static, modulation),
         BackgroundCondition(case.input("emb")),

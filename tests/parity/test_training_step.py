@@ -17,7 +17,12 @@ def test_training_step(case: Case) -> None:
     picture = case.input("reference_u8").float() / 255
     modulation = denoiser.condition_input_layer.modulation(torch.cat([picture, picture.flip(-1)]))
     driving = denoiser.condition_input_layer(case.input("driving").movedim(-1, 1), modulation)
-    conditions = [case.input("noisy_latent"), case.input("concat_latent"), case.input("background_mask"), driving]
+    conditions = [
+        case.input("noisy_latent"),
+        case.input("concat_latent"),
+        case.input("background_mask"),
+        driving,
+    ]
     timestep, tokens = torch.tensor(case.input("t")), case.input("emb")
     bank = network(latents.clone(), timestep, network.context_keys_values(tokens))
     prediction = denoiser(
