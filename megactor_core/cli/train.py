@@ -25,10 +25,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--config", type=Path, required=True, metavar="YAML", help="what to train, and how")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="folder of the run; a run found there goes on"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder of the run; a run found there goes on",
     )
     parser.add_argument(
-        "--export", type=Path, metavar="FOLDER", help="write the model of the last checkpoint here and train nothing"
+        "--export",
+        type=Path,
+        metavar="FOLDER",
+        help="write the model of the last checkpoint here and train nothing",
     )
     parser.set_defaults(run=run)
 
