@@ -1,0 +1,44 @@
+# make setup   the Python environment in .venv
+# make demo    animate examples/portrait.png with examples/driving.mp4 into output/
+# make test    every test
+# make lint    ruff and mypy
+
+PYTHON ?= python3
+VENV ?= .venv
+# Tests that run at the same time.
+JOBS ?= 2
+# Another build of PyTorch, for example one without CUDA, which is much smaller on Linux:
+#   make setup TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test lint
+
+setup: $(READY)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "error: Python 3.10 or newer is needed, found %d.%d. Give another one with: make setup PYTHON=python3.12" % sys.version_info[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --editable '.[dev,evaluation,train]'
+	# OpenCV's usual package needs libGL, which servers often lack; its headless twin does not.
+	$(BIN)/python -c 'import cv2' 2>/dev/null \
+		|| { $(BIN)/python -m pip uninstall --quiet --yes opencv-python \
+		&& $(BIN)/python -m pip install --quiet opencv-python-headless \
+		&& $(BIN)/python -c 'import cv2'; }
+	touch $(READY)
+
+demo: $(READY)
+	mkdir -p output
+	$(BIN)/python -m megactor_core animate --reference examples/portrait.png --driving examples/driving.mp4 \
+		--crop whole --output output/demo.mp4 --sheet output/demo.png --overwrite
+
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
