@@ -1,0 +1,180 @@
+"""Command ``evaluate``: how well a model animates held-out puppets, in numbers."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from megactor_core.errors import InputError
+
+if TYPE_CHECKING:
+    from megactor_core.evaluation.puppets import ClipResult, EvaluationSettings
+    from megactor_core.models.config import ModelConfig
+
+_DESCRIPTION = """\
+Animate puppets that no training can contain, and compare with what a perfect animation would show: a puppet
+is rendered, so the same motion on another face is known exactly.
+
+Each clip is driven by another identity with the wanted motion (cross identity), by a second such driver, by
+the truth itself (self drive), by another clip's motion (shuffled), and by nothing (removed). The table shows
+  PSNR and SSIM   against the truth, beside the autoencoder (the best this model could do) and the reference
+  leakage         how alike the outputs of two drivers are; high: the driver's looks do not come through
+  background      PSNR where the truth shows nothing but background
+  flicker         change from frame to frame, everywhere and where the truth stands still
+  motion          correlation with the truth of each motion parameter, read from the frames by the renderer
+
+Example: python -m megactor_core evaluate puppets --model demo --output report.json --sheet sheet.png
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure how well a model animates",
+        description="Measure how well a model animates. There is one test: puppets.",
+    )
+    tests = parser.add_subparsers(dest="test", required=True, metavar="TEST")
+    puppets = tests.add_parser(
+        "puppets",
+        help="held-out cartoon faces with exact truth",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    puppets.add_argument(
+        "--model", default="demo", metavar="MODEL", help="demo, megactor or a model folder (default: demo)"
+    )
+    puppets.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="another seed gives other clips (default: 0)"
+    )
+    puppets.add_argument(
+        "--clips",
+        type=int,
+        default=30,
+        metavar="N",
+        help="number of clips; fewer than 30 say little (default: 30)",
+    )
+    puppets.add_argument(
+        "--frames",
+        type=int,
+        default=16,
+        metavar="N",
+        help="frames of each clip, at 25 a second (default: 16)",
+    )
+    puppets.add_argument(
+        "--steps",
+        type=int,
+        default=10,
+        metavar="N",
+        help="denoising steps; compare at equal steps (default: 10)",
+    )
+    puppets.add_argument("--guidance", type=float, metavar="X", help="guidance scale (default: the model's)")
+    puppets.add_argument(
+        "--size", type=int, metavar="PIXELS", help="side of the square pictures (default: the model's)"
+    )
+    puppets.add_argument(
+        "--driving-condition",
+        choices=("face", "whole"),
+        default="face",
+        help="how drivers are shown to the model, in grey: face on black, or whole frame (default: face)",
+    )
+    puppets.add_argument(
+        "--fit-frames",
+        type=int,
+        default=2,
+        metavar="K",
+        help="read the motion from every K-th frame, 0: not at all (default: 2)",
+    )
+    puppets.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+    puppets.add_argument("--output", type=Path, metavar="JSON", help="write the whole report to this file")
+    puppets.add_argument("--sheet", type=Path, metavar="PNG", help="write a picture of the first clips")
+    puppets.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
+    puppets.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print the table and write what was asked for; 0 when done."""
+    _check(args)
+    from tqdm import tqdm
+
+    from megactor_core.animator import Animator
+    from megactor_core.evaluation.puppets import evaluate_puppets
+    from megactor_core.evaluation.report import build_report, format_report
+    from megactor_core.evaluation.sheet import contact_sheet
+    from megactor_core.media.outputs import temporary_output
+    from megactor_core.media.pictures import save_picture
+    from megactor_core.weights.loading import read_config, resolve_model
+
+    settings = _settings(args, read_config(resolve_model(args.model)))
+    animator = Animator.from_pretrained(args.model, device=args.device)
+    animator.check_memory(settings.sampling, settings.size, settings.frames)
+    results: list[ClipResult] = []
+    with tqdm(total=args.clips, unit="clip") as bar:
+
+        def keep(result: ClipResult) -> None:
+            results.append(result)
+            bar.update()
+            bar.set_postfix(psnr=f"{result.scores['psnr']['cross']:.1f}")
+
+        evaluate_puppets(animator, settings, keep)
+    report = build_report(animator.model, settings, results)
+    print(
+        f"{args.model}: {args.clips} held-out clips of {args.frames} frames, {settings.size} pixels, "
+        f"{args.steps} steps, seed {args.seed}"
+    )
+    print(format_report(report))
+    if args.output:
+        with temporary_output(args.output, args.overwrite) as temporary:
+            temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        print(args.output)
+    if args.sheet:
+        save_picture(args.sheet, contact_sheet(results), args.overwrite)
+        print(args.sheet)
+    return 0
+
+
+def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettings:
+    from megactor_core.animator import checked_size
+    from megactor_core.evaluation.puppets import EvaluationSettings
+    from megactor_core.sampling.sampler import SamplingSettings
+
+    guidance = {} if args.guidance is None else {"guidance_scale": args.guidance}
+    sampling = SamplingSettings.from_defaults(
+        config.defaults, num_inference_steps=args.steps, seed=args.seed, **guidance
+    )
+    sampling.validate(config.denoiser)
+    return EvaluationSettings(
+        seed=args.seed,
+        clips=args.clips,
+        frames=args.frames,
+        size=checked_size(config.defaults.size if args.size is None else args.size),
+        driving_condition=args.driving_condition,
+        fit_frames=args.fit_frames,
+        sampling=sampling,
+    )
+
+
+def _check(args: argparse.Namespace) -> None:
+    if importlib.util.find_spec("torchmetrics") is None:
+        raise InputError(
+            "evaluate",
+            "needs the package torchmetrics, which is not installed",
+            "Run: pip install torchmetrics",
+        )
+    for option, value, lowest in (
+        ("--clips", args.clips, 1),
+        ("--frames", args.frames, 2),
+        ("--steps", args.steps, 1),
+        ("--seed", args.seed, 0),
+        ("--fit-frames", args.fit_frames, 0),
+    ):
+        if value < lowest:
+            raise InputError(f"{option} {value}", "is too small", f"Give {lowest} or more")
+    from megactor_core.media.outputs import check_output
+
+    for path, suffix in ((args.output, ".json"), (args.sheet, ".png")):
+        if path:
+            check_output(path, (suffix,), args.overwrite)

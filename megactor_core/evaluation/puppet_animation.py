@@ -1,0 +1,54 @@
+"""Animates a puppet with a model, and passes frames through its autoencoder."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from megactor_core.animator import Animator
+from megactor_core.conditioning.background import encode_background
+from megactor_core.conditioning.conditions import Conditions
+from megactor_core.conditioning.driving import encode_driving
+from megactor_core.conditioning.tensors import signed_tensor
+from megactor_core.data.renderer import PuppetFrame
+from megactor_core.sampling.sampler import SamplingSettings
+from megactor_core.vision.crops import whole_crop
+from megactor_core.vision.portrait import Portrait
+
+Images = NDArray[np.uint8]
+
+
+class PuppetAnimation:
+    """One puppet as the portrait of a model; encoded once, driven any number of times.
+
+    Args:
+        animator: with the model.
+        reference: the portrait with its exact mask.
+        settings: how clips are sampled.
+    """
+
+    def __init__(self, animator: Animator, reference: PuppetFrame, settings: SamplingSettings) -> None:
+        self.animator, self.settings = animator, settings
+        image, mask = reference.image, reference.mask
+        portrait = Portrait(image, whole_crop(image.shape[:2], len(image)), image, mask, None)
+        self.reference = animator.encode_reference(portrait, settings.seed)
+        self.background = encode_background(animator.model.networks.image_encoder, image, mask)
+
+    def drive(self, frames: Images) -> Images:
+        """Animated frames uint8 (F, S, S, 3) for grey driving frames uint8 (F, S, S)."""
+        encoder = self.animator.model.networks.denoiser.condition_input_layer
+        driving = encode_driving(encoder, frames, self.reference.modulation)
+        conditions = Conditions(self.reference, self.background, driving)
+        latents = self.animator.sample(conditions, self.settings)
+        return np.stack(list(self.animator.decode(latents)))
+
+
+@torch.inference_mode()
+def autoencode(animator: Animator, frames: Images) -> Images:
+    """Frames uint8 (F, S, S, 3) through the VAE and back (posterior mean): what no animation can better."""
+    vae = animator.model.networks.vae
+    pictures = (signed_tensor(frame).to(vae.device, vae.dtype) for frame in frames)
+    means = [vae.encode(picture).latent_dist.mean for picture in pictures]
+    latents = torch.stack(means, dim=2) * vae.config.scaling_factor
+    return np.stack(list(animator.decode(latents)))

@@ -1,0 +1,151 @@
+"""Evaluates a model on held-out puppets, clip by clip, against their exact truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megactor_core.animator import Animator
+from megactor_core.data.motion import FloatArray
+from megactor_core.data.renderer import PuppetFrame
+from megactor_core.evaluation import metrics
+from megactor_core.evaluation.motion_fit import MotionFitter
+from megactor_core.evaluation.puppet_animation import PuppetAnimation, autoencode
+from megactor_core.evaluation.puppet_drives import DRIVES, DrivingCondition, PuppetDrives, puppet_drives
+from megactor_core.sampling.sampler import SamplingSettings
+
+Images = NDArray[np.uint8]
+Scores = dict[str, dict[str, float]]
+
+FITTED = ("output", "autoencoder", "truth")
+"""Frames whose motion is read."""
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What is evaluated.
+
+    Attributes:
+        seed: of the held-out clips.
+        clips: their number.
+        frames: frames of each, at 25 a second; at least 2.
+        size: side of the pictures in pixels.
+        driving_condition: how drivers are shown to the model, see ``puppet_drives``.
+        fit_frames: the motion is read from every so many frames; 0 leaves it out.
+        sampling: how clips are sampled.
+    """
+
+    seed: int
+    clips: int
+    frames: int
+    size: int
+    driving_condition: DrivingCondition
+    fit_frames: int
+    sampling: SamplingSettings
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """One evaluated clip.
+
+    Attributes:
+        index: number of the clip.
+        scores: ``{measure: {what: value}}``, see ``score_clip``.
+        motion: true motion of the frames that were read, (n, 15); n is 0 if none.
+        fitted: motion read from them, by the names of ``FITTED``.
+        reference: portrait.
+        driver, truth, output: frames uint8 (F, S, S, 3).
+    """
+
+    index: int
+    scores: Scores
+    motion: FloatArray
+    fitted: dict[str, FloatArray]
+    reference: PuppetFrame
+    driver: Images
+    truth: Images
+    output: Images
+
+
+def evaluate_puppets(
+    animator: Animator, settings: EvaluationSettings, on_clip: Callable[[ClipResult], None]
+) -> None:
+    """Evaluate clip after clip; a clip's result does not depend on how many there are.
+
+    Args:
+        animator: with the model.
+        settings: what to evaluate.
+        on_clip: receives each result.
+
+    Raises:
+        InputError: sampling settings out of range.
+    """
+    for index in range(settings.clips):
+        drives = puppet_drives(
+            settings.seed, index, settings.frames, settings.size, settings.driving_condition
+        )
+        animation = PuppetAnimation(animator, drives.pair.reference, settings.sampling)
+        outputs = {name: animation.drive(drives.conditions[name]) for name in DRIVES}
+        decoded = autoencode(animator, drives.pair.truth_frames)
+        on_clip(_result(index, drives, outputs, decoded, settings.fit_frames))
+
+
+def score_clip(drives: PuppetDrives, outputs: dict[str, Images], decoded: Images) -> Scores:
+    """All measures of one clip but motion.
+
+    - ``psnr`` in dB and ``ssim`` against the truth: every drive of ``DRIVES``, ``autoencoder`` (the truth
+      through the VAE) and ``copy`` (the reference, unmoved)
+    - ``leakage`` in dB: ``outputs``, PSNR between those of two drivers with the same motion; ``above_truth``,
+      by how much that exceeds output against truth; ``drivers``, PSNR between the drivers themselves
+    - ``background`` in dB: PSNR where every true frame shows background
+    - ``flicker`` and ``static_flicker`` in grey levels: mean absolute difference of neighbouring frames,
+      everywhere and where the truth never changes
+    """
+    pair = drives.pair
+    truth = pair.truth_frames
+    copy = np.broadcast_to(pair.reference.image, truth.shape).copy()
+    compared = {"autoencoder": decoded, **outputs, "copy": copy}
+    psnr = {name: metrics.psnr(frames, truth) for name, frames in compared.items()}
+    agreement = metrics.psnr(outputs["cross"], outputs["second"])
+    background, static = metrics.background_pixels(pair.truth_masks), metrics.static_pixels(truth)
+    moving = {"output": outputs["cross"], "autoencoder": decoded, "truth": truth}
+    return {
+        "psnr": psnr,
+        "ssim": {name: metrics.ssim(frames, truth) for name, frames in compared.items()},
+        "leakage": {
+            "outputs": agreement,
+            "above_truth": agreement - psnr["cross"],
+            "drivers": metrics.psnr(pair.driver_frames, drives.second_frames),
+        },
+        "background": {
+            "output": metrics.psnr(outputs["cross"], truth, background),
+            "autoencoder": metrics.psnr(decoded, truth, background),
+            "copy": metrics.psnr(copy, truth, background),
+        },
+        "flicker": {name: metrics.flicker(frames) for name, frames in moving.items()},
+        "static_flicker": {name: metrics.flicker(frames, static) for name, frames in moving.items()},
+    }
+
+
+def _result(
+    index: int, drives: PuppetDrives, outputs: dict[str, Images], decoded: Images, fit_frames: int
+) -> ClipResult:
+    pair, fitted = drives.pair, {}
+    chosen = slice(None, None, fit_frames) if fit_frames else slice(0)
+    if fit_frames:
+        fitter = MotionFitter(pair.clip.identity)
+        sources = (outputs["cross"], decoded, pair.truth_frames)
+        fitted = {name: fitter.fit(frames[chosen]) for name, frames in zip(FITTED, sources, strict=True)}
+    return ClipResult(
+        index=index,
+        scores=score_clip(drives, outputs, decoded),
+        motion=pair.motion[chosen],
+        fitted=fitted,
+        reference=pair.reference,
+        driver=pair.driver_frames,
+        truth=pair.truth_frames,
+        output=outputs["cross"],
+    )
