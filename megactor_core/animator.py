@@ -224,7 +224,8 @@ class Animator:
         """
         begin = time.perf_counter()
         settings = settings or self.settings()
-        files = [given for given in (reference, driving) if isinstance(given, (str, os.PathLike))]
+        given = [reference, driving.path if isinstance(driving, DrivingSource) else driving]
+        files = [path for path in given if isinstance(path, (str, os.PathLike))]
         check_output(output, FORMATS, overwrite, files)
         picture = reference if isinstance(reference, np.ndarray) else load_picture(reference)
         source = driving if isinstance(driving, DrivingSource) else open_driving(driving)

@@ -41,6 +41,7 @@ class AnimationBar:
         if self._bar is None or stage != self._stage:
             # Made at the first step, so that an input refused before it ends in one line.
             if self._bar is not None:
+                self._bar.update(100 - self._bar.n)
                 self._bar.close()
             self._bar = tqdm(total=100, desc=stage, bar_format=_FORMAT)
             self._stage = stage
