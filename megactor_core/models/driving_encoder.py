@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from megactor_core.models.config import DrivingEncoderConfig
+
+
+SILU_GAIN = 1.68
+"""1 / sqrt(E[silu(x)^2]) for unit-normal x: keeps the signal's size through a stack without norms. PyTorch's own
+initialisation would let it vanish, and with it all motion."""
 
 
 class DrivingEncoder(nn.Module):
@@ -50,6 +57,10 @@ class DrivingEncoder(nn.Module):
         nn.init.zeros_(last_linear.weight)
         nn.init.zeros_(last_linear.bias)
         self.refer_linears_out = nn.Sequential(last_linear)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.normal_(layer.weight, std=SILU_GAIN / math.sqrt(layer.weight[0].numel()))
+                nn.init.zeros_(layer.bias)
 
     def modulation(self, reference_image: Tensor) -> Tensor:
         """Scale and shift ``(rows, 2 * width)`` from a picture ``(rows, 3, size, size)`` in [0, 1].
