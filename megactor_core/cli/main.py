@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from megactor_core.cli import animate, evaluate, puppets, train, weights
 from megactor_core.errors import InputError
 
-COMMANDS = ("animate", "weights", "puppets", "train", "evaluate")
-"""Each is a module of this package with ``add_parser(subparsers)`` and ``run(args)``, light to import."""
+COMMANDS = {"animate": animate, "weights": weights, "puppets": puppets, "train": train, "evaluate": evaluate}
+"""Each module has ``add_parser(subparsers)`` and ``run(args)`` and is light to import."""
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -42,10 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        if importlib.util.find_spec(f"megactor_core.cli.{name}") is None:
-            continue
-        _module(name).add_parser(subparsers)
+    for module in COMMANDS.values():
+        module.add_parser(subparsers)
     return parser
 
 
@@ -63,14 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             # What libraries tell their programmers is no news for a user.
             warnings.filterwarnings("ignore", module="torch|diffusers|transformers")
-            return int(_module(args.command).run(args))
+            return COMMANDS[args.command].run(args)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         print("stopped: no unfinished file was left", file=sys.stderr)
         return EXIT_INTERRUPTED
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"megactor_core.cli.{name}")
