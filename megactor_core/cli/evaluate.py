@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from megactor_core.errors import InputError
 
 if TYPE_CHECKING:
-    from megactor_core.evaluation.puppets import ClipResult, EvaluationSettings
+    from megactor_core.evaluation.puppets import ClipFrames, ClipResult, EvaluationSettings
     from megactor_core.models.config import ModelConfig
 
 _DESCRIPTION = """\
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     from megactor_core.animator import Animator
     from megactor_core.evaluation.puppets import evaluate_puppets
     from megactor_core.evaluation.report import build_report, format_report
-    from megactor_core.evaluation.sheet import contact_sheet
+    from megactor_core.evaluation.sheet import CLIPS, contact_sheet
     from megactor_core.media.outputs import temporary_output
     from megactor_core.media.pictures import save_picture
     from megactor_core.weights.loading import read_config, resolve_model
@@ -112,10 +112,13 @@ def run(args: argparse.Namespace) -> int:
     animator = Animator.from_pretrained(args.model, device=args.device)
     animator.check_memory(settings.sampling, settings.size, settings.frames)
     results: list[ClipResult] = []
+    shown: list[ClipFrames] = []
     with tqdm(total=args.clips, unit="clip") as bar:
 
-        def keep(result: ClipResult) -> None:
+        def keep(result: ClipResult, frames: ClipFrames) -> None:
             results.append(result)
+            if len(shown) < CLIPS:
+                shown.append(frames)
             bar.update()
             bar.set_postfix(psnr=f"{result.scores['psnr']['cross']:.1f}")
 
@@ -131,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
             temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         print(args.output)
     if args.sheet:
-        save_picture(args.sheet, contact_sheet(results), args.overwrite)
+        save_picture(args.sheet, contact_sheet(shown), args.overwrite)
         print(args.sheet)
     return 0
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from megactor_core.animator import Animator
 from megactor_core.data.motion import FloatArray
-from megactor_core.data.renderer import PuppetFrame
 from megactor_core.evaluation import metrics
 from megactor_core.evaluation.motion_fit import MotionFitter
 from megactor_core.evaluation.puppet_animation import PuppetAnimation, autoencode
@@ -49,36 +48,40 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class ClipResult:
-    """One evaluated clip.
+    """The numbers of one clip.
 
     Attributes:
         index: number of the clip.
         scores: ``{measure: {what: value}}``, see ``score_clip``.
         motion: true motion of the frames that were read, (n, 15); n is 0 if none.
         fitted: motion read from them, by the names of ``FITTED``.
-        reference: portrait.
-        driver, truth, output: frames uint8 (F, S, S, 3).
     """
 
     index: int
     scores: Scores
     motion: FloatArray
     fitted: dict[str, FloatArray]
-    reference: PuppetFrame
+
+
+@dataclass(frozen=True)
+class ClipFrames:
+    """The pictures of one clip: reference uint8 (S, S, 3), the others uint8 (F, S, S, 3)."""
+
+    reference: Images
     driver: Images
     truth: Images
     output: Images
 
 
 def evaluate_puppets(
-    animator: Animator, settings: EvaluationSettings, on_clip: Callable[[ClipResult], None]
+    animator: Animator, settings: EvaluationSettings, on_clip: Callable[[ClipResult, ClipFrames], None]
 ) -> None:
     """Evaluate clip after clip; a clip's result does not depend on how many there are.
 
     Args:
         animator: with the model.
         settings: what to evaluate.
-        on_clip: receives each result.
+        on_clip: receives each clip's numbers and pictures.
 
     Raises:
         InputError: sampling settings out of range.
@@ -90,7 +93,9 @@ def evaluate_puppets(
         animation = PuppetAnimation(animator, drives.pair.reference, settings.sampling)
         outputs = {name: animation.drive(drives.conditions[name]) for name in DRIVES}
         decoded = autoencode(animator, drives.pair.truth_frames)
-        on_clip(_result(index, drives, outputs, decoded, settings.fit_frames))
+        pair = drives.pair
+        frames = ClipFrames(pair.reference.image, pair.driver_frames, pair.truth_frames, outputs["cross"])
+        on_clip(_result(index, drives, outputs, decoded, settings.fit_frames), frames)
 
 
 def score_clip(drives: PuppetDrives, outputs: dict[str, Images], decoded: Images) -> Scores:
@@ -144,8 +149,4 @@ def _result(
         scores=score_clip(drives, outputs, decoded),
         motion=pair.motion[chosen],
         fitted=fitted,
-        reference=pair.reference,
-        driver=pair.driver_frames,
-        truth=pair.truth_frames,
-        output=outputs["cross"],
     )

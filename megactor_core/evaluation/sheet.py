@@ -7,21 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.evaluation.puppets import ClipResult
+from megactor_core.evaluation.puppets import ClipFrames
 
 CLIPS = 4
-"""Clips that a sheet shows."""
+"""Clips that a sheet has room for."""
 
 _COLUMNS = 8
 
 
-def contact_sheet(results: Sequence[ClipResult]) -> NDArray[np.uint8]:
-    """uint8 (height, width, 3): for each of the first clips the rows driver, truth and output; the reference
-    stands left of the truth."""
-    blocks = []
-    for result in results[:CLIPS]:
-        shown = np.linspace(0, len(result.truth) - 1, min(_COLUMNS, len(result.truth))).round().astype(int)
-        blank = np.full_like(result.reference.image, 255)
-        rows = ((blank, result.driver), (result.reference.image, result.truth), (blank, result.output))
-        blocks += [np.hstack([first, *frames[shown]]) for first, frames in rows]
-    return np.vstack(blocks)
+def contact_sheet(clips: Sequence[ClipFrames]) -> NDArray[np.uint8]:
+    """uint8 (height, width, 3): for each clip the rows driver, truth and output; the reference stands left of
+    the truth."""
+    rows = []
+    for clip in clips:
+        count = len(clip.truth)
+        shown = np.linspace(0, count - 1, min(_COLUMNS, count)).round().astype(int)
+        blank = np.full_like(clip.reference, 255)
+        for first, frames in ((blank, clip.driver), (clip.reference, clip.truth), (blank, clip.output)):
+            rows.append(np.hstack([first, *frames[shown]]))
+    return np.vstack(rows)

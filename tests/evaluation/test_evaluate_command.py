@@ -1,0 +1,118 @@
+"""Command ``evaluate``: from a model folder to table, report and sheet."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from megactor_core.cli.main import main
+from megactor_core.data.motion import MOTION_NAMES
+from megactor_core.evaluation.puppet_drives import DRIVES
+from megactor_core.media.pictures import load_picture
+
+
+def evaluate(model: Path, *arguments: str) -> int:
+    fixed = ("--model", str(model), "--frames", "3", "--steps", "1", "--device", "cpu")
+    return main(["evaluate", "puppets", *fixed, *arguments])
+
+
+def test_table_report_and_sheet(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report_path, sheet = tmp_path / "report.json", tmp_path / "sheet.png"
+    arguments = ("--clips", "2", "--seed", "4", "--fit-frames", "2", "--output", str(report_path))
+    assert evaluate(model_folder, *arguments, "--sheet", str(sheet)) == 0
+
+    report = json.loads(report_path.read_text())
+    digest = hashlib.sha256((model_folder / "denoiser.safetensors").read_bytes()).hexdigest()
+    assert report["model"]["sha256"]["denoiser.safetensors"] == digest
+    assert report["settings"]["seed"] == 4 and report["settings"]["sampling"]["guidance_scale"] == 2
+    means, clips = report["means"], report["clips"]
+    assert set(means["psnr"]) == {*DRIVES, "autoencoder", "copy"} == set(means["ssim"])
+    assert len(clips) == 2
+    assert means["psnr"]["cross"] == pytest.approx(sum(clip["psnr"]["cross"] for clip in clips) / 2)
+    assert means["gain"]["over_copy"] == pytest.approx(means["psnr"]["cross"] - means["psnr"]["copy"])
+    leakage = means["leakage"]
+    assert leakage["above_truth"] == pytest.approx(leakage["outputs"] - means["psnr"]["cross"])
+    assert means["static_flicker"]["truth"] == 0 < means["flicker"]["truth"]
+    assert set(report["motion"]) == {"output", "autoencoder", "truth"}
+    assert set(report["motion"]["truth"]) == set(MOTION_NAMES)
+    # the motion of the truth can be read, that of random weights cannot
+    assert report["motion"]["truth"]["yaw"] > 0.95
+
+    assert load_picture(sheet).shape == (2 * 3 * 64, 4 * 64, 3)
+    table = capsys.readouterr().out
+    assert f"{means['psnr']['cross']:.2f}" in table and "mouth_open" in table
+
+
+def test_more_clips_do_not_change_the_first_and_runs_agree(model_folder: Path, tmp_path: Path) -> None:
+    reports = []
+    for name, clips in (("a", "1"), ("b", "2")):
+        path = tmp_path / f"{name}.json"
+        assert evaluate(model_folder, "--clips", clips, "--fit-frames", "0", "--output", str(path)) == 0
+        reports.append(json.loads(path.read_text()))
+    assert reports[0]["clips"][0] == reports[1]["clips"][0]
+    assert reports[0]["motion"] == {}
+
+
+def test_the_whole_frame_and_another_size_can_be_asked_for(model_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    arguments = ("--clips", "1", "--fit-frames", "0", "--driving-condition", "whole", "--size", "72")
+    assert evaluate(model_folder, *arguments, "--output", str(path)) == 0
+    settings = json.loads(path.read_text())["settings"]
+    assert settings["driving_condition"] == "whole" and settings["size"] == 72
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "subject"),
+    [
+        ("--clips", "0", "--clips 0"),
+        ("--frames", "1", "--frames 1"),
+        ("--steps", "0", "--steps 0"),
+        ("--seed", "-1", "--seed -1"),
+        ("--fit-frames", "-1", "--fit-frames -1"),
+        ("--size", "70", "size 70"),
+        ("--size", "0", "size 0"),
+        ("--model", "nobody", "nobody"),
+        ("--device", "abacus", "abacus"),
+        ("--output", "report.txt", "report.txt"),
+        ("--sheet", "nowhere/sheet.png", "sheet.png"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(
+    model_folder: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, subject: str
+) -> None:
+    assert evaluate(model_folder, option, value) == 2
+    complaint = capsys.readouterr().err
+    assert subject in complaint and complaint.count("\n") == 1
+
+
+def test_a_report_is_not_replaced_unasked(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("mine")
+    assert evaluate(model_folder, "--output", str(path)) == 2
+    assert path.read_text() == "mine" and "--overwrite" in capsys.readouterr().err
+
+
+def test_without_torchmetrics_the_command_says_what_to_install(
+    model_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "torchmetrics" else find(name, *rest)
+    )
+    assert evaluate(model_folder) == 2
+    assert "pip install torchmetrics" in capsys.readouterr().err
+
+
+def test_help_explains_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["evaluate", "puppets", "--help"])
+    text = capsys.readouterr().out
+    assert "leakage" in text and "Example" in text

@@ -1,0 +1,44 @@
+"""The fit reads a puppet's motion from pictures alone."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from megactor_core.data.clips import clip_pair
+from megactor_core.data.motion import MOTION_NAMES
+from megactor_core.evaluation.motion_fit import MotionFitter
+
+CLIP = clip_pair(5, 1, 16, 128, "held-out")
+TRUTH = CLIP.motion[::4]
+
+
+def read(frames: np.ndarray) -> np.ndarray:
+    return MotionFitter(CLIP.clip.identity).fit(frames[::4])
+
+
+def test_the_motion_of_rendered_frames_is_found() -> None:
+    errors = np.abs(read(CLIP.truth_frames) - TRUTH).max(0)
+    assert dict(zip(MOTION_NAMES, errors, strict=True)) == {
+        name: pytest.approx(0, abs=0.12 if index < 6 else 0.3) for index, name in enumerate(MOTION_NAMES)
+    }
+
+
+def test_the_motion_of_soft_noisy_frames_is_found() -> None:
+    rng = np.random.default_rng(0)
+    soft = [
+        cv2.GaussianBlur(frame, (0, 0), 2.0) + rng.normal(0, 4, frame.shape) for frame in CLIP.truth_frames
+    ]
+    errors = np.abs(read(np.clip(soft, 0, 255).astype(np.uint8)) - TRUTH).mean(0)
+    assert errors[:6].max() < 0.1
+    assert errors.max() < 0.3
+
+
+def test_a_still_clip_gives_a_still_motion() -> None:
+    frames = np.repeat(CLIP.truth_frames[:1], 16, axis=0)
+    assert np.ptp(read(frames), axis=0).max() < 0.1
+
+
+def test_the_same_frames_give_the_same_motion() -> None:
+    np.testing.assert_array_equal(read(CLIP.truth_frames), read(CLIP.truth_frames))
