@@ -168,6 +168,7 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> SamplingSettings
         "scheduler": args.scheduler,
         "context_length": args.context_length,
         "context_overlap": args.context_overlap,
+        "noise_scale": args.noise_scale,
         "closed_loop": None if args.open_ends is None else not args.open_ends,
         "window_weights": args.window_weights,
     }

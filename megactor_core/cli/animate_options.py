@@ -112,6 +112,12 @@ def add_sampling_options(group: Group) -> None:
         "--seed", type=int, default=42, metavar="N", help="another seed, another result (default: 42)"
     )
     group.add_argument(
+        "--noise-scale",
+        type=float,
+        metavar="SCALE",
+        help="size of the start noise, 0 to 1: less gives softer, steadier frames",
+    )
+    group.add_argument(
         "--scheduler", metavar="NAME", help="ddim, euler, dpm++2m, unipc or lcm (default: ddim)"
     )
     group.add_argument("--context-length", type=int, metavar="N", help="frames denoised together")

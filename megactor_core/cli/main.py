@@ -65,5 +65,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        print("stopped: no unfinished file was left", file=sys.stderr)
+        print("stopped by the user", file=sys.stderr)
         return EXIT_INTERRUPTED

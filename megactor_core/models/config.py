@@ -94,6 +94,8 @@ class SamplingDefaults:
         context_overlap: frames that neighbouring windows share.
         closed_loop: windows wrap around the end of the clip, as in MegActor's public code.
         shared_noise: share of the start noise's variance that all frames have in common, 0..1.
+        noise_scale: size of the start noise, 0..1; 1 is the schedule's own. Less keeps a small model from
+            inventing texture: softer, steadier frames that are closer to the truth.
     """
 
     size: int = 512
@@ -103,6 +105,7 @@ class SamplingDefaults:
     context_overlap: int = 8
     closed_loop: bool = True
     shared_noise: float = 0.0
+    noise_scale: float = 1.0
 
 
 OFFICIAL_VAE: dict[str, Any] = {

@@ -34,6 +34,7 @@ class SamplingSettings:
         closed_loop: windows wrap around the end of the clip (MegActor); otherwise the last one ends with it.
         window_weights: ``flat`` (MegActor) or ``pyramid``.
         shared_noise: share of the start noise's variance common to all frames, 0..1.
+        noise_scale: size of the start noise, 0..1; 1 is the schedule's own, less gives softer frames.
     """
 
     num_inference_steps: int = 25
@@ -45,6 +46,7 @@ class SamplingSettings:
     closed_loop: bool = True
     window_weights: WindowWeights = "flat"
     shared_noise: float = 0.0
+    noise_scale: float = 1.0
 
     @classmethod
     def from_defaults(cls, defaults: SamplingDefaults, **changes: object) -> SamplingSettings:
@@ -61,8 +63,9 @@ class SamplingSettings:
             raise InputError(f"guidance {self.guidance_scale}", "must be a finite number", "use 1 to 8")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed {self.seed}", "must be from 0 to 2^63 - 1", "use a smaller number from 0")
-        if not 0 <= self.shared_noise <= 1:
-            raise InputError(f"shared noise {self.shared_noise}", "must be between 0 and 1", "use 0 or 1")
+        for name, value in (("shared noise", self.shared_noise), ("noise scale", self.noise_scale)):
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} {value}", "must be between 0 and 1", "use 0 to 1")
         if self.context_length > denoiser.motion_max_positions:
             raise InputError(
                 f"context length {self.context_length}",
@@ -120,6 +123,7 @@ def sample(
         _, channels, height, width = conditions.reference.latents.shape
         shape = (channels, height, width)
         start_latents = start_noise(settings.seed, num_frames, shape, settings.shared_noise)
+        start_latents *= settings.noise_scale
     latents = start_latents.to(device, torch.float32) * float(scheduler.init_noise_sigma)
     windows = context_windows(
         num_frames, settings.context_length, settings.context_overlap, settings.closed_loop

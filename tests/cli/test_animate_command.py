@@ -61,6 +61,7 @@ def test_every_option_arrives(job: Job, monkeypatch: pytest.MonkeyPatch) -> None
         steps=3,
         guidance=1.5,
         seed=7,
+        noise_scale=0.5,
         scheduler="euler",
         context_length=6,
         context_overlap=2,
@@ -78,6 +79,7 @@ def test_every_option_arrives(job: Job, monkeypatch: pytest.MonkeyPatch) -> None
     assert (settings.num_inference_steps, settings.guidance_scale, settings.seed) == (3, 1.5, 7)
     assert (settings.scheduler, settings.context_length, settings.context_overlap) == ("euler", 6, 2)
     assert (settings.closed_loop, settings.window_weights) == (False, "pyramid")
+    assert settings.noise_scale == 0.5
     assert (seen["crop"], seen["driving_crop"], seen["size"]) == ((16, 8, 80, 72), "whole", 72)
     assert (seen["lost"], seen["smoothing"]) == ("interpolate", 0.5)
     result = open_driving(job.output)
@@ -154,7 +156,7 @@ def test_stopped_in_a_window_nothing_is_left(
     monkeypatch.setattr(AnimationBar, "sampling", stop)
     before = job.files()
     assert job.run() == 130
-    assert capsys.readouterr().err == "stopped: no unfinished file was left\n"
+    assert capsys.readouterr().err == "stopped by the user\n"
     assert job.files() == before
 
 
@@ -178,7 +180,7 @@ def test_ctrl_c_stops_a_running_job(job: Job) -> None:
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait(60) == 130
-    assert rest.splitlines()[-1] == b"stopped: no unfinished file was left"
+    assert rest.splitlines()[-1] == b"stopped by the user"
     assert b"Traceback" not in rest
     assert set(job.files()) == before
 

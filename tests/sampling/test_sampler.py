@@ -121,6 +121,7 @@ def test_a_frame_decodes_the_same_alone_and_among_others() -> None:
         ({"seed": 2**63}, "from 0"),
         ({"guidance_scale": float("nan")}, "finite"),
         ({"shared_noise": 1.5}, "between 0 and 1"),
+        ({"noise_scale": -0.1}, "between 0 and 1"),
         ({"context_length": 17}, "16 temporal positions"),
         ({"context_overlap": 8}, "less than the context length 8"),
         ({"scheduler": "heun"}, "ddim, euler"),
