@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from megactor_core.models.config import DrivingEncoderConfig
 
-
 SILU_GAIN = 1.68
-"""1 / sqrt(E[silu(x)^2]) for unit-normal x: keeps the signal's size through a stack without norms. PyTorch's own
-initialisation would let it vanish, and with it all motion."""
+"""1 / sqrt(E[silu(x)^2]) for unit-normal x: keeps the signal's size through a stack without norms. PyTorch's
+own initialisation would let it vanish, and with it all motion."""
 
 
 class DrivingEncoder(nn.Module):
