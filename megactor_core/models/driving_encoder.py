@@ -57,7 +57,7 @@ class DrivingEncoder(nn.Module):
         nn.init.zeros_(last_linear.bias)
         self.refer_linears_out = nn.Sequential(last_linear)
         for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.normal_(layer.weight, std=SILU_GAIN / math.sqrt(layer.weight[0].numel()))
                 nn.init.zeros_(layer.bias)
 
