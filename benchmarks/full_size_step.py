@@ -26,10 +26,11 @@ from megactor_core.sampling.clip_denoiser import ClipDenoiser
 
 def random_network(network: torch.nn.Module, dtype: torch.dtype, device: torch.device) -> torch.nn.Module:
     """Fill a network built on the meta device straight in its final type."""
-    network = network.to(dtype).to_empty(device=device).requires_grad_(False)
+    network = network.to(dtype).to(memory_format=torch.channels_last)
+    network = network.to_empty(device=device).requires_grad_(False)
     for parameter in network.parameters():
         parameter.uniform_(-0.02, 0.02) if parameter.ndim > 1 else parameter.fill_(0.5)
-    return network.eval().to(memory_format=torch.channels_last)
+    return network.eval()
 
 
 def peak_gib(device: torch.device) -> float:
