@@ -148,7 +148,7 @@ class Animator:
         """Latents, mask and modulation of the portrait."""
         sampled = self.model.config.reference_posterior == "sample"
         return encode_reference(
-            self.model.networks, portrait.picture, portrait.foreground, seed=seed if sampled else None
+            self.model.networks, portrait.pixels, portrait.foreground, seed=seed if sampled else None
         )
 
     def encode_driving(self, driving: PreparedDriving, reference: ReferenceCondition) -> DrivingCondition:

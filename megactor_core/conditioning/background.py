@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
 from megactor_core.conditioning.conditions import BackgroundCondition
+from megactor_core.vision.foreground import background_image
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -51,7 +52,6 @@ def encode_background(
         picture: cropped portrait, uint8 ``(S, S, 3)``.
         foreground: person mask ``(S, S)`` in 0..1.
     """
-    background = picture * (foreground < 0.5)[..., None].astype(np.uint8)
-    pixels = clip_pixels(background, encoder.config.image_size)
+    pixels = clip_pixels(background_image(picture, foreground), encoder.config.image_size)
     weight = encoder.visual_projection.weight
     return BackgroundCondition(image_tokens(encoder, pixels.to(weight)))

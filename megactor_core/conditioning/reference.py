@@ -19,7 +19,8 @@ def encode_reference(
 
     Args:
         networks: VAE and denoiser on the device to use.
-        picture: cropped portrait, uint8 ``(S, S, 3)``.
+        picture: cropped portrait ``(S, S, 3)``, 0..255, any real dtype. The VAE sees it truncated to whole
+            numbers, the modulation as it is, as in MegActor's public code.
         foreground: person mask ``(S, S)`` in 0..1.
         seed: draw the concatenated latent from the VAE's posterior with this seed, as MegActor does; without
             one it is the posterior mean.
@@ -29,7 +30,7 @@ def encode_reference(
     """
     vae, denoiser = networks.vae, networks.denoiser
     weight = denoiser.conv_in.weight
-    posterior = vae.encode(signed_tensor(picture).to(vae.device, vae.dtype)).latent_dist
+    posterior = vae.encode(signed_tensor(picture.astype(np.uint8)).to(vae.device, vae.dtype)).latent_dist
     mean = posterior.mean * vae.config.scaling_factor
     concatenated = mean
     if seed is not None:

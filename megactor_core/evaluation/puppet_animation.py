@@ -31,7 +31,8 @@ class PuppetAnimation:
     def __init__(self, animator: Animator, reference: PuppetFrame, settings: SamplingSettings) -> None:
         self.animator, self.settings = animator, settings
         image, mask = reference.image, reference.mask
-        portrait = Portrait(image, whole_crop(image.shape[:2], len(image)), image, mask, None)
+        crop = whole_crop(image.shape[:2], len(image))
+        portrait = Portrait(image, crop, image.astype(np.float32), image, mask, None)
         self.reference = animator.encode_reference(portrait, settings.seed)
         self.background = encode_background(animator.model.networks.image_encoder, image, mask)
 

@@ -18,6 +18,7 @@ from megactor_core.training.puppet_pictures import feature_weights
 from megactor_core.training.task import Batch
 from megactor_core.training.task_config import PuppetClipsConfig
 from megactor_core.vision.condition import plain_boxes, plain_condition
+from megactor_core.vision.foreground import background_image
 
 
 class PuppetClips(Dataset[Batch]):
@@ -65,7 +66,7 @@ class PuppetClips(Dataset[Batch]):
         targets = [puppet.frame(pose) for pose in motion]
         whole = rng.random() < config.whole_frame_rate
         foreground = reference.mask
-        background = reference.image * (foreground < 0.5)[..., None].astype(np.uint8)
+        background = background_image(reference.image, foreground)
         return {
             "references": _channels_first(reference.image),
             "targets": _channels_first(np.stack([target.image for target in targets])),

@@ -60,18 +60,17 @@ def foreground_mask(
     return np.clip((large - 0.5) * 4 + 0.5, 0, 1).astype(np.float32)
 
 
-def background_image(crop_image: NDArray[np.float32], foreground: NDArray[np.float32]) -> NDArray[np.uint8]:
+def background_image(crop_image: NDArray, foreground: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The picture with the person blacked out.
 
     Args:
-        crop_image: float32 (size, size, 3), 0..255.
-        foreground: float32 (size, size), 0..1, 1 = person.
+        crop_image: (size, size, 3), 0..255, any real dtype; truncated.
+        foreground: float32 (size, size), 0..1, 1 = person from 0.5 on.
 
     Returns:
         uint8 (size, size, 3).
     """
-    pixels = crop_image.astype(np.uint8).astype(np.float32)
-    return (pixels * (1 - foreground[..., None])).astype(np.uint8)
+    return crop_image.astype(np.uint8) * (foreground < 0.5)[..., None].astype(np.uint8)
 
 
 def _seed(height: int, width: int, box: Sequence[float]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -26,13 +26,15 @@ class Portrait:
     Attributes:
         original: the whole picture, uint8 RGB (H, W, 3).
         crop: where the square was taken.
-        picture: the square, uint8 RGB (size, size, 3).
+        pixels: the square, float32 RGB (size, size, 3), 0..255, not rounded.
+        picture: the same, truncated to uint8.
         foreground: float32 (size, size), 0..1, 1 = person.
         original_foreground: the same of the whole picture where a mask was given, else None.
     """
 
     original: NDArray[np.uint8]
     crop: Crop
+    pixels: NDArray[np.float32]
     picture: NDArray[np.uint8]
     foreground: NDArray[np.float32]
     original_foreground: NDArray[np.float32] | None
@@ -92,7 +94,8 @@ def segment_reference(
         square = whole_crop(source_size, size)
     else:
         square = box_crop(crop, source_size, size)
-    cropped = square.apply(picture, antialias).clip(0, 255).astype(np.uint8)
+    pixels = square.apply(picture, antialias).clip(0, 255)
+    cropped = pixels.astype(np.uint8)
     given = None if mask is None else np.clip(square.apply(mask, antialias), 0, 1)
     cropped_box = None if box is None else tuple(square.to_crop(box).tolist())
-    return Portrait(picture, square, cropped, foreground_mask(cropped, cropped_box, given), mask)
+    return Portrait(picture, square, pixels, cropped, foreground_mask(cropped, cropped_box, given), mask)

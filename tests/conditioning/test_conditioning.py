@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from tiny_model import SIZE, portrait_image, tiny_networks
 
@@ -51,3 +52,16 @@ def test_the_concatenated_latent_follows_the_seed_and_the_bank_does_not() -> Non
     assert not torch.equal(first.static_channels, other.static_channels)
     assert torch.equal(first.latents, other.latents)
     assert torch.equal(mean.static_channels[:, :4, 0], mean.latents)
+
+
+def test_the_vae_sees_whole_numbers_and_the_modulation_the_picture_as_cropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder = NETWORKS.denoiser.condition_input_layer
+    seen: list[torch.Tensor] = []
+    original = encoder.modulation
+    monkeypatch.setattr(encoder, "modulation", lambda image: (seen.append(image), original(image))[1])
+    whole = np.minimum(PICTURE, 254)
+    encoded = [encode_reference(NETWORKS, p, FOREGROUND) for p in (whole, whole.astype(np.float32) + 0.75)]
+    torch.testing.assert_close(encoded[0].latents, encoded[1].latents, atol=0, rtol=0)
+    torch.testing.assert_close(seen[1], seen[0] + 0.75 / 255)
