@@ -14,27 +14,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from megactor_core.conditioning.background import encode_background
-from megactor_core.conditioning.conditions import Conditions, DrivingCondition, ReferenceCondition
-from megactor_core.conditioning.driving import encode_driving
-from megactor_core.conditioning.reference import encode_reference
-from megactor_core.errors import InputError
-from megactor_core.media.outputs import check_output
-from megactor_core.media.pictures import load_picture
-from megactor_core.media.reading import open_driving
-from megactor_core.media.source import DrivingSource
-from megactor_core.media.writing import FORMATS, VideoWriter
-from megactor_core.memory import check_memory
-from megactor_core.sampling.decode import decode_latents, to_uint8
-from megactor_core.sampling.sampler import Progress, SamplingSettings, sample
-from megactor_core.vision.driving import PreparedDriving, prepare_driving
-from megactor_core.vision.faces import Detector, FaceDetector
-from megactor_core.vision.landmarks import Landmarker
-from megactor_core.vision.paste import paste_back
-from megactor_core.vision.portrait import CropMode, Portrait, segment_reference
-from megactor_core.weights.catalogue import find_known
-from megactor_core.weights.folders import models_folder
-from megactor_core.weights.loading import LoadedModel, load_model
+from .conditioning.background import encode_background
+from .conditioning.conditions import Conditions, DrivingCondition, ReferenceCondition
+from .conditioning.driving import encode_driving
+from .conditioning.reference import encode_reference
+from .errors import InputError
+from .media.outputs import check_output
+from .media.pictures import load_picture
+from .media.reading import open_driving
+from .media.source import DrivingSource
+from .media.writing import FORMATS, VideoWriter
+from .memory import check_memory
+from .sampling.decode import decode_latents, to_uint8
+from .sampling.sampler import Progress, SamplingSettings, sample
+from .vision.driving import PreparedDriving, prepare_driving
+from .vision.faces import Detector, FaceDetector
+from .vision.landmarks import Landmarker
+from .vision.paste import paste_back
+from .vision.portrait import CropMode, Portrait, segment_reference
+from .weights.catalogue import find_known
+from .weights.folders import models_folder
+from .weights.loading import LoadedModel, load_model
 
 PathLike = str | os.PathLike[str]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 import torch
 
-from megactor_core.errors import InputError
-from megactor_core.models.config import ModelConfig
-from megactor_core.sampling.sampler import SamplingSettings
-from megactor_core.weights.footprint import weight_bytes
+from .errors import InputError
+from .models.config import ModelConfig
+from .sampling.sampler import SamplingSettings
+from .weights.footprint import weight_bytes
 
 # Working memory of one guided window as a multiple of one full-resolution hidden state; measured with
 # benchmarks/full_size_step.py, which prints the peak.
@@ -72,7 +72,7 @@ def check_memory(
         raise InputError(
             f"{num_frames} frames of {size}x{size} in windows of {settings.context_length}",
             f"about {needed / 2**30:.1f} GiB of memory are needed, {free / 2**30:.1f} GiB are free",
-            "Use a smaller --size or --context-length, --dtype bfloat16, or a shorter driving video",
+            "Use a smaller size or context length, bfloat16, or a shorter driving video",
         )
 
 

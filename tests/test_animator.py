@@ -168,7 +168,7 @@ def test_a_face_lost_on_the_way_is_reported(tmp_path: Path, driver: Path) -> Non
 
 def test_no_face_names_the_way_out(tmp_path: Path, driver: Path) -> None:
     animator = Animator(tiny_model(), FaceAt(None))
-    with pytest.raises(InputError, match="--crop whole or give a box"):
+    with pytest.raises(InputError, match="Choose the crop whole, or give a box"):
         animator.animate(portrait_image(), driver, tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []
 

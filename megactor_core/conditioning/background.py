@@ -8,8 +8,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
-from megactor_core.conditioning.conditions import BackgroundCondition
-from megactor_core.vision.foreground import background_image
+from ..vision.foreground import background_image
+from .conditions import BackgroundCondition
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from megactor_core.conditioning.conditions import DrivingCondition
-from megactor_core.models.driving_encoder import DrivingEncoder
+from ..models.driving_encoder import DrivingEncoder
+from .conditions import DrivingCondition
 
 
 def _chunks(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from megactor_core.conditioning.conditions import ReferenceCondition
-from megactor_core.conditioning.tensors import background_mask, signed_tensor, unit_tensor
-from megactor_core.models.build import Networks
+from ..models.build import Networks
+from .conditions import ReferenceCondition
+from .tensors import background_mask, signed_tensor, unit_tensor
 
 
 @torch.inference_mode()

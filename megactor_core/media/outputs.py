@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 
 def check_output(

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from megactor_core.media.pictures import FORMATS, open_picture, to_rgb
-from megactor_core.media.source import DrivingSource
-from megactor_core.media.timing import FrameTimes
+from .pictures import FORMATS, open_picture, to_rgb
+from .source import DrivingSource
+from .timing import FrameTimes
 
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 # Browsers show frames that ask for 10 ms or less for 100 ms, and animations are made with that in mind.

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from megactor_core.errors import InputError
-from megactor_core.media.outputs import check_output, temporary_output
+from ..errors import InputError
+from .outputs import check_output, temporary_output
 
 # Formats are recognised by content. Pillow's rarer readers are left out: some of them accept text or video.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")

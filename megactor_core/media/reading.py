@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from megactor_core.media.picture_source import open_picture_source
-from megactor_core.media.pictures import check_input
-from megactor_core.media.source import DrivingSource
-from megactor_core.media.video_source import open_video_source
+from .picture_source import open_picture_source
+from .pictures import check_input
+from .source import DrivingSource
+from .video_source import open_video_source
 
 __all__ = ["DrivingSource", "open_driving"]
 

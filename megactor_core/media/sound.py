@@ -18,8 +18,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from megactor_core.errors import InputError
-from megactor_core.media.video_scan import decoded_frames, open_video
+from ..errors import InputError
+from .video_scan import decoded_frames, open_video
 
 # Rates that the encoders take; sound of any other rate is resampled to 48 kHz.
 ENCODER_RATES = {"aac": (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000), "libopus": (48000,)}

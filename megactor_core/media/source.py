@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from megactor_core.media.timing import FrameTimes
+from .timing import FrameTimes
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,9 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from megactor_core.errors import InputError
-from megactor_core.media.pictures import MAX_PIXELS, MAX_SIDE
-from megactor_core.media.timing import FALLBACK_FRAME_RATE, FrameTimes
+from ..errors import InputError
+from .pictures import MAX_PIXELS, MAX_SIDE
+from .timing import FALLBACK_FRAME_RATE, FrameTimes
 
 # Codecs whose every packet is one shown frame. VP8 and VP9, for one, have packets that are never shown.
 ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1", "dnxhd")

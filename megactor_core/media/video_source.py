@@ -10,10 +10,10 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from megactor_core.errors import InputError
-from megactor_core.media.frames import FrameConverter
-from megactor_core.media.source import DrivingSource
-from megactor_core.media.video_scan import decoded_frames, open_video, scan_video
+from ..errors import InputError
+from .frames import FrameConverter
+from .source import DrivingSource
+from .video_scan import decoded_frames, open_video, scan_video
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,11 +19,11 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
-from megactor_core.errors import InputError
-from megactor_core.media.frames import SCALING_FLAGS
-from megactor_core.media.outputs import check_output, temporary_output, write_error
-from megactor_core.media.pictures import check_input
-from megactor_core.media.sound import Sound, SoundSource, add_sound, open_sound
+from ..errors import InputError
+from .frames import SCALING_FLAGS
+from .outputs import check_output, temporary_output, write_error
+from .pictures import check_input
+from .sound import Sound, SoundSource, add_sound, open_sound
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from megactor_core.models.attention import Pass, ReferenceTap, SpatialTransformer, repeat_rows
-from megactor_core.models.config import UNetConfig
-from megactor_core.models.resnet import ResnetBlock
-from megactor_core.models.temporal import MotionModule
+from .attention import Pass, ReferenceTap, SpatialTransformer, repeat_rows
+from .config import UNetConfig
+from .resnet import ResnetBlock
+from .temporal import MotionModule
 
 
 class Level(nn.Module):

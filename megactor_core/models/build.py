@@ -8,9 +8,9 @@ from diffusers import AutoencoderKL
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from megactor_core.models.config import ModelConfig
-from megactor_core.models.reference import ReferenceNetwork
-from megactor_core.models.unet import DenoisingUNet
+from .config import ModelConfig
+from .reference import ReferenceNetwork
+from .unet import DenoisingUNet
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from megactor_core.models.attention import KeyValues, Pass
-from megactor_core.models.blocks import UpLevel, end_in_reference_tap
-from megactor_core.models.config import UNetConfig
-from megactor_core.models.unet import UNetTrunk
+from .attention import KeyValues, Pass
+from .blocks import UpLevel, end_in_reference_tap
+from .config import UNetConfig
+from .unet import UNetTrunk
 
 
 class ReferenceNetwork(UNetTrunk):

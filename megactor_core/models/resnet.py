@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from megactor_core.models.attention import Pass
+from .attention import Pass
 
 
 class ClipGroupNorm(nn.GroupNorm):

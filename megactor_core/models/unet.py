@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
-from megactor_core.models.attention import KeyValues, Pass, TransformerBlock, project
-from megactor_core.models.blocks import DownLevel, Level, MidLevel, UpLevel
-from megactor_core.models.config import DrivingEncoderConfig, UNetConfig
-from megactor_core.models.driving_encoder import DrivingEncoder
-from megactor_core.models.resnet import ClipGroupNorm
+from .attention import KeyValues, Pass, TransformerBlock, project
+from .blocks import DownLevel, Level, MidLevel, UpLevel
+from .config import DrivingEncoderConfig, UNetConfig
+from .driving_encoder import DrivingEncoder
+from .resnet import ClipGroupNorm
 
 
 class UNetTrunk(nn.Module):
@@ -61,9 +62,14 @@ class UNetTrunk(nn.Module):
             if isinstance(module, Level):
                 module.gradient_checkpointing = enabled
 
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """Floating-point type of the activations: that of the weights."""
+        return self.conv_in.weight.dtype
+
     def embed_time(self, timestep: Tensor) -> Tensor:
         """Activated time embedding of timesteps ``(n,)``: ``(n, 4 * first width)``."""
-        projected = self.time_proj(timestep).to(self.conv_in.weight.dtype)
+        projected = self.time_proj(timestep).to(self.compute_dtype)
         return F.silu(self.time_embedding(projected))
 
     def trunk(self, hidden_states: Tensor, shared: Pass) -> Tensor:
@@ -105,7 +111,11 @@ class DenoisingUNet(UNetTrunk):
         """
         return {name: project(block.attn1, bank[name]) for name, block in self.reading_blocks().items()}
 
-    def forward(
+    def forward(self, *arguments: Any, **options: Any) -> Tensor:
+        """Same as ``denoise``."""
+        return self.denoise(*arguments, **options)
+
+    def denoise(
         self,
         sample: Tensor,
         timestep: Tensor,

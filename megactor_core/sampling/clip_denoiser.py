@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from megactor_core.conditioning.conditions import Conditions
-from megactor_core.models.attention import KeyValues
-from megactor_core.models.reference import ReferenceNetwork
-from megactor_core.models.unet import DenoisingUNet
-from megactor_core.sampling.windows import WindowWeights, window_weights
+from ..conditioning.conditions import Conditions
+from ..models.attention import KeyValues
+from ..models.reference import ReferenceNetwork
+from ..models.unet import DenoisingUNet
+from .windows import WindowWeights, window_weights
 
 
 class ClipDenoiser:
@@ -54,7 +54,7 @@ class ClipDenoiser:
         Returns:
             Shape and type of ``latents``.
         """
-        dtype = self.denoiser.conv_in.weight.dtype
+        dtype = self.denoiser.compute_dtype
         bank = self.reference_network(self.conditions.reference.latents, timestep, self.reference_context)
         reference = self.denoiser.reference_keys_values(bank)
         total = torch.zeros_like(latents)
@@ -75,7 +75,7 @@ class ClipDenoiser:
         self, sample: Tensor, timestep: Tensor, reference: Mapping[str, KeyValues], dtype: torch.dtype
     ) -> Tensor:
         if self.guidance_scale == 1:
-            return self.denoiser(sample, timestep, self.context, reference).to(dtype)
-        rows = self.denoiser(sample, timestep, self.context, reference, rows=2, reading_rows=1)
+            return self.denoiser.denoise(sample, timestep, self.context, reference).to(dtype)
+        rows = self.denoiser.denoise(sample, timestep, self.context, reference, rows=2, reading_rows=1)
         unconditional, conditional = rows.to(dtype).chunk(2)
         return torch.lerp(unconditional, conditional, self.guidance_scale)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from megactor_core.conditioning.conditions import Conditions
-from megactor_core.errors import InputError
-from megactor_core.models.build import Networks
-from megactor_core.models.config import ModelConfig, SamplingDefaults, SchedulerConfig, UNetConfig
-from megactor_core.sampling.clip_denoiser import ClipDenoiser
-from megactor_core.sampling.noise import frame_generator, start_noise
-from megactor_core.sampling.schedulers import build_scheduler
-from megactor_core.sampling.windows import WindowWeights, context_windows
+from ..conditioning.conditions import Conditions
+from ..errors import InputError
+from ..models.build import Networks
+from ..models.config import ModelConfig, SamplingDefaults, SchedulerConfig, UNetConfig
+from .clip_denoiser import ClipDenoiser
+from .noise import frame_generator, start_noise
+from .schedulers import build_scheduler
+from .windows import WindowWeights, context_windows
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,6 @@ def sample(
         raise InputError(
             f"{networks.denoiser.conv_in.weight.dtype}".removeprefix("torch."),
             "the model's result is not finite in this precision",
-            "use --dtype float32 or bfloat16",
+            "use float32 or bfloat16",
         )
     return latents

@@ -7,8 +7,8 @@ from typing import Any
 
 import diffusers
 
-from megactor_core.errors import InputError
-from megactor_core.models.config import SchedulerConfig
+from ..errors import InputError
+from ..models.config import SchedulerConfig
 
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ddim": ("DDIMScheduler", {"clip_sample": False}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 WindowWeights = Literal["flat", "pyramid"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def face_crop(boxes: ArrayLike, source_size: tuple[int, int], size: int) -> Crop
         raise InputError(
             f"face at {left:.0f},{top:.0f},{right:.0f},{bottom:.0f}",
             f"it lies on the border of the {width}x{height} picture, no square around it fits",
-            "Use --crop whole or give a box",
+            "Choose the crop whole, or give a box",
         )
     return Crop((x - half, y - half, x + half, y + half), source_size, size)
 

@@ -10,20 +10,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.errors import InputError
-from megactor_core.media.source import DrivingSource
-from megactor_core.vision.condition import (
+from ..errors import InputError
+from ..media.source import DrivingSource
+from .condition import (
     ContourPlan,
     contour_condition,
     contour_plan,
     plain_boxes,
     plain_condition,
 )
-from megactor_core.vision.crops import Crop, box_crop, face_crop, whole_crop
-from megactor_core.vision.faces import Detector, FaceChoice
-from megactor_core.vision.landmarks import Landmarker, to_68, track_landmarks
-from megactor_core.vision.portrait import CropMode, Portrait, need_detector
-from megactor_core.vision.tracking import FaceTrack, LostPolicy, track_faces
+from .crops import Crop, box_crop, face_crop, whole_crop
+from .faces import Detector, FaceChoice
+from .landmarks import Landmarker, to_68, track_landmarks
+from .portrait import CropMode, Portrait, need_detector
+from .tracking import FaceTrack, LostPolicy, track_faces
 
 DrivingMode = Literal["plain", "contour"]
 """What is kept of a driving frame: the face's surroundings, or patches of eyes, brows and mouth."""

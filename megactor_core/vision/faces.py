@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 FaceChoice = Literal["largest"] | int | tuple[float, float]
 """Which of several faces: the largest, an index from left to right, or the nearest to a point (x, y)."""

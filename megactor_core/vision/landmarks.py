@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 # The 68 points of the 300-W scheme, each by its nearest vertex of MediaPipe's face mesh.
 # "Right" and "left" are the person's own.

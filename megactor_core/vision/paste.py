@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.vision.crops import Crop
+from .crops import Crop
 
 # Share of the crop's side over which its border fades into the picture.
 _FEATHER = 0.12

@@ -8,15 +8,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.errors import InputError
-from megactor_core.vision.crops import Crop, box_crop, face_crop, whole_crop
-from megactor_core.vision.faces import Detector, FaceChoice, choose_face
-from megactor_core.vision.foreground import foreground_mask
+from ..errors import InputError
+from .crops import Crop, box_crop, face_crop, whole_crop
+from .faces import Detector, FaceChoice, choose_face
+from .foreground import foreground_mask
 
 CropMode = Literal["face", "whole"] | tuple[float, float, float, float]
 """How the square is chosen: around the face, the largest centred one, or around a box in pixels."""
 
-NO_FACE = "Use --crop whole or give a box"
+NO_FACE = "Choose the crop whole, or give a box"
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ def need_detector(detector: Detector | None) -> Detector:
     """The detector, or InputError where there is none."""
     if detector is None:
         raise InputError(
-            "--crop face",
+            "crop face",
             "needs the face detector's file, which is not on this machine",
             "Fetch it with: python -m megactor_core weights download face-detector, or "
-            "use --crop whole or a box",
+            "choose the crop whole or a box",
         )
     return detector
 

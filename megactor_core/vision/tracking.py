@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.errors import InputError
-from megactor_core.vision.faces import Detector, Face, FaceChoice, choose_face
+from ..errors import InputError
+from .faces import Detector, Face, FaceChoice, choose_face
 
 LostPolicy = Literal["hold", "interpolate", "pass"]
 """What a frame without the face gets: the last box, one between its neighbours', or none (handed through)."""
@@ -147,7 +147,7 @@ class _Follower:
         if self._last is None:
             most = max((len(faces) for faces in self._waiting), default=0)
             if most == 0:
-                raise InputError(subject, "no face was found", "Use --crop whole or give a box")
+                raise InputError(subject, "no face was found", "Choose the crop whole, or give a box")
             raise InputError(
                 f"face {self._choice}",
                 f"no frame of {subject} has more than {most} {'face' if most == 1 else 'faces'}",

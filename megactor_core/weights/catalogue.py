@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 HUB = "https://huggingface.co"
 OFFICIAL_FOLDERS = {"megactor": "official/megactor"}

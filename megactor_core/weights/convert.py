@@ -15,19 +15,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from megactor_core.errors import InputError
-from megactor_core.models.build import build_networks
-from megactor_core.models.config import ModelConfig
-from megactor_core.models.temporal import PositionTable
-from megactor_core.weights.layout import Shape
-from megactor_core.weights.official import (
+from ..errors import InputError
+from ..models.build import build_networks
+from ..models.config import ModelConfig
+from ..models.temporal import PositionTable
+from .layout import Shape
+from .official import (
     OfficialFiles,
     Source,
     find_official_files,
     fit_sources,
     infer_config,
 )
-from megactor_core.weights.tensor_files import TensorFile, is_finite, write_safetensors
+from .tensor_files import TensorFile, is_finite, write_safetensors
 
 Progress = Callable[[int, int], None]
 """Called after every tensor with the bytes written so far and the bytes in all."""

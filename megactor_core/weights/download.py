@@ -8,9 +8,9 @@ import os
 import shutil
 from pathlib import Path, PurePosixPath
 
-from megactor_core.errors import InputError
-from megactor_core.weights.catalogue import KnownFile, find_known
-from megactor_core.weights.folders import models_folder
+from ..errors import InputError
+from .catalogue import KnownFile, find_known
+from .folders import models_folder
 
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
 STAGING = ".incomplete"

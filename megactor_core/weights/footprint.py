@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from megactor_core.models.build import build_networks
-from megactor_core.models.config import ModelConfig
+from ..models.build import build_networks
+from ..models.config import ModelConfig
 
 
 def weight_bytes(config: ModelConfig, dtype: torch.dtype) -> dict[str, int]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 Shape = tuple[int, ...]
 

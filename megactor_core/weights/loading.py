@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from megactor_core.errors import InputError
-from megactor_core.models.build import Networks, build_networks
-from megactor_core.models.config import ModelConfig
-from megactor_core.weights.folders import MODEL_NAMES, named_model_folder
-from megactor_core.weights.layout import check_keys, describe, recognise
-from megactor_core.weights.tensor_files import TensorFile, is_finite, open_tensor_file
+from ..errors import InputError
+from ..models.build import Networks, build_networks
+from ..models.config import ModelConfig
+from .folders import MODEL_NAMES, named_model_folder
+from .layout import check_keys, describe, recognise
+from .tensor_files import TensorFile, is_finite, open_tensor_file
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from megactor_core.errors import InputError
-from megactor_core.models.config import ModelConfig
-from megactor_core.weights.catalogue import OFFICIAL_FOLDERS
-from megactor_core.weights.layout import (
+from ..errors import InputError
+from ..models.config import ModelConfig
+from .catalogue import OFFICIAL_FOLDERS
+from .layout import (
     Shape,
     describe,
     first_few,
@@ -20,8 +20,8 @@ from megactor_core.weights.layout import (
     reconcile_shape,
     split_checkpoint,
 )
-from megactor_core.weights.shapes import driving_encoder_config, image_encoder_config, unet_config, vae_config
-from megactor_core.weights.tensor_files import TensorFile, open_tensor_file
+from .shapes import driving_encoder_config, image_encoder_config, unet_config, vae_config
+from .tensor_files import TensorFile, open_tensor_file
 
 FOLDERS = {
     "denoiser": "StableDiffusion/unet",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from megactor_core.models.config import (
+from ..models.config import (
     OFFICIAL_IMAGE_ENCODER,
     OFFICIAL_VAE,
     DrivingEncoderConfig,

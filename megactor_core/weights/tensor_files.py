@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 Shape = tuple[int, ...]
 

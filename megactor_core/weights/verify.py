@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from megactor_core.errors import InputError
-from megactor_core.weights.catalogue import CATALOGUE, KnownFile
-from megactor_core.weights.download import check_file, file_sha256, is_present, local_path
-from megactor_core.weights.folders import MODEL_NAMES, named_model_folder
+from ..errors import InputError
+from .catalogue import CATALOGUE, KnownFile
+from .download import check_file, file_sha256, is_present, local_path
+from .folders import MODEL_NAMES, named_model_folder
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def verify(
     elif Path(target).is_file():
         yield _verify_tensors(Path(target))
     else:
-        from megactor_core.weights.loading import resolve_model
+        from .loading import resolve_model
 
         yield from _verify_model(resolve_model(target, folder))
 
@@ -71,7 +71,7 @@ def _verify_known(known: KnownFile, folder: str | os.PathLike[str] | None) -> It
 
 
 def _verify_model(folder: Path) -> Iterator[Finding]:
-    from megactor_core.weights.loading import build_on_meta, open_network_file, read_config
+    from .loading import build_on_meta, open_network_file, read_config
 
     networks = build_on_meta(read_config(folder), folder)
     for name, network in networks.items():
@@ -84,8 +84,8 @@ def _verify_model(folder: Path) -> Iterator[Finding]:
 
 
 def _verify_tensors(path: Path) -> Finding:
-    from megactor_core.weights.layout import recognise
-    from megactor_core.weights.tensor_files import is_finite, open_tensor_file
+    from .layout import recognise
+    from .tensor_files import is_finite, open_tensor_file
 
     try:
         file = open_tensor_file(path)

@@ -98,8 +98,8 @@ def test_no_face(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
             return ()
 
     monkeypatch.setattr("megactor_core.animator.find_detector", lambda path, folder=None: Blind())
-    assert "no face was found. Use --crop whole or give a box" in refused(crop="face")
-    assert "no face was found. Use" in refused(crop="whole", driving_crop="face")
+    assert "no face was found. Choose the crop whole, or give a box" in refused(crop="face")
+    assert "no face was found. Choose" in refused(crop="whole", driving_crop="face")
 
 
 def test_no_face_detector(refused: Refused) -> None:
@@ -223,4 +223,4 @@ def test_more_memory_than_there_is(refused: Refused, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("megactor_core.memory.free_bytes", lambda device: 2**20)
     monkeypatch.setattr("megactor_core.animator.load_model", load)
     message = refused()
-    assert "GiB are free. Use a smaller --size or --context-length" in message
+    assert "GiB are free. Use a smaller size or context length" in message

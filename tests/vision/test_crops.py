@@ -18,7 +18,7 @@ def test_face_crop_is_the_largest_square_around_the_clips_faces() -> None:
 
 
 def test_face_on_the_border_has_no_square() -> None:
-    with pytest.raises(InputError, match="--crop whole or give a box"):
+    with pytest.raises(InputError, match="Choose the crop whole, or give a box"):
         face_crop([(0, 10, 1, 30)], (50, 60), 64)
 
 
