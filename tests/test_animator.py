@@ -103,12 +103,12 @@ def test_nothing_is_computed_twice(tmp_path: Path, animator: Animator, driver: P
             if name == "rows":
                 counts[name].append(inputs[0].shape[0])
             else:
-                counts[name] += inputs[0].shape[2] if name == "driving" else 1
+                counts[name] += inputs[0].shape[0] if name == "driving" else 1
 
         return hook
 
     networks.reference_network.register_forward_pre_hook(count("reference"))
-    networks.denoiser.condition_input_layer.register_forward_pre_hook(count("driving"))
+    networks.denoiser.condition_input_layer.spatial_conv_out.register_forward_pre_hook(count("driving"))
     networks.image_encoder.visual_projection.register_forward_pre_hook(count("background"))
     networks.denoiser.conv_out.register_forward_pre_hook(count("rows"))
     settings = animator.settings(num_inference_steps=3)

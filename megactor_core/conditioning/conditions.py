@@ -32,6 +32,20 @@ class BackgroundCondition:
 
 
 @dataclass(frozen=True)
+class DrivingFeatures:
+    """Driving frames encoded without the portrait, ``(frames, width, h, w)``.
+
+    Another portrait modulates the same features; ``conditioning.driving.modulate_driving`` does it.
+    """
+
+    features: Tensor
+
+    @property
+    def num_frames(self) -> int:
+        return self.features.shape[0]
+
+
+@dataclass(frozen=True)
 class DrivingCondition:
     """Encoded driving frames, ``(1, channels, frames, h, w)``."""
 

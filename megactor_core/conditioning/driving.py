@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..models.driving_encoder import DrivingEncoder
-from .conditions import DrivingCondition
+from .conditions import DrivingCondition, DrivingFeatures
+
+CHUNK_LENGTH = 8
+"""Driving frames encoded together."""
 
 
 def _chunks(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:
@@ -23,20 +26,89 @@ def _chunks(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:
         yield np.stack(pending)
 
 
+def _features(encoder: DrivingEncoder, chunk: np.ndarray, device: torch.device, dtype: torch.dtype) -> Tensor:
+    grey = torch.from_numpy(chunk.astype(np.float32)).to(device, dtype) / 255
+    return encoder.features(grey[None, None].expand(-1, 3, -1, -1, -1))
+
+
 @torch.inference_mode()
-def encode_driving(
-    encoder: DrivingEncoder, frames: Iterable[np.ndarray], modulation: Tensor, chunk_length: int = 8
-) -> DrivingCondition:
-    """Encode driving condition frames.
+def driving_features(
+    encoder: DrivingEncoder,
+    frames: Iterable[np.ndarray],
+    num_frames: int,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    keep_on: torch.device | None = None,
+    chunk_length: int = CHUNK_LENGTH,
+    on_chunk: Callable[[int], None] | None = None,
+) -> DrivingFeatures:
+    """Encode what does not depend on the portrait.
 
     Args:
         encoder: the denoiser's ``condition_input_layer``.
         frames: grey condition frames ``(S, S)``, 0..255, any real type; consumed one chunk at a time.
+        num_frames: how many there are, at least one.
+        device, dtype: where and in what the encoder computes.
+        keep_on: where the features are kept; ``device`` if not given.
+        chunk_length: frames encoded together.
+        on_chunk: called after every chunk with the frames done so far; raise in it to cancel.
+    """
+    kept: Tensor | None = None
+    done = 0
+    for chunk in _chunks(frames, chunk_length):
+        features = _features(encoder, chunk, device, dtype)
+        if kept is None:
+            kept = torch.empty((num_frames, *features.shape[1:]), dtype=dtype, device=keep_on or device)
+        kept[done : done + len(features)] = features
+        done += len(features)
+        if on_chunk is not None:
+            on_chunk(done)
+    if kept is None or done != num_frames:
+        raise ValueError(f"{num_frames} driving frames were announced, {done} came")
+    return DrivingFeatures(kept)
+
+
+@torch.inference_mode()
+def modulate_driving(
+    encoder: DrivingEncoder, features: DrivingFeatures, modulation: Tensor, chunk_length: int = CHUNK_LENGTH
+) -> DrivingCondition:
+    """Let the portrait modulate the encoded frames.
+
+    Args:
+        encoder: the one that made ``features``, on ``modulation``'s device.
+        features: from ``driving_features``; moved to that device one chunk at a time.
+        modulation: from the reference picture, ``(1, 2 * width)``.
+        chunk_length: frames modulated together.
+    """
+    chunks = (chunk.to(modulation) for chunk in features.features.split(chunk_length))
+    return DrivingCondition(
+        torch.cat([encoder.modulate(chunk, modulation, len(chunk)) for chunk in chunks], dim=2)
+    )
+
+
+@torch.inference_mode()
+def encode_driving(
+    encoder: DrivingEncoder,
+    frames: Iterable[np.ndarray],
+    modulation: Tensor,
+    chunk_length: int = CHUNK_LENGTH,
+    on_chunk: Callable[[int], None] | None = None,
+) -> DrivingCondition:
+    """Encode and modulate driving frames; the large unmodulated features live for one chunk only.
+
+    Args:
+        encoder: the denoiser's ``condition_input_layer``, on ``modulation``'s device.
+        frames: grey condition frames ``(S, S)``, 0..255, any real type; consumed one chunk at a time.
         modulation: from the reference picture, ``(1, 2 * width)``.
         chunk_length: frames encoded together.
+        on_chunk: called after every chunk with the frames done so far; raise in it to cancel.
     """
-    features = []
+    conditions, done = [], 0
     for chunk in _chunks(frames, chunk_length):
-        grey = torch.from_numpy(chunk.astype(np.float32)).to(modulation) / 255
-        features.append(encoder(grey[None, None].expand(-1, 3, -1, -1, -1), modulation))
-    return DrivingCondition(torch.cat(features, dim=2))
+        features = _features(encoder, chunk, modulation.device, modulation.dtype)
+        conditions.append(encoder.modulate(features, modulation, len(chunk)))
+        done += len(chunk)
+        if on_chunk is not None:
+            on_chunk(done)
+    return DrivingCondition(torch.cat(conditions, dim=2))

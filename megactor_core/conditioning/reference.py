@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from ..models.build import Networks
 from .conditions import ReferenceCondition
 from .tensors import background_mask, signed_tensor, unit_tensor
+
+if TYPE_CHECKING:  # building networks takes seconds to import, and neither function builds any
+    from ..models.build import Networks
+    from ..models.unet import DenoisingUNet
 
 
 @torch.inference_mode()
@@ -28,19 +34,49 @@ def encode_reference(
     Returns:
         Tensors on the networks' device and in the denoiser's dtype.
     """
-    vae, denoiser = networks.vae, networks.denoiser
-    weight = denoiser.conv_in.weight
+    vae = networks.vae
     posterior = vae.encode(signed_tensor(picture.astype(np.uint8)).to(vae.device, vae.dtype)).latent_dist
     mean = posterior.mean * vae.config.scaling_factor
     concatenated = mean
     if seed is not None:
-        noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed)).to(mean)
-        concatenated = (posterior.mean + posterior.std * noise) * vae.config.scaling_factor
-    mask = background_mask(foreground, tuple(mean.shape[-2:])).to(mean)
+        concatenated = sample_posterior(posterior.mean, posterior.std, seed) * vae.config.scaling_factor
+    return reference_condition(networks.denoiser, picture, foreground, mean, concatenated)
+
+
+def sample_posterior(mean: Tensor, std: Tensor, seed: int) -> Tensor:
+    """A sample of a VAE's posterior; the noise is drawn on the CPU, so it is the same on every device.
+
+    Args:
+        mean, std: of the unscaled latents, ``(1, channels, h, w)``.
+        seed: of the noise.
+    """
+    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
+    return mean + std * noise.to(mean)
+
+
+@torch.inference_mode()
+def reference_condition(
+    denoiser: DenoisingUNet, picture: np.ndarray, foreground: np.ndarray, mean: Tensor, concatenated: Tensor
+) -> ReferenceCondition:
+    """The condition from latents that were encoded elsewhere.
+
+    Args:
+        denoiser: on the latents' device.
+        picture: cropped portrait ``(S, S, 3)``, 0..255, any real dtype; the modulation sees it as it is.
+        foreground: person mask ``(S, S)`` in 0..1.
+        mean: scaled posterior mean, ``(1, channels, h, w)``.
+        concatenated: scaled latent that joins the noisy latent, of the same shape: the mean or a sample.
+
+    Returns:
+        Tensors on the latents' device and in the denoiser's ``compute_dtype``.
+    """
+    dtype = denoiser.compute_dtype
+    height, width = mean.shape[-2:]
+    mask = background_mask(foreground, (height, width)).to(mean)
     encoder = denoiser.condition_input_layer
     small = F.interpolate(unit_tensor(picture[None]), size=(encoder.reference_size,) * 2, mode="bilinear")
     return ReferenceCondition(
-        latents=mean.to(weight),
-        static_channels=torch.cat([concatenated, mask], dim=1)[:, :, None].to(weight),
-        modulation=encoder.modulation(small.to(weight)),
+        latents=mean.to(dtype),
+        static_channels=torch.cat([concatenated, mask], dim=1)[:, :, None].to(dtype),
+        modulation=encoder.modulation(small.to(mean.device, dtype)),
     )

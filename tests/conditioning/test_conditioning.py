@@ -8,7 +8,7 @@ import torch
 from tiny_model import SIZE, portrait_image, tiny_networks
 
 from megactor_core.conditioning.background import encode_background
-from megactor_core.conditioning.driving import encode_driving
+from megactor_core.conditioning.driving import driving_features, encode_driving, modulate_driving
 from megactor_core.conditioning.reference import encode_reference
 
 NETWORKS = tiny_networks()
@@ -24,6 +24,19 @@ def test_driving_features_do_not_depend_on_the_chunks() -> None:
     one, many = (encode_driving(encoder, iter(frames), modulation, length).features for length in (1, 8))
     assert one.shape == (1, 4, 11, SIZE // 8, SIZE // 8)
     torch.testing.assert_close(one, many, atol=1e-5, rtol=1e-5)
+
+
+def test_features_without_the_portrait_are_modulated_to_the_same_condition() -> None:
+    frames = np.random.default_rng(0).uniform(0, 255, (11, SIZE, SIZE))
+    encoder = NETWORKS.denoiser.condition_input_layer
+    modulation = encode_reference(NETWORKS, PICTURE, FOREGROUND).modulation
+    done: list[int] = []
+    features = driving_features(
+        encoder, iter(frames), 11, device=torch.device("cpu"), dtype=torch.float32, on_chunk=done.append
+    )
+    assert features.num_frames == 11 and done == [8, 11]
+    modulated = modulate_driving(encoder, features, modulation)
+    torch.testing.assert_close(modulated.features, encode_driving(encoder, frames, modulation).features)
 
 
 def test_the_background_does_not_see_the_person() -> None:
