@@ -1,1 +1,1 @@
-"""The ComfyUI nodes: schema, tooltips and one call each; the host's inner parts are met in ``nodes.host`` only."""
+"""The ComfyUI nodes: schema, tooltips, one call each; ``nodes.host`` alone meets the host's inner parts."""

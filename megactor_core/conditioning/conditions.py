@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -63,6 +63,14 @@ class Conditions:
     reference: ReferenceCondition
     background: BackgroundCondition
     driving: DrivingCondition
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Conditions:
+        """The same on a device and in a floating-point type."""
+        moved = (
+            replace(part, **{name: tensor.to(device, dtype) for name, tensor in vars(part).items()})
+            for part in (self.reference, self.background, self.driving)
+        )
+        return Conditions(*moved)
 
     def static_channels(self, indices: list[int]) -> Tensor:
         """Channels that follow the noisy latent for some frames, ``(1, channels, len(indices), h, w)``."""

@@ -38,9 +38,8 @@ class ReferenceNetwork(UNetTrunk):
         Returns:
             ``{block name: (rows, tokens, width)}`` for the denoiser's ``reference_keys_values``.
         """
-        shared = Pass(
-            num_frames=1, embedding=self.embed_time(timestep), context=context, rows=latents.shape[0]
-        )
+        embedding = self.embed_time(timestep, latents.dtype)
+        shared = Pass(num_frames=1, embedding=embedding, context=context, rows=latents.shape[0])
         shared.written = {}
         self.trunk(latents, shared)
         return {n: t for n, t in shared.written.items() if not n.startswith("down_blocks")}

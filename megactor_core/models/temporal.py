@@ -28,7 +28,7 @@ class PositionTable(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Add the table to ``(n, frames, width)``."""
-        return tokens + self.pe[:, : tokens.shape[1]].to(tokens.dtype)
+        return tokens + self.pe[:, : tokens.shape[1]].to(tokens)
 
 
 class TemporalAttention(Attention):

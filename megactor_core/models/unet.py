@@ -67,9 +67,9 @@ class UNetTrunk(nn.Module):
         """Floating-point type of the activations: that of the weights."""
         return self.conv_in.weight.dtype
 
-    def embed_time(self, timestep: Tensor) -> Tensor:
-        """Activated time embedding of timesteps ``(n,)``: ``(n, 4 * first width)``."""
-        projected = self.time_proj(timestep).to(self.compute_dtype)
+    def embed_time(self, timestep: Tensor, dtype: torch.dtype) -> Tensor:
+        """Activated time embedding of timesteps ``(n,)``: ``(n, 4 * first width)`` in ``dtype``."""
+        projected = self.time_proj(timestep).to(dtype)
         return F.silu(self.time_embedding(projected))
 
     def trunk(self, hidden_states: Tensor, shared: Pass) -> Tensor:
@@ -153,7 +153,7 @@ class DenoisingUNet(UNetTrunk):
         rows = clips if rows is None else rows
         shared = Pass(
             num_frames=frames,
-            embedding=self.embed_time(timestep),
+            embedding=self.embed_time(timestep, sample.dtype),
             context=context,
             reference=reference or {},
             rows=rows,

@@ -54,7 +54,7 @@ class ClipDenoiser:
         Returns:
             Shape and type of ``latents``.
         """
-        dtype = self.denoiser.compute_dtype
+        dtype = self.conditions.reference.latents.dtype
         bank = self.reference_network(self.conditions.reference.latents, timestep, self.reference_context)
         reference = self.denoiser.reference_keys_values(bank)
         total = torch.zeros_like(latents)

@@ -7,14 +7,16 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ..conditioning.conditions import Conditions
 from ..errors import InputError
-from ..models.build import Networks
 from ..models.config import ModelConfig, SamplingDefaults, SchedulerConfig, UNetConfig
+from ..models.reference import ReferenceNetwork
+from ..models.unet import DenoisingUNet
 from .clip_denoiser import ClipDenoiser
 from .noise import frame_generator, start_noise
 from .schedulers import build_scheduler
@@ -76,6 +78,16 @@ class SamplingSettings:
         build_scheduler(self.scheduler, SchedulerConfig())
 
 
+class SamplingNetworks(Protocol):
+    """What sampling runs; ``models.build.Networks`` has it, and so has whatever a host loads."""
+
+    @property
+    def denoiser(self) -> DenoisingUNet: ...
+
+    @property
+    def reference_network(self) -> ReferenceNetwork: ...
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where the loop stands: before ``window`` (from 0) of ``step`` (from 0)."""
@@ -86,27 +98,46 @@ class Progress:
     num_windows: int
 
 
+@dataclass(frozen=True)
+class Step:
+    """What a finished step brought; tensors are ``(1, channels, frames, h, w)``.
+
+    Attributes:
+        index: number of the step, from 0.
+        num_steps: of the whole run.
+        prediction: guided noise or velocity.
+        clean: latents of the clip as this step's prediction sees them without noise.
+        latents: what the next step begins with.
+    """
+
+    index: int
+    num_steps: int
+    prediction: Tensor
+    clean: Tensor
+    latents: Tensor
+
+
 @torch.inference_mode()
 def sample(
-    networks: Networks,
+    networks: SamplingNetworks,
     config: ModelConfig,
     conditions: Conditions,
     settings: SamplingSettings,
     *,
     start_latents: Tensor | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    on_step: Callable[[int, Tensor, Tensor], None] | None = None,
+    on_step: Callable[[Step], None] | None = None,
 ) -> Tensor:
     """Sample the latents of a clip.
 
     Args:
         networks: denoiser and reference network on the device to use.
         config: their config.
-        conditions: on the same device.
+        conditions: on the same device, in the type to compute in.
         settings: see ``SamplingSettings``.
         start_latents: unit-variance noise ``(1, channels, frames, h, w)`` instead of the seed's.
         on_progress: called before every window; raise in it to cancel.
-        on_step: called after every step with its number, the guided prediction and the new latents.
+        on_step: called after every step; raise in it to cancel.
 
     Returns:
         Scaled latents ``(1, channels, frames, h, w)``, float32.
@@ -153,11 +184,20 @@ def sample(
         ).prev_sample
         latents = frames.transpose(0, 1)[None]
         if on_step is not None:
-            on_step(step, prediction, latents)
+            clean = _clean_estimate(scheduler, scaled, prediction, timestep)
+            on_step(Step(step, len(scheduler.timesteps), prediction, clean, latents))
     if not torch.isfinite(latents).all():
         raise InputError(
-            f"{networks.denoiser.conv_in.weight.dtype}".removeprefix("torch."),
+            f"{conditions.reference.latents.dtype}".removeprefix("torch."),
             "the model's result is not finite in this precision",
             "use float32 or bfloat16",
         )
     return latents
+
+
+def _clean_estimate(scheduler: Any, scaled: Tensor, prediction: Tensor, timestep: Tensor) -> Tensor:
+    signal = scheduler.alphas_cumprod[int(timestep)] ** 0.5
+    noise = (1 - scheduler.alphas_cumprod[int(timestep)]) ** 0.5
+    if scheduler.config.prediction_type == "v_prediction":
+        return signal * scaled - noise * prediction
+    return (scaled - noise * prediction) / signal

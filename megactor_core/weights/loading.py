@@ -59,9 +59,7 @@ def load_model(
     config = read_config(folder)
     networks = build_on_meta(config, folder)
     for name, network in networks.items():
-        file = open_network_file(folder, name, network)
-        network.load_state_dict(_read_state(file, torch.device(device), dtype), assign=True)
-        network.requires_grad_(False)
+        load_network(network, folder, name, torch.device(device), dtype)
     # the one buffer that transformers does not store in files
     embeddings = networks.image_encoder.vision_model.embeddings
     embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
@@ -136,6 +134,19 @@ def build_on_meta(config: ModelConfig, folder: Path) -> Networks:
         raise InputError(
             folder / "config.json", f"describes no model that can be built ({error})", "Convert it again"
         ) from error
+
+
+def load_network(
+    network: nn.Module, folder: Path, name: str, device: torch.device, dtype: torch.dtype
+) -> None:
+    """Fill a network, e.g. one from ``build_on_meta``, from its file; it needs no gradients afterwards.
+
+    Raises:
+        InputError: as ``load_model``.
+    """
+    file = open_network_file(folder, name, network)
+    network.load_state_dict(_read_state(file, device, dtype), assign=True)
+    network.requires_grad_(False)
 
 
 def open_network_file(folder: Path, name: str, network: nn.Module) -> TensorFile:

@@ -95,7 +95,7 @@ def test_pipeline(case: Case) -> None:
         conditions,
         settings,
         start_latents=case.input("start_latents"),
-        on_step=lambda step, epsilon, latents: steps.__setitem__(step, (epsilon, latents)),
+        on_step=lambda step: steps.__setitem__(step.index, (step.prediction, step.latents)),
     )
     for step, (epsilon, after) in steps.items():
         case.check(f"step{step}.eps_guided", epsilon)

@@ -1,0 +1,66 @@
+"""Node: the portrait model as a native MODEL with its conditions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from comfy_api.latest import io
+
+from . import types
+from .sampling_inputs import context_inputs, sampling_settings
+
+if TYPE_CHECKING:
+    from ..megactor_core.conditioning.conditions import (
+        BackgroundCondition,
+        DrivingFeatures,
+        ReferenceCondition,
+    )
+    from .host.portrait_model import PortraitModel
+
+
+class ApplyMegActor(io.ComfyNode):
+    """Conditions in, everything a stock sampler needs out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MegActorApply",
+            display_name="Apply MegActor",
+            category="MegActor",
+            description="Makes the portrait model a native MODEL: KSampler, SamplerCustomAdvanced, LoRA "
+            "loaders, context windows, EasyCache and torch.compile work on it. Long clips are denoised in "
+            "the model's own windows unless a Context Windows node says otherwise.",
+            search_aliases=["megactor apply", "native model", "ksampler portrait", "portrait conditioning"],
+            inputs=[
+                types.Model.Input("model", tooltip="From Load MegActor Model."),
+                types.Reference.Input("reference", tooltip="The portrait, from Encode Reference."),
+                types.Background.Input("background", tooltip="From Encode Background."),
+                types.Driving.Input("driving", tooltip="The motion, from Encode Driving."),
+                *context_inputs(),
+            ],
+            outputs=[
+                io.Model.Output("model_out", display_name="model", tooltip="For any sampler of the host."),
+                io.Conditioning.Output("positive", tooltip="The clip with the portrait."),
+                io.Conditioning.Output(
+                    "negative", tooltip="The clip without the portrait. It has no effect at cfg 1."
+                ),
+                io.Latent.Output("latent", tooltip="Empty latents, one per driving frame."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: PortraitModel,
+        reference: ReferenceCondition,
+        background: BackgroundCondition,
+        driving: DrivingFeatures,
+        context_length: int,
+        context_overlap: int,
+    ) -> io.NodeOutput:
+        from .host.native_clip import native_clip
+
+        settings = sampling_settings(
+            model.config, context_length=context_length, context_overlap=context_overlap
+        )
+        return io.NodeOutput(*native_clip(model, reference, background, driving, settings))

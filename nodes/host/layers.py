@@ -1,0 +1,58 @@
+"""Gives a built network the host's layers, so that the host can page, cast and interrupt it."""
+
+from __future__ import annotations
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import torch
+from torch import nn
+
+from ...megactor_core.models.resnet import ClipGroupNorm
+
+
+class HostClipGroupNorm(ClipGroupNorm, comfy.ops.manual_cast.GroupNorm):
+    """The clip's GroupNorm on top of the host's."""
+
+
+# Only layers of these classes are moved and cast by the host one by one; any other layer has to be resident.
+_HOST_LAYERS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: comfy.ops.manual_cast.Linear,
+    nn.Conv2d: comfy.ops.manual_cast.Conv2d,
+    nn.GroupNorm: comfy.ops.manual_cast.GroupNorm,
+    nn.LayerNorm: comfy.ops.manual_cast.LayerNorm,
+    ClipGroupNorm: HostClipGroupNorm,
+}
+
+
+def use_host_layers(network: nn.Module) -> None:
+    """Turn every plain torch layer of a network into the host's of the same kind; weights stay as they are.
+
+    Raises:
+        TypeError: a layer with weights that the host knows nothing about.
+    """
+    for name, module in network.named_modules():
+        if type(module) in _HOST_LAYERS:
+            module.__class__ = _HOST_LAYERS[type(module)]
+        elif next(module.parameters(recurse=False), None) is not None:
+            raise TypeError(f"{name}: {type(module).__name__} holds weights, but has no host layer")
+
+
+def inference_dtypes(network: nn.Module) -> tuple[torch.dtype, torch.dtype | None]:
+    """Type of the weights and, where the device computes in another one, that type."""
+    device = comfy.model_management.get_torch_device()
+    count = sum(parameter.numel() for parameter in network.parameters())
+    dtype = comfy.model_management.unet_dtype(device=device, model_params=count)
+    return dtype, comfy.model_management.unet_manual_cast(dtype, device)
+
+
+def host_patcher(model: nn.Module, disable_dynamic: bool = False) -> comfy.model_patcher.ModelPatcher:
+    """The host's handle on a network: loads, offloads, patches it; on request never pages it dynamically."""
+    comfy.model_management.archive_model_dtypes(model)
+    # looked up at call time: the host rebinds it at start
+    patchers = comfy.model_patcher
+    return (patchers.ModelPatcher if disable_dynamic else patchers.CoreModelPatcher)(
+        model,
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
