@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ..errors import InputError
 from .catalogue import KnownFile, find_known
@@ -14,6 +17,10 @@ from .folders import models_folder
 
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
 STAGING = ".incomplete"
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes of a file that are here and its size in bytes; raise in it to stop, and a later call
+goes on from there."""
 
 
 def local_path(known: KnownFile, folder: str | os.PathLike[str] | None = None) -> Path:
@@ -45,14 +52,16 @@ def fetch(name: str, folder: str | os.PathLike[str] | None = None) -> tuple[Path
     return tuple(fetch_file(known, folder) for known in find_known(name))
 
 
-def fetch_file(known: KnownFile, folder: str | os.PathLike[str] | None = None) -> Path:
+def fetch_file(
+    known: KnownFile, folder: str | os.PathLike[str] | None = None, on_progress: Progress | None = None
+) -> Path:
     """Local path of one row, downloading it if it is missing; raises ``InputError`` as ``fetch`` does."""
     target = local_path(known, folder)
     if not is_present(known, folder):
         rows = _ask_hub(known, target) if known.repository and known.sha256 is None else (known,)
         for row in rows:
             if not local_path(row, folder).is_file():
-                _download(row, models_folder(folder))
+                _download(row, models_folder(folder), on_progress)
     return target
 
 
@@ -108,12 +117,13 @@ def _ask_hub(known: KnownFile, target: Path) -> tuple[KnownFile, ...]:
     )
 
 
-def _download(known: KnownFile, folder: Path) -> None:
+def _download(known: KnownFile, folder: Path, on_progress: Progress | None) -> None:
     target = folder / known.file
     staging = folder / STAGING / known.name
+    staged = staging / PurePosixPath(known.file).name
     try:
         staging.mkdir(parents=True, exist_ok=True)
-        staged = _from_hub(known, staging) if known.repository else _from_web(known, staging)
+        _stream(known, staged, on_progress)
     except Exception as error:  # the hub's HTTP library, and so its errors, differ between versions
         raise _unreachable(known, target, error) from error
     wrong = check_file(staged, known.size, known.sha256)
@@ -129,22 +139,35 @@ def _download(known: KnownFile, folder: Path) -> None:
     shutil.rmtree(staging)
 
 
-def _from_hub(known: KnownFile, staging: Path) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    assert known.repository is not None
-    return Path(hf_hub_download(known.repository, known.path, revision=known.revision, local_dir=staging))
-
-
-def _from_web(known: KnownFile, staging: Path) -> Path:
+def _stream(known: KnownFile, staged: Path, on_progress: Progress | None) -> None:
+    """Append what is missing of the file to ``staged``."""
+    from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
 
-    staged = staging / PurePosixPath(known.file).name
-    done = staged.stat().st_size if staged.exists() else 0
-    if known.size is None or done < known.size:
-        with open(staged, "ab") as file:
-            http_get(known.path, file, resume_size=done, displayed_filename=staged.name)
-    return staged
+    address, headers = known.path, {}
+    if known.repository:
+        address = hf_hub_url(known.repository, known.path, revision=known.revision)
+        headers = build_hf_headers()
+    with _StagedFile(staged, known.size, on_progress) as file:
+        done = file.tell()
+        if known.size is None or done < known.size:
+            http_get(address, file, resume_size=done, headers=headers, displayed_filename=staged.name)
+
+
+class _StagedFile(io.FileIO):
+    """A file to append to that tells how much of it is there."""
+
+    def __init__(self, path: Path, size: int | None, on_progress: Progress | None) -> None:
+        super().__init__(path, "ab")
+        self.expected_size = size
+        self.on_progress = on_progress
+
+    def write(self, data: Any) -> int:
+        written = super().write(data)
+        if self.on_progress is not None:
+            self.on_progress(self.tell(), self.expected_size or self.tell())
+        return written
 
 
 def _unreachable(known: KnownFile, target: Path, error: Exception) -> InputError:

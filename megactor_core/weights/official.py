@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..models.config import ModelConfig
-from .catalogue import OFFICIAL_FOLDERS
+from .catalogue import OFFICIAL_FOLDERS, find_known
 from .layout import (
     Shape,
     describe,
@@ -106,11 +106,12 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
         sources[network] = {**base, **trained}
         from_base[network] = frozenset(base.keys() - trained.keys())
         if not sources[network]:
-            row = {"vae": "megactor-vae"}.get(network, "megactor-image-encoder")
+            row = find_known({"vae": "megactor-vae"}.get(network, "megactor-image-encoder"))[0]
             raise InputError(
                 root / place,
                 f"holds no weights of {describe(network)}",
-                f"Fetch them with: python -m megactor_core weights download {row}",
+                f"Put {row.address} there, or fetch all files with: "
+                f"python -m megactor_core weights download {row.family}",
             )
     configs = {network: _published_config(root / place) for network, place in FOLDERS.items()}
     return OfficialFiles(root, main.path, sources, from_base, configs, split.ignored)

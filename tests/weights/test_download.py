@@ -144,6 +144,30 @@ def test_an_interrupted_download_continues(known: KnownFile, server: Server, tmp
     assert [wanted for _, _, wanted in server.requests] == ["bytes=300000-"]
 
 
+@pytest.mark.parametrize("kind", ["known", "on_hub"])
+def test_a_download_tells_how_far_it_is_and_can_be_stopped_and_continued(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cancelled(BaseException):
+        pass
+
+    row: KnownFile = request.getfixturevalue(kind)
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 100_000)
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+        if done == 300_000:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        fetch_file(row, tmp_path, tell)
+    assert not (tmp_path / "detector.onnx").exists()
+    assert fetch_file(row, tmp_path, tell).read_bytes() == CONTENT
+    assert told[2:4] == [(300_000, len(CONTENT)), (400_000, len(CONTENT))]
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+
+
 def test_a_broken_connection_leaves_no_file_and_the_next_call_finishes(
     known: KnownFile, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

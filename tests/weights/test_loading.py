@@ -196,7 +196,7 @@ def test_a_checkpoint_with_code_is_not_run(official: Callable[..., Path], tmp_pa
             lambda root: (root / "checkpoint-steps9000.ckpt").unlink(),
             "holds no checkpoint.*weights download megactor",
         ),
-        (lambda root: shutil.rmtree(root / "StableDiffusion"), "weights download megactor-image-encoder"),
+        (lambda root: shutil.rmtree(root / "StableDiffusion"), "image_encoder there, or fetch all files"),
         (lambda root: cut(root / "checkpoint-steps9000.ckpt"), "damaged or truncated"),
         (
             lambda root: torch.save(
