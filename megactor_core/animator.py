@@ -229,19 +229,19 @@ class Animator:
         check_output(output, FORMATS, overwrite, files)
         picture = reference if isinstance(reference, np.ndarray) else load_picture(reference)
         source = driving if isinstance(driving, DrivingSource) else open_driving(driving)
+        source = source.part(start, stop)
         size = self.checked_size(size)
-        start, stop, _ = slice(start, stop).indices(source.num_frames)
         height, width = picture.shape[:2] if paste else (size, size)
         writer = VideoWriter(
             output,
             width,
             height,
             source.frame_rate,
-            audio_source=source.path if audio and source.has_audio else None,
+            audio_source=source.sound if audio else None,
             overwrite=overwrite,
-            audio_start=source.frame_times.time(start),
+            audio_start=source.sound_start,
         )
-        self.check_memory(settings, size, stop - start)
+        self.check_memory(settings, size, source.num_frames)
         portrait = self.segment_reference(picture, size=size, crop=crop, face=face, mask=mask)
         if driving_crop is None:
             driving_crop = crop if isinstance(crop, str) else "face"
@@ -250,8 +250,6 @@ class Animator:
             size=size,
             crop=driving_crop,
             face=driving_face,
-            start=start,
-            stop=stop,
             portrait=portrait,
             **driving_options,
         )

@@ -24,6 +24,8 @@ UNSPECIFIED_MILLISECONDS = 100
 class PictureSource(DrivingSource):
     """Frames that Pillow reads; transparent parts are white."""
 
+    path: Path
+
     def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
         with open_picture(self.path) as image:
             for index in range(start, stop):

@@ -19,11 +19,15 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from ..errors import InputError
+from .samples import Samples
 from .video_scan import decoded_frames, open_video
 
 # Rates that the encoders take; sound of any other rate is resampled to 48 kHz.
 ENCODER_RATES = {"aac": (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000), "libopus": (48000,)}
 BIT_RATE_PER_CHANNEL = 96_000
+# For streams that do not say in their header.
+FALLBACK_RATE = 48_000
+MOST_CHANNELS = 2
 # Seconds: smaller gaps and overlaps come from coarse time stamps and are left alone.
 TOLERANCE = 0.04
 
@@ -44,33 +48,73 @@ class Sound(ABC):
         """Write the rest up to ``end``, in seconds, where the sound is cut."""
 
 
-@dataclass(frozen=True)
-class SoundSource:
-    """An opened sound stream and the time on its file's clock, in seconds, that becomes 0."""
+class SoundSource(ABC):
+    """Opened sound, on a clock that starts with the picture."""
 
-    container: InputContainer
-    stream: AudioStream
-    origin: Fraction
+    @property
+    @abstractmethod
+    def rate(self) -> int:
+        """Samples per second."""
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """1 or 2: of more, two are made."""
+
+    @abstractmethod
+    def decode(self, rate: int) -> Iterator[np.ndarray]:
+        """The samples from time 0 on, without gaps, in pieces; (channels, n) float32."""
 
 
 @contextmanager
-def open_sound(path: Path, start: Fraction) -> Iterator[SoundSource | None]:
-    """Open a file's best sound stream; None where it has none.
+def open_sound(sound: Path | Samples, start: Fraction) -> Iterator[SoundSource | None]:
+    """Open sound in memory or a file's best sound stream; None where it has none.
 
     Args:
-        path: a video or sound file.
-        start: seconds after the file's first picture (or first sound, in a sound file) that become time 0.
+        sound: a video or sound file, or samples.
+        start: seconds after the file's first picture (or after the first sample) that become time 0.
 
     Raises:
         InputError: the file cannot be opened.
     """
+    if isinstance(sound, Samples):
+        yield _MemorySound(sound, start)
+        return
     try:
-        container = av.open(str(path))
+        container = av.open(str(sound))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InputError(path, "its sound cannot be read", "Give a video or sound file") from error
+        raise InputError(sound, "its sound cannot be read", "Give a video or sound file") from error
     with container:
         stream = cast("AudioStream | None", container.streams.best("audio"))
-        yield None if stream is None else SoundSource(container, stream, _first_time(path, stream) + start)
+        yield None if stream is None else _FileSound(container, stream, _first_time(sound, stream) + start)
+
+
+def read_sound(sound: Path | Samples, start: Fraction, duration: Fraction) -> Samples | None:
+    """Decode a span of sound.
+
+    Args:
+        sound, start: see ``open_sound``.
+        duration: of the span, in seconds.
+
+    Returns:
+        The samples from ``start`` on: mono or stereo, at the sound's own rate, as many as the span has, or
+        fewer where the sound ends sooner; None where there are none.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    with open_sound(sound, start) as source:
+        if source is None:
+            return None
+        wanted = round(duration * source.rate)
+        pieces = [np.zeros((source.channels, 0), np.float32)]
+        for piece in source.decode(source.rate):
+            if wanted <= 0:
+                break
+            pieces.append(piece[:, :wanted])
+            wanted -= piece.shape[1]
+        values = np.concatenate(pieces, axis=1)
+        return Samples(values, source.rate) if values.shape[1] else None
 
 
 def add_sound(
@@ -84,7 +128,7 @@ def add_sound(
         copied_codecs: codecs that are copied as they are.
         audio_codec: the encoder for all others.
     """
-    if source.stream.codec_context.codec.canonical_name in copied_codecs:
+    if isinstance(source, _FileSound) and source.codec in copied_codecs:
         return _CopiedSound(source, output)
     return _EncodedSound(source, output, audio_codec)
 
@@ -104,7 +148,7 @@ def _first_time(path: Path, stream: AudioStream) -> Fraction:
 class _CopiedSound(Sound):
     """Packets pass unchanged, but for their times."""
 
-    def __init__(self, source: SoundSource, output: OutputContainer) -> None:
+    def __init__(self, source: _FileSound, output: OutputContainer) -> None:
         self._time_base = cast(Fraction, source.stream.time_base)
         self._output = output
         self._stream = output.add_stream_from_template(source.stream)
@@ -133,7 +177,7 @@ class _CopiedSound(Sound):
         packet.stream = self._stream
         self._output.mux(packet)
 
-    def _read(self, source: SoundSource) -> Iterator[_TimedPacket]:
+    def _read(self, source: _FileSound) -> Iterator[_TimedPacket]:
         """The packets from time 0 on."""
         origin = round(source.origin / self._time_base)
         position = -origin
@@ -163,15 +207,14 @@ class _EncodedSound(Sound):
 
     def __init__(self, source: SoundSource, output: OutputContainer, audio_codec: str) -> None:
         rates = ENCODER_RATES[audio_codec]
-        self._rate = source.stream.rate if source.stream.rate in rates else rates[-1]
-        self._channels = min(source.stream.codec_context.channels, 2)
-        self._layout = "mono" if self._channels == 1 else "stereo"
+        self._rate = source.rate if source.rate in rates else rates[-1]
+        self._layout = _layout(source.channels)
         self._output = output
         self._stream = cast(AudioStream, output.add_stream(audio_codec, self._rate))
         self._stream.layout = self._layout
-        self._stream.bit_rate = BIT_RATE_PER_CHANNEL * self._channels
-        self._chunks = self._read(source)
-        self._buffer = np.zeros((self._channels, 0), np.float32)
+        self._stream.bit_rate = BIT_RATE_PER_CHANNEL * source.channels
+        self._chunks = source.decode(self._rate)
+        self._buffer = np.zeros((source.channels, 0), np.float32)
         self._written = 0
 
     def write_until(self, time: Fraction) -> None:
@@ -195,22 +238,42 @@ class _EncodedSound(Sound):
         self.write_until(end)
         self._output.mux(self._stream.encode(None))
 
-    def _read(self, source: SoundSource) -> Iterator[np.ndarray]:
-        """The samples from time 0 on, without gaps; (channels, n) float32."""
-        resampler = AudioResampler("fltp", self._layout, self._rate)
+
+@dataclass(frozen=True)
+class _FileSound(SoundSource):
+    """A sound stream of a file, and the time on the file's clock, in seconds, that becomes 0."""
+
+    container: InputContainer
+    stream: AudioStream
+    origin: Fraction
+
+    @property
+    def codec(self) -> str:
+        return self.stream.codec_context.codec.canonical_name
+
+    @property
+    def rate(self) -> int:
+        return self.stream.rate or FALLBACK_RATE
+
+    @property
+    def channels(self) -> int:
+        return min(self.stream.codec_context.channels or MOST_CHANNELS, MOST_CHANNELS)
+
+    def decode(self, rate: int) -> Iterator[np.ndarray]:
+        resampler = AudioResampler("fltp", _layout(self.channels), rate)
         position: int | None = None
-        for packet in _packets(source):
+        for packet in _packets(self):
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
                 continue
             for frame in frames:
                 if frame.pts is not None:
-                    begin = round((frame.pts * cast(Fraction, frame.time_base) - source.origin) * self._rate)
+                    begin = round((frame.pts * cast(Fraction, frame.time_base) - self.origin) * rate)
                     if position is None:
                         position = min(begin, 0)
-                    if begin - position > TOLERANCE * self._rate or position <= 0 < begin:
-                        yield np.zeros((self._channels, begin - max(position, 0)), np.float32)
+                    if begin - position > TOLERANCE * rate or position <= 0 < begin:
+                        yield np.zeros((self.channels, begin - max(position, 0)), np.float32)
                         position = begin
                 for resampled in resampler.resample(frame):
                     samples = resampled.to_ndarray()
@@ -218,7 +281,38 @@ class _EncodedSound(Sound):
                     yield samples[:, max(0, samples.shape[1] - max(position, 0)) :]
 
 
-def _packets(source: SoundSource) -> Iterator[Packet[AudioStream]]:
+@dataclass(frozen=True)
+class _MemorySound(SoundSource):
+    """Samples, and the seconds after the first one that become 0."""
+
+    samples: Samples
+    start: Fraction
+
+    @property
+    def rate(self) -> int:
+        return self.samples.rate
+
+    @property
+    def channels(self) -> int:
+        return min(len(self.samples.values), MOST_CHANNELS)
+
+    def decode(self, rate: int) -> Iterator[np.ndarray]:
+        layout = _layout(self.channels)
+        resampler = AudioResampler("fltp", layout, rate)
+        values = self.samples.values[: self.channels, round(self.start * self.rate) :]
+        for begin in range(0, values.shape[1], self.rate):
+            piece = np.ascontiguousarray(values[:, begin : begin + self.rate])
+            frame = AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+            frame.sample_rate = self.rate
+            yield from (resampled.to_ndarray() for resampled in resampler.resample(frame))
+        yield from (resampled.to_ndarray() for resampled in resampler.resample(None))
+
+
+def _layout(channels: int) -> str:
+    return "mono" if channels == 1 else "stereo"
+
+
+def _packets(source: _FileSound) -> Iterator[Packet[AudioStream]]:
     """The packets that can be read; what follows damage in the file is left out."""
     packets = cast("Iterator[Packet[AudioStream]]", source.container.demux(source.stream))
     while True:

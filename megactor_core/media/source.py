@@ -1,34 +1,51 @@
-"""What a driving file offers to the rest of the program: its facts, and its frames one by one."""
+"""What a driver offers to the rest of the program: its facts, and its frames one by one."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from ..errors import InputError
+from .samples import Samples
 from .timing import FrameTimes
 
 
 @dataclass(frozen=True, eq=False)
 class DrivingSource(ABC):
-    """A video, an animation or a single picture, opened by ``open_driving``; holds no open file.
+    """A video, an animation, a single picture or pictures in memory; holds no open file.
 
     Attributes:
-        path: the file.
+        path: the file; None for pictures in memory.
         width, height: pixels as shown, after rotation metadata and non-square pixels are applied.
         has_audio: whether there is sound.
         frame_times: when the frames are shown.
     """
 
-    path: Path
+    path: Path | None
     width: int
     height: int
     has_audio: bool
     frame_times: FrameTimes
+
+    @property
+    def name(self) -> str:
+        """What error messages call it."""
+        return "driving pictures" if self.path is None else str(self.path)
+
+    @property
+    def sound(self) -> Path | Samples | None:
+        """Where the sound is, None without any."""
+        return self.path if self.has_audio else None
+
+    @property
+    def sound_start(self) -> Fraction:
+        """Seconds after the first picture of ``sound`` at which the first frame of this source appears."""
+        return Fraction(0)
 
     @property
     def num_frames(self) -> int:
@@ -68,6 +85,78 @@ class DrivingSource(ABC):
         for index, image in zip(numbers, self._images(numbers.start, numbers.stop), strict=True):
             yield index, self.frame_times.time(index), image
 
+    def part(self, start: int = 0, stop: int | None = None) -> DrivingSource:
+        """Some of the frames as a source of their own, with the sound that belongs to them.
+
+        Args:
+            start, stop: the first frame and the one after the last, with the meaning they have in a slice.
+
+        Raises:
+            InputError: no frame is left.
+        """
+        numbers = range(*slice(start, stop).indices(self.num_frames))
+        if not numbers:
+            problem = f"frames {numbers.start} to {numbers.stop} are none of its {self.num_frames}"
+            raise InputError(self.name, problem, "Choose others")
+        if len(numbers) == self.num_frames:
+            return self
+        times = self.frame_times.part(numbers.start, numbers.stop)
+        return _Part(self.path, self.width, self.height, self.has_audio, times, self, numbers.start)
+
     @abstractmethod
     def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Exactly ``stop - start`` images, (H, W, 3) uint8 RGB; none where that is not above 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Part(DrivingSource):
+    """Frames of ``whole`` from number ``first`` on."""
+
+    whole: DrivingSource = field(repr=False)
+    first: int
+
+    @property
+    def name(self) -> str:
+        return self.whole.name
+
+    @property
+    def sound(self) -> Path | Samples | None:
+        return self.whole.sound
+
+    @property
+    def sound_start(self) -> Fraction:
+        return self.whole.sound_start + self.whole.frame_times.time(self.first)
+
+    def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        return self.whole._images(self.first + start, self.first + stop)
+
+
+@dataclass(frozen=True, eq=False)
+class PicturesSource(DrivingSource):
+    """Pictures in memory, shown at an even rate; made by ``pictures_source``."""
+
+    pictures: Sequence[np.ndarray] = field(repr=False)
+    samples: Samples | None
+
+    @property
+    def sound(self) -> Samples | None:
+        return self.samples
+
+    def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        return (self.pictures[index] for index in range(start, stop))
+
+
+def pictures_source(
+    pictures: Sequence[np.ndarray], frame_rate: Fraction, samples: Samples | None = None
+) -> PicturesSource:
+    """Pictures in memory as a driver.
+
+    Args:
+        pictures: at least one, (H, W, 3) uint8 RGB, all of the same size; asked for one by one, so that they
+            may be made when they are asked for.
+        frame_rate: frames per second.
+        samples: the sound from the first picture on.
+    """
+    height, width = pictures[0].shape[:2]
+    times = FrameTimes.even(len(pictures), frame_rate, 1 / frame_rate)
+    return PicturesSource(None, width, height, samples is not None, times, pictures, samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -39,6 +39,28 @@ class FrameTimes:
         if self.variable_frame_rate and self.pts is not None:
             return int(self.pts[index] - self.pts[0]) * self.time_base
         return index / self.frame_rate
+
+    def part(self, start: int, stop: int) -> FrameTimes:
+        """The times of frames ``start`` to before ``stop``, at least one, counted from the first of them."""
+        duration = self.time(stop) - self.time(start)
+        frame_rate = self.frame_rate
+        if self.variable_frame_rate:
+            frame_rate = ((stop - start) / duration).limit_denominator(1001)
+        pts = None if self.pts is None else self.pts[start:stop]
+        return replace(self, num_frames=stop - start, frame_rate=frame_rate, duration=duration, pts=pts)
+
+    def between(self, begin: float, end: float | None) -> tuple[int, int]:
+        """The frames whose own time on the file's clock, in seconds, is in a span: first, one after the last.
+
+        Args:
+            begin: included.
+            end: excluded; None: to the end.
+        """
+        pts = np.arange(self.num_frames) if self.pts is None else self.pts
+        unit = 1 / self.frame_rate if self.pts is None else self.time_base
+        start = np.searchsorted(pts, int(begin / unit))
+        stop = self.num_frames if end is None else np.searchsorted(pts, int(end / unit))
+        return int(start), int(stop)
 
     @classmethod
     def even(

@@ -20,6 +20,7 @@ from .video_scan import decoded_frames, open_video, scan_video
 class VideoSource(DrivingSource):
     """Frames that FFmpeg decodes; ``converter`` makes them RGB as shown."""
 
+    path: Path
     converter: FrameConverter = field(repr=False)
 
     def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:

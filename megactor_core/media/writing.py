@@ -23,6 +23,7 @@ from ..errors import InputError
 from .frames import SCALING_FLAGS
 from .outputs import check_output, temporary_output, write_error
 from .pictures import check_input
+from .samples import Samples
 from .sound import Sound, SoundSource, add_sound, open_sound
 
 
@@ -81,7 +82,7 @@ class VideoWriter:
         path: the file to be written; the suffix decides the format.
         width, height: the size of the frames, in pixels.
         frame_rate: frames per second, kept as the exact fraction.
-        audio_source: a video or sound file; one without sound gives a silent video.
+        audio_source: a video or sound file, or samples; a file without sound gives a silent video.
         overwrite: whether an existing file may be replaced; never ``audio_source`` itself.
         audio_start: seconds after the source's first frame at which the sound begins, when the first frame
             written is not the source's first one.
@@ -99,16 +100,18 @@ class VideoWriter:
         width: int,
         height: int,
         frame_rate: Fraction,
-        audio_source: str | os.PathLike[str] | None = None,
+        audio_source: str | os.PathLike[str] | Samples | None = None,
         overwrite: bool = False,
         audio_start: Fraction = Fraction(0),
     ) -> None:
-        inputs = [] if audio_source is None else [check_input(audio_source)]
+        if not isinstance(audio_source, Samples | None):
+            audio_source = check_input(audio_source)
+        inputs = [audio_source] if isinstance(audio_source, Path) else []
         self.path = check_output(path, FORMATS, overwrite, inputs)
         self.size_hw = (height, width)
         self.frame_rate = Fraction(frame_rate)
         self._overwrite = overwrite
-        self._audio_source = inputs[0] if inputs else None
+        self._audio_source = audio_source
         self._audio_start = Fraction(audio_start)
         self._format = FORMATS[self.path.suffix.lower()]
         ticks = self.frame_rate.numerator * max(1, TICKS_PER_SECOND // self.frame_rate.numerator)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,12 @@ from .condition import (
     plain_condition,
 )
 from .crops import Crop, box_crop, face_crop, whole_crop
-from .faces import Detector, FaceChoice
+from .faces import Detector, Face, FaceChoice
 from .landmarks import Landmarker, to_68, track_landmarks
 from .portrait import CropMode, Portrait, need_detector
-from .tracking import FaceTrack, LostPolicy, track_faces
+from .tracking import FaceTrack, LostPolicy, NoFaceError, follow_face
+
+T = TypeVar("T")
 
 DrivingMode = Literal["plain", "contour"]
 """What is kept of a driving frame: the face's surroundings, or patches of eyes, brows and mouth."""
@@ -31,11 +33,10 @@ DrivingMode = Literal["plain", "contour"]
 
 @dataclass(frozen=True)
 class PreparedDriving:
-    """A driving file, ready to be read as condition frames; holds no pixels.
+    """A driving clip, ready to be read as condition frames; holds no pixels of its own.
 
     Attributes:
-        source: the file.
-        start, stop: the frames that are used.
+        source: the frames that are used.
         crop: the square that is used of every frame.
         boxes: plain mode: what is kept of each cropped frame, int64 (frames, 4), or None to keep all of it.
         passed: bool (frames,), True for frames whose whole square is kept because the face was lost.
@@ -45,8 +46,6 @@ class PreparedDriving:
     """
 
     source: DrivingSource
-    start: int
-    stop: int
     crop: Crop
     boxes: NDArray[np.int64] | None
     passed: NDArray[np.bool_]
@@ -57,31 +56,32 @@ class PreparedDriving:
     @property
     def num_frames(self) -> int:
         """At least 1."""
-        return self.stop - self.start
+        return self.source.num_frames
 
     def crops(self) -> Iterator[NDArray[np.float32]]:
-        """The squares, float32 (size, size, 3), 0..255, read from the file one by one."""
-        for _, _, image in self.source.frames(self.start, self.stop):
+        """The squares, float32 (size, size, 3), 0..255, read from the source one by one."""
+        for _, _, image in self.source.frames():
             yield self.crop.apply(image, self.antialias).clip(0, 255)
 
     def picture(self, index: int) -> NDArray[np.uint8]:
-        """One square for people to look at, uint8 (size, size, 3); ``index`` counts from ``start``."""
-        _, _, image = next(iter(self.source.frames(self.start + index, self.start + index + 1)))
+        """One square for people to look at, uint8 (size, size, 3)."""
+        _, _, image = next(iter(self.source.frames(index, index + 1)))
         return self.crop.apply(image, antialias=True).round().clip(0, 255).astype(np.uint8)
 
+    def condition(self, index: int, cropped: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Grey condition of frame ``index``, float32 (size, size), 0..255, from its square in ``crops()``."""
+        if self.contour is not None:
+            return contour_condition(cropped, self.contour)
+        box = None if self.boxes is None or self.passed[index] else self.boxes[index]
+        return plain_condition(cropped, box)
+
     def conditions(self) -> Iterator[NDArray[np.float32]]:
-        """Grey condition frames, float32 (size, size), 0..255, read from the file one by one."""
-        for index, cropped in enumerate(self.crops()):
-            if self.contour is not None:
-                yield contour_condition(cropped, self.contour)
-            else:
-                box = None if self.boxes is None or self.passed[index] else self.boxes[index]
-                yield plain_condition(cropped, box)
+        """Grey condition frames, float32 (size, size), 0..255, read from the source one by one."""
+        return (self.condition(index, cropped) for index, cropped in enumerate(self.crops()))
 
     def times(self) -> Iterator[Fraction]:
         """Time of each frame in seconds after the first."""
-        first = self.source.frame_times.time(self.start)
-        return (self.source.frame_times.time(i) - first for i in range(self.start, self.stop))
+        return (self.source.frame_times.time(index) for index in range(self.num_frames))
 
 
 def prepare_driving(
@@ -95,68 +95,84 @@ def prepare_driving(
     smoothing: float = 0.0,
     start: int = 0,
     stop: int | None = None,
+    faces: Sequence[tuple[Face, ...]] | None = None,
     portrait: Portrait | None = None,
+    portrait_landmarks: NDArray[np.floating] | None = None,
     detector: Detector | None = None,
     landmarker: Landmarker | None = None,
     antialias: bool = False,
+    on_frame: Callable[[int], None] | None = None,
 ) -> PreparedDriving:
-    """Decide what is shown to the model of every driving frame; the frames are read once or twice.
+    """Decide what is shown to the model of every driving frame; the frames are read twice at most.
 
     Args:
         source: from ``open_driving``.
         size: side of the squares in pixels.
-        crop: see ``CropMode``. Without a detector the whole square is the condition.
-        mode: see ``DrivingMode``; contour needs a landmarker.
+        crop: see ``CropMode``. Where no face is found the whole square is the condition.
+        mode: see ``DrivingMode``; contour needs faces with landmarks, or a landmarker.
         face: which face.
         lost: what frames without the face get.
         smoothing: of the face's boxes over time, 0 to below 1.
         start, stop: the frames to use, as in a slice.
-        portrait: aligns the patches of the contour mode with its face.
+        faces: those of every frame of ``source`` where they are known already, else the detector finds them.
+        portrait: aligns the patches of the contour mode with its face, as the landmarker sees it.
+        portrait_landmarks: the same as landmarks, (68 or 478, 2) in pixels of the portrait's square.
         detector, landmarker: find faces and their landmarks.
         antialias: see ``Crop.apply``.
+        on_frame: called with its number before every frame that is searched; raise in it to cancel.
 
     Raises:
         InputError: no face where one is needed, no frames left, or a missing detector or landmarker.
     """
-    start, stop, _ = slice(start, stop).indices(source.num_frames)
-    if stop <= start:
-        raise InputError(
-            source.path, f"frames {start} to {stop} are none of its {source.num_frames}", "Choose others"
-        )
-    frame_size = (source.height, source.width)
+    clip = source.part(start, stop)
+    found: Iterable[tuple[Face, ...]] | None = None
+    if faces is not None:
+        found = faces[start:stop]
+    elif crop == "face" or (detector is not None and (crop == "auto" or mode == "plain")):
+        images = (image for _, _, image in clip.frames())
+        found = map(need_detector(detector).detect, _watched(images, on_frame))
     track: FaceTrack | None = None
-    if crop == "face" or (detector is not None and mode == "plain"):
-        frames = (image for _, _, image in source.frames(start, stop))
+    report = ""
+    if found is not None:
         try:
-            track = track_faces(frames, need_detector(detector), face, lost, smoothing, str(source.path))
-        except InputError:
-            # A box or the whole frame was asked for: then a driver without a known face is shown as it is.
+            track = follow_face(found, face, lost, smoothing, clip.name)
+            report = str(track.report)
+        except NoFaceError as error:
             if crop == "face":
                 raise
-    if crop == "face":
-        assert track is not None
-        square = face_crop(track.boxes, frame_size, size)
+            report = f"{error.problem}: the whole square is shown"
+    frame_size = (clip.height, clip.width)
+    if not isinstance(crop, str):
+        square = box_crop(crop, frame_size, size)
+    elif crop == "whole" or track is None:
+        square = whole_crop(frame_size, size)
     else:
-        square = whole_crop(frame_size, size) if crop == "whole" else box_crop(crop, frame_size, size)
+        square = face_crop(track.boxes, frame_size, size)
+    passed = np.zeros(clip.num_frames, bool) if track is None else track.passed
+    prepared = PreparedDriving(clip, square, None, passed, None, report, antialias)
+    if mode == "contour":
+        driver = None if track is None or track.landmarks is None else square.to_crop(track.landmarks)
+        if driver is None:
+            pictures = (cropped.astype(np.uint8) for cropped in _watched(prepared.crops(), on_frame))
+            driver, _ = track_landmarks(pictures, _need_landmarker(landmarker), clip.name)
+        if portrait_landmarks is None and portrait is not None and landmarker is not None:
+            portrait_landmarks = landmarker(portrait.picture)
+        target = None if portrait_landmarks is None else to_68(portrait_landmarks)
+        return replace(prepared, contour=contour_plan(driver, target, size))
     boxes = None if track is None else plain_boxes(square.to_crop(track.boxes), size)
-    passed = np.zeros(stop - start, bool) if track is None else track.passed
-    report = "" if track is None else str(track.report)
-    prepared = PreparedDriving(source, start, stop, square, boxes, passed, None, report, antialias)
-    if mode == "plain":
-        return prepared
-    plan = _contour(prepared, portrait, landmarker)
-    return replace(prepared, boxes=None, contour=plan)
+    return replace(prepared, boxes=boxes)
 
 
-def _contour(
-    prepared: PreparedDriving, portrait: Portrait | None, landmarker: Landmarker | None
-) -> ContourPlan:
+def _watched(items: Iterable[T], on_item: Callable[[int], None] | None) -> Iterator[T]:
+    for index, item in enumerate(items):
+        if on_item is not None:
+            on_item(index)
+        yield item
+
+
+def _need_landmarker(landmarker: Landmarker | None) -> Landmarker:
     if landmarker is None:
         raise InputError(
             "driving mode contour", "needs face landmarks", "Give a landmarker's file, or use the plain mode"
         )
-    squares = (cropped.astype(np.uint8) for cropped in prepared.crops())
-    driver, _ = track_landmarks(squares, landmarker, str(prepared.source.path))
-    reference = None if portrait is None else landmarker(portrait.picture)
-    target = None if reference is None else to_68(reference)
-    return contour_plan(driver, target, prepared.crop.size)
+    return landmarker

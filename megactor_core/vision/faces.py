@@ -30,12 +30,14 @@ class Face:
         box: (left, top, right, bottom) in pixels, inside the picture.
         score: detector's confidence, 0..1.
         points: float32 (5, 2), pixels: right eye, left eye, tip of the nose, right and left corner of the
-            mouth (right and left are the person's own).
+            mouth (right and left are the person's own); None from detectors that do not tell.
+        landmarks: float32 (68 or 478, 2), pixels; None from detectors that do not tell.
     """
 
     box: tuple[float, float, float, float]
-    score: float
-    points: NDArray[np.float32]
+    score: float = 1.0
+    points: NDArray[np.float32] | None = None
+    landmarks: NDArray[np.float32] | None = None
 
     @property
     def center(self) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -116,9 +116,23 @@ def track_landmarks(
     """
     seen = [landmarker(image) for image in images]
     found = np.array([points is not None for points in seen], bool)
-    if not found.any():
+    landmarks = hold_landmarks(seen)
+    if landmarks is None:
         raise InputError(subject, "no face landmarks were found", "Use the plain condition, or another video")
+    return landmarks, found
+
+
+def hold_landmarks(seen: Sequence[NDArray[np.floating] | None]) -> NDArray[np.float32] | None:
+    """68 landmarks for every frame, float32 (F, 68, 2).
+
+    Args:
+        seen: (68 or 478, 2) per frame, None where no face was seen: such a frame repeats the landmarks of the
+            last one with a face, at the beginning of the first. None is returned where no frame has any.
+    """
+    found = np.array([points is not None for points in seen], bool)
+    if not found.any():
+        return None
     last = np.maximum.accumulate(np.where(found, np.arange(len(seen)), -1))
     last[last < 0] = int(found.argmax())
     rows = {index: to_68(points) for index, points in enumerate(seen) if points is not None}
-    return np.stack([rows[index] for index in last.tolist()]).astype(np.float32), found
+    return np.stack([rows[index] for index in last.tolist()]).astype(np.float32)

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .crops import Crop, box_crop, face_crop, whole_crop
-from .faces import Detector, FaceChoice, choose_face
+from .faces import Detector, Face, FaceChoice, choose_face
 from .foreground import foreground_mask
 
-CropMode = Literal["face", "whole"] | tuple[float, float, float, float]
-"""How the square is chosen: around the face, the largest centred one, or around a box in pixels."""
+CropMode = Literal["auto", "face", "whole"] | tuple[float, float, float, float]
+"""How the square is chosen: around the face, the largest centred one, or around a box in pixels; ``"auto"``
+is around the face where one is found, else the largest centred one."""
 
 NO_FACE = "Choose the crop whole, or give a box"
 
@@ -59,6 +60,7 @@ def segment_reference(
     crop: CropMode = "face",
     face: FaceChoice = "largest",
     mask: NDArray[np.float32] | None = None,
+    faces: tuple[Face, ...] = (),
     detector: Detector | None = None,
     antialias: bool = False,
 ) -> Portrait:
@@ -68,13 +70,15 @@ def segment_reference(
         picture: uint8 RGB (H, W, 3).
         size: side of the square in pixels.
         crop: see ``CropMode``.
-        face: which face, with crop ``"face"``.
+        face: which face.
         mask: person mask of the whole picture, float32 (H, W), 0..1; else the person is found by GrabCut.
+        faces: of the picture, where they are known already.
+        detector: looks for faces where none are known. Without a face, crop ``"face"`` is refused, and the
+            person is expected in the middle.
         antialias: see ``Crop.apply``.
-        detector: needed for crop ``"face"``; otherwise it only helps to find the person.
 
     Raises:
-        InputError: no face with crop ``"face"``, no detector, or a mask of another size.
+        InputError: no face with crop ``"face"``, no detector, or a mask of another size or without a person.
     """
     source_size = picture.shape[:2]
     if mask is not None and mask.shape != source_size:
@@ -83,19 +87,26 @@ def segment_reference(
             f"the picture is {source_size[1]}x{source_size[0]}",
             "Give a mask of the picture's size",
         )
-    faces = detector.detect(picture) if detector is not None else ()
+    if not faces and detector is not None:
+        faces = detector.detect(picture)
     box = choose_face(faces, face).box if faces else None
-    if crop == "face":
+    if crop == "face" and box is None:
         need_detector(detector)
-        if box is None:
-            raise InputError("reference picture", "no face was found", NO_FACE)
-        square = face_crop(box, source_size, size)
-    elif crop == "whole":
+        raise InputError("reference picture", "no face was found", NO_FACE)
+    if not isinstance(crop, str):
+        square = box_crop(crop, source_size, size)
+    elif crop == "whole" or box is None:
         square = whole_crop(source_size, size)
     else:
-        square = box_crop(crop, source_size, size)
+        square = face_crop(box, source_size, size)
     pixels = square.apply(picture, antialias).clip(0, 255)
     cropped = pixels.astype(np.uint8)
     given = None if mask is None else np.clip(square.apply(mask, antialias), 0, 1)
+    if given is not None and given.max() < 0.5:
+        raise InputError(
+            "mask",
+            "no part of the crop is marked as the person",
+            "Give a mask that is 1 (white) on the person",
+        )
     cropped_box = None if box is None else tuple(square.to_crop(box).tolist())
     return Portrait(picture, square, pixels, cropped, foreground_mask(cropped, cropped_box, given), mask)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .faces import Detector, Face, FaceChoice, choose_face
+from .landmarks import hold_landmarks
 
 LostPolicy = Literal["hold", "interpolate", "pass"]
 """What a frame without the face gets: the last box, one between its neighbours', or none (handed through)."""
@@ -60,13 +61,20 @@ class FaceTrack:
         boxes: float32 (F, 4), left, top, right, bottom in pixels; every row is usable, lost frames included.
         found: bool (F,), True where the face was seen.
         passed: bool (F,), True for frames to hand through unchanged (lost, with policy "pass").
+        landmarks: float32 (F, 68, 2) in pixels, lost frames repeat the last ones; None where the faces carry
+            none.
         report: for the user.
     """
 
     boxes: NDArray[np.float32]
     found: NDArray[np.bool_]
     passed: NDArray[np.bool_]
+    landmarks: NDArray[np.float32] | None
     report: TrackReport
+
+
+class NoFaceError(InputError):
+    """The face that was asked for is in no frame of a clip."""
 
 
 def track_faces(
@@ -77,46 +85,68 @@ def track_faces(
     smoothing: float = 0.0,
     subject: str = "driving video",
 ) -> FaceTrack:
-    """Finds the same face in every frame.
-
-    The face is chosen in the first frame that has it and followed by overlap from there, so that several
-    people are not mixed up. Frames are read once; only boxes are kept.
+    """Finds the same face in every frame; frames are read once, only what was found of them is kept.
 
     Args:
         frames: uint8 RGB (H, W, 3), one by one.
         detector: finds the faces of a frame.
+        choice, lost, smoothing, subject: see ``follow_face``.
+
+    Raises:
+        InputError: see ``follow_face``.
+    """
+    return follow_face(map(detector.detect, frames), choice, lost, smoothing, subject)
+
+
+def follow_face(
+    faces: Iterable[tuple[Face, ...]],
+    choice: FaceChoice = "largest",
+    lost: LostPolicy = "hold",
+    smoothing: float = 0.0,
+    subject: str = "driving video",
+) -> FaceTrack:
+    """Picks the same face out of those of every frame.
+
+    The face is chosen in the first frame that has it and followed by overlap from there, so that several
+    people are not mixed up.
+
+    Args:
+        faces: those of each frame, in any order.
         choice: which face, see ``choose_face``.
         lost: what frames without the face get.
         smoothing: 0 (off) to below 1: weight of the neighbouring frames in each box, without delay.
         subject: name of the clip in error messages.
 
     Raises:
-        InputError: no frame has a face, or none has as many as the choice asks for.
+        NoFaceError: no frame has a face, or none has as many as the choice asks for.
+        InputError: a smoothing out of range.
     """
     if not 0 <= smoothing < 1:
         raise InputError(f"smoothing {smoothing}", "it is outside 0 to 1", "Give a number from 0 to below 1")
     follower = _Follower(choice)
-    for image in frames:
-        follower.add(detector.detect(image))
-    boxes = follower.finish(subject)
-    found = np.array([box is not None for box in boxes])
+    for several in faces:
+        follower.add(several)
+    followed = follower.finish(subject)
+    boxes = [None if face is None else face.box for face in followed]
+    found = np.array([face is not None for face in followed])
     filled = fill_lost(boxes, "interpolate" if lost == "interpolate" else "hold")
     indices = tuple(np.flatnonzero(~found).tolist())
     return FaceTrack(
         boxes=_smooth(filled, smoothing),
         found=found,
         passed=~found if lost == "pass" else np.zeros_like(found),
+        landmarks=hold_landmarks([None if face is None else face.landmarks for face in followed]),
         report=TrackReport(len(boxes), indices, tuple(follower.chosen_again), lost),
     )
 
 
 class _Follower:
-    """The face's box in each frame so far; frames before the choice wait, they may lack the chosen face."""
+    """The face in each frame so far; frames before the choice wait, they may lack the chosen face."""
 
     def __init__(self, choice: FaceChoice) -> None:
         self._choice = choice
         self._waiting: list[tuple[Face, ...]] = []
-        self._boxes: list[Box | None] = []
+        self._faces: list[Face | None] = []
         self._last: Face | None = None
         self._alone = False
         self._gap = 0
@@ -132,40 +162,40 @@ class _Follower:
         face = _same_face(self._last, faces, self._alone)
         if face is None and self._gap >= _PATIENCE and _has_choice(faces, self._choice):
             face = choose_face(faces, self._choice)
-            self.chosen_again.append(len(self._waiting) + len(self._boxes))
+            self.chosen_again.append(len(self._waiting) + len(self._faces))
         if face is None:
             self._gap += 1
-            self._boxes.append(None)
+            self._faces.append(None)
         else:
             self._take(face, faces)
 
     def _take(self, face: Face, faces: tuple[Face, ...]) -> None:
         self._last, self._alone, self._gap = face, len(faces) == 1, 0
-        self._boxes.append(face.box)
+        self._faces.append(face)
 
-    def finish(self, subject: str) -> list[Box | None]:
+    def finish(self, subject: str) -> list[Face | None]:
         if self._last is None:
             most = max((len(faces) for faces in self._waiting), default=0)
             if most == 0:
-                raise InputError(subject, "no face was found", "Choose the crop whole, or give a box")
-            raise InputError(
+                raise NoFaceError(subject, "no face was found", "Choose the crop whole, or give a box")
+            raise NoFaceError(
                 f"face {self._choice}",
                 f"no frame of {subject} has more than {most} {'face' if most == 1 else 'faces'}",
                 f"Choose an index from 0 to {most - 1} (counted from the left), or the largest face",
             )
-        earlier: list[Box | None] = []
-        following = self._boxes[0]
+        earlier: list[Face | None] = []
+        following = self._faces[0]
         for faces in reversed(self._waiting):
             overlapping = [
-                face for face in faces if following is not None and _overlap(face.box, following) > 0
+                face for face in faces if following is not None and _overlap(face.box, following.box) > 0
             ]
             if overlapping and following is not None:
-                anchor = following
-                following = max(overlapping, key=lambda face: _overlap(face.box, anchor)).box
+                anchor = following.box
+                following = max(overlapping, key=lambda face: _overlap(face.box, anchor))
                 earlier.append(following)
             else:
                 earlier.append(None)
-        return earlier[::-1] + self._boxes
+        return earlier[::-1] + self._faces
 
 
 def _has_choice(faces: tuple[Face, ...], choice: FaceChoice) -> bool:

@@ -130,7 +130,9 @@ def test_smoothing_outside_its_range(smoothing: float) -> None:
 
 
 def test_clip_without_a_face_names_the_ways_out() -> None:
-    with pytest.raises(InputError, match=r"clip\.mp4: no face was found\. Choose the crop whole, or give a box"):
+    with pytest.raises(
+        InputError, match=r"clip\.mp4: no face was found\. Choose the crop whole, or give a box"
+    ):
         track_faces(blank_frames(3), ScriptedDetector([[]] * 3), subject="clip.mp4")
 
 
