@@ -16,6 +16,8 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
+from .blocked_attention import attend_in_blocks
+
 
 class KeyValues(NamedTuple):
     """Projected keys and values, each ``(rows, heads, tokens, head_width)``; one row serves all rows."""
@@ -53,8 +55,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Softmax attention over ``(batch, heads, tokens, head_width)``; the one place that chooses a kernel."""
     if query.device.type == "cpu" and query.requires_grad:
         # The fused kernel's backward pass is several times slower on a CPU than the plain products.
-        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-        return scores.softmax(-1) @ value
+        return attend_in_blocks(query, key, value)
     return F.scaled_dot_product_attention(query, key, value)
 
 
