@@ -17,7 +17,8 @@ from megactor_core.models.config import ModelConfig
 from megactor_core.training.denoiser_validation import validate_denoiser
 from megactor_core.training.latent_cache import LatentCache
 from megactor_core.training.model_folder import save_model
-from megactor_core.training.noising import Noising, draw_noise, draw_timesteps
+from megactor_core.training.noising import Noising, draw_noise, draw_timesteps, start_some
+from megactor_core.training.prediction_error import prediction_error
 from megactor_core.training.puppet_clips import PuppetClips
 from megactor_core.training.puppet_pictures import to_signed
 from megactor_core.training.task import Batch, Position
@@ -86,8 +87,7 @@ class DenoiserTask:
         references = to_signed(batch["references"])
         latents, reference_latents, static_latents = self._latents(batch, references, generator)
         device, count, frames = latents.device, latents.shape[0], latents.shape[2]
-        timesteps = draw_timesteps(count, config.timestep_power, generator).to(device)
-        noise = draw_noise(latents.shape, config.shared_noise, config.offset_noise, generator).to(device)
+        timesteps, noise = (tensor.to(device) for tensor in self._timesteps_and_noise(latents, generator))
         reading = int((torch.rand(count, generator=generator) >= config.reference_dropout).sum())
         noisy, target = self.noising(latents, noise, timesteps)
         tokens = image_tokens(networks.image_encoder, batch["backgrounds"])
@@ -106,10 +106,9 @@ class DenoiserTask:
             reading_rows=reading,
             motion=config.motion_modules,
         )
-        error = (prediction.float() - target).square()
-        weights = batch["weights"][:, None]
-        loss = (error * weights).mean() / weights.mean()
-        scalars = {"mse": error.detach().mean()}
+        difference = prediction.float() - target
+        loss = prediction_error(difference, batch["weights"], config.change_weight)
+        scalars = {"mse": difference.detach().square().mean()}
         if config.auxiliary_weight:
             motion_error = self._motion_error(features, batch["motion"])
             weight = config.auxiliary_weight * max(0.0, 1 - position.step / config.auxiliary_steps)
@@ -158,6 +157,15 @@ class DenoiserTask:
         scale = vae.config.scaling_factor
         latents = (drawn[count:] * scale).unflatten(0, (count, frames)).transpose(1, 2)
         return latents, posterior.mean[:count].float() * scale, drawn[:count] * scale
+
+    def _timesteps_and_noise(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Timesteps (R,) and noise like the latents (R, C, F, h, w), on the CPU."""
+        config = self.config
+        timesteps = draw_timesteps(latents.shape[0], config.timestep_power, generator)
+        noise = draw_noise(latents.shape, config.shared_noise, config.offset_noise, generator)
+        if not config.start_share:
+            return timesteps, noise
+        return start_some(timesteps, noise, config.start_share, config.start_noise_scale, generator)
 
     def _drive(self, references: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
         """Unmodulated features of the driving frames, and the channels that join the noisy latent."""

@@ -8,6 +8,8 @@ from torch import Tensor
 from megactor_core.models.config import SchedulerConfig
 from megactor_core.sampling.schedulers import build_scheduler
 
+_LAST_TIMESTEP = 999
+
 
 def draw_timesteps(count: int, power: float, generator: torch.Generator) -> Tensor:
     """Timesteps (count,), int64 in [0, 1000): ``floor(1000 u^(1/power))`` with ``u`` uniform."""
@@ -31,6 +33,26 @@ def draw_noise(
     if shared_noise:
         noise += torch.randn(clips, channels, 1, height, width, generator=generator) * shared_noise**0.5
     return noise + offset_noise * torch.randn(clips, channels, 1, 1, 1, generator=generator)
+
+
+def start_some(
+    timesteps: Tensor, noise: Tensor, share: float, scale: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Let some clips be what sampling starts from: the last timestep, and noise of its start's size.
+
+    Args:
+        timesteps: (clips,), int64.
+        noise: (clips, channels, frames, h, w).
+        share: probability of a clip to be one of them.
+        scale: ``noise_scale`` of sampling.
+        generator: on the CPU.
+
+    Returns:
+        timesteps and noise, with these clips replaced.
+    """
+    chosen = torch.rand(len(timesteps), generator=generator) < share
+    sizes = torch.where(chosen, scale, 1.0).view(-1, *[1] * (noise.ndim - 1))
+    return torch.where(chosen, _LAST_TIMESTEP, timesteps), noise * sizes
 
 
 class Noising:

@@ -78,6 +78,12 @@ class DenoiserTaskConfig(Section):
     timestep_power: float = Field(
         1.0, gt=0, description="t = 1000 u^(1/power) with u uniform: 1 is uniform, more favours noise"
     )
+    start_share: float = Field(
+        0.0, ge=0, le=1, description="share of clips trained at the last timestep, where sampling starts"
+    )
+    start_noise_scale: float = Field(
+        1.0, ge=0, le=1, description="size of the noise of these clips: the noise_scale of sampling"
+    )
     sample_latents: bool = Field(
         True, description="latents are samples of the VAE's posterior; off: its mean"
     )
@@ -88,6 +94,9 @@ class DenoiserTaskConfig(Section):
     )
     feature_weight: float = Field(
         1.0, ge=1, description="error weight around eyes, brows and mouth; 1 elsewhere"
+    )
+    change_weight: float = Field(
+        0.0, ge=0, description="weight of the error of the changes from frame to frame: less flicker"
     )
     reference_dropout: float = Field(
         0.0, ge=0, le=1, description="share of clips trained without reference keys"

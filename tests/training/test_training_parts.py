@@ -12,7 +12,8 @@ from megactor_core.cli import train
 from megactor_core.models.config import SchedulerConfig
 from megactor_core.training.config import OptimizerConfig
 from megactor_core.training.ema import ExponentialMovingAverage
-from megactor_core.training.noising import Noising, draw_noise, draw_timesteps
+from megactor_core.training.noising import Noising, draw_noise, draw_timesteps, start_some
+from megactor_core.training.prediction_error import prediction_error
 from megactor_core.training.puppet_clips import PuppetClips
 from megactor_core.training.puppet_pictures import PuppetPictures
 from megactor_core.training.schedule import learning_rate
@@ -56,6 +57,14 @@ def test_timesteps_lean_towards_noise_as_asked():
     )
 
 
+def test_a_share_of_the_clips_is_what_sampling_starts_from():
+    timesteps, noise = torch.arange(400), torch.ones(400, 2, 1, 3, 3)
+    timesteps, noise = start_some(timesteps, noise, 0.25, 0.1, torch_generator(1, 1, 0))
+    started = timesteps == 999
+    assert started.float().mean() == pytest.approx(0.25, abs=0.07)
+    assert (noise[started] == 0.1).all() and (noise[~started] == 1).all()
+
+
 def test_velocity_and_noise_recover_the_latents():
     latents, noise = torch.randn(2, 2, 4, 2, 3, 3).unbind()
     timesteps = torch.tensor([10, 999])
@@ -68,6 +77,20 @@ def test_velocity_and_noise_recover_the_latents():
     torch.testing.assert_close(velocity, expected)
     torch.testing.assert_close(noisy, noising.scheduler.add_noise(latents, noise, timesteps))
     torch.testing.assert_close(noisy[1], noise[1], atol=1e-3, rtol=0)
+
+
+def test_an_error_that_changes_costs_more_than_one_that_stays():
+    weights = torch.ones(1, 4, 2, 2)
+    steady = torch.ones(1, 3, 4, 2, 2)
+    changing = steady * torch.tensor([1.0, -1.0, 1.0, -1.0]).view(1, 1, 4, 1, 1)
+    assert prediction_error(steady, weights, 0.0) == prediction_error(changing, weights, 0.0) == 1
+    assert prediction_error(steady, weights, 0.5) == 1
+    assert prediction_error(changing, weights, 0.5) == 1 + 0.5 * 4
+
+
+def test_errors_count_as_much_as_their_pixels_weigh():
+    difference = torch.tensor([1.0, 2.0]).view(1, 1, 1, 1, 2)
+    assert prediction_error(difference, torch.tensor([3.0, 1.0]).view(1, 1, 1, 2), 0.0) == (3 * 1 + 1 * 4) / 4
 
 
 def test_a_batch_depends_on_its_index_alone():
