@@ -1,7 +1,9 @@
 # make setup   the Python environment in .venv
 # make demo    animate examples/portrait.png with examples/driving.mp4 into output/
-# make test    every test
+# make test    every test; those in tests/host and tests/ui run in a real ComfyUI, which this makes (see host)
 # make lint    ruff and mypy
+# make host    a ComfyUI for the tests in .host: the one at COMFYUI_PATH, or else a downloaded one
+# make package what the registry delivers, checked, in dist/megactor.zip
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +16,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint
+.PHONY: setup demo test lint host package
 
 setup: $(READY)
 
@@ -35,10 +37,21 @@ demo: $(READY)
 	$(BIN)/python -m megactor_core animate --reference examples/portrait.png --driving examples/driving.mp4 \
 		--crop whole --output output/demo.mp4 --sheet output/demo.png --overwrite
 
-test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
+test: $(READY) host
+	-@scripts/get_browser.sh
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -rs -n $(JOBS) --dist loadgroup
+
+host:
+	@$(PYTHON) scripts/make_test_host.py --torch "$(TORCH)"
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	# The nodes reach the core by relative imports, so that they are checked as parts of one package.
+	@mkdir -p .lint && ln -sfn .. .lint/megactor_pack
+	MYPYPATH=.lint $(BIN)/mypy --package megactor_pack.nodes
+
+package: $(READY) host
+	$(BIN)/ruff check . --select S102,S307,E702
+	$(BIN)/python scripts/make_package.py

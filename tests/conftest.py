@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["host_fixtures"]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -1,0 +1,17 @@
+"""A node pack that only the tests load: tells what the host's process holds."""
+
+import sys
+
+import comfy.model_management
+from aiohttp import web
+from server import PromptServer
+
+NODE_CLASS_MAPPINGS: dict = {}
+
+
+@PromptServer.instance.routes.get("/test_companion/process")
+async def process(request: web.Request) -> web.Response:
+    """Names of all imported modules, and the models the host keeps on a device with their bytes there."""
+    loaded = comfy.model_management.current_loaded_models
+    models = [{"name": type(one.model.model).__name__, "bytes": one.model.loaded_size()} for one in loaded]
+    return web.json_response({"modules": sorted(sys.modules), "models": models})
