@@ -6,7 +6,7 @@ import json
 import struct
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -129,6 +129,10 @@ class Host:
     def modules(self) -> set[str]:
         """Names of all modules the host has imported."""
         return set(self.get("/test_companion/process")["modules"])
+
+    def tensor_bytes(self) -> int:
+        """Memory of all tensors that the host's process holds."""
+        return int(self.get("/test_companion/tensors")["bytes"])
 
     def loaded_models(self) -> list[dict[str, Any]]:
         """Models on the host's device now: {"name": class, "bytes": there}."""
@@ -305,8 +309,3 @@ def _note(record: _Record, kind: str, data: dict[str, Any]) -> str | None:
     elif kind == "execution_success":
         return "success"
     return None
-
-
-def nodes_of(workflow: Workflow, class_type: str) -> Sequence[str]:
-    """Ids of the nodes of a type in a workflow."""
-    return [name for name, node in workflow.items() if node["class_type"] == class_type]

@@ -1,8 +1,10 @@
-"""A node pack that only the tests load: tells what the host's process holds."""
+"""A node pack that only the tests load: tells what the host's process holds in memory."""
 
+import gc
 import sys
 
 import comfy.model_management
+import torch
 from aiohttp import web
 from server import PromptServer
 
@@ -15,3 +17,14 @@ async def process(request: web.Request) -> web.Response:
     loaded = comfy.model_management.current_loaded_models
     models = [{"name": type(one.model.model).__name__, "bytes": one.model.loaded_size()} for one in loaded]
     return web.json_response({"modules": sorted(sys.modules), "models": models})
+
+
+@PromptServer.instance.routes.get("/test_companion/tensors")
+async def tensors(request: web.Request) -> web.Response:
+    """Bytes of all tensors in memory; those that share memory count once."""
+    gc.collect()
+    storages = {}
+    for one in gc.get_objects():
+        if isinstance(one, torch.Tensor) and one.layout == torch.strided and not one.is_meta:
+            storages[one.untyped_storage().data_ptr()] = one.untyped_storage().nbytes()
+    return web.json_response({"bytes": sum(storages.values())})

@@ -1,0 +1,61 @@
+"""Whatever is wrong with a prompt is said where it is wrong, in words that help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from host_client import Host, Rejected
+from host_graphs import clip_graph
+
+
+def refused(host: Host, name: str, **inputs: Any) -> str:
+    """What the host says of one node with these inputs changed."""
+    graph = clip_graph()
+    graph[name]["inputs"] |= inputs
+    with pytest.raises(Rejected) as caught:
+        host.run(graph)
+    assert list(caught.value.node_errors) == [name]
+    return str(caught.value.node_errors[name]["errors"])
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "word"),
+    [
+        ("model", {"model": "no such model"}, "no such model"),
+        ("segment", {"crop": "sideways"}, "sideways"),
+        ("sampler", {"steps": "many"}, "steps"),
+        ("sampler", {"steps": -1}, "steps"),
+        ("sampler", {"driving": ["reference", 0]}, "driving"),
+        ("reference", {"portrait": ["segment", 3]}, "portrait"),
+    ],
+)
+def test_a_wrong_value_is_refused(host: Host, name: str, inputs: dict[str, Any], word: str) -> None:
+    assert word in refused(host, name, **inputs)
+
+
+def test_a_missing_input_is_refused(host: Host) -> None:
+    graph = clip_graph()
+    del graph["sampler"]["inputs"]["driving"]
+    with pytest.raises(Rejected, match="driving"):
+        host.run(graph)
+
+
+def test_a_driver_must_be_given(host: Host) -> None:
+    graph = clip_graph()
+    del graph["prepare"]["inputs"]["video"]
+    failure = host.run(graph).failure
+    assert failure is not None
+    assert (failure.node, failure.node_type) == ("prepare", "MegActorPrepareDriving")
+    assert "video" in failure.message and "images" in failure.message
+
+
+def test_windows_that_cannot_be_are_explained(host: Host) -> None:
+    graph = clip_graph()
+    graph["sampler"]["inputs"] |= {"context_length": 8, "context_overlap": 8}
+    failure = host.run(graph).failure
+    assert failure is not None
+    assert failure.node == "sampler"
+    assert "overlap" in failure.message
+    # The prompt after a failed one is not disturbed.
+    assert host.run(clip_graph()).status == "success"
