@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+Condition = TypeVar("Condition", bound=Any)
+
+
+def moved(condition: Condition, device: torch.device, dtype: torch.dtype | None = None) -> Condition:
+    """One of the conditions below on a device and, if given, in a floating-point type."""
+    tensors = {name: tensor.to(device, dtype) for name, tensor in vars(condition).items()}
+    return replace(condition, **tensors)
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,8 @@ class Conditions:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditions:
         """The same on a device and in a floating-point type."""
-        moved = (
-            replace(part, **{name: tensor.to(device, dtype) for name, tensor in vars(part).items()})
-            for part in (self.reference, self.background, self.driving)
-        )
-        return Conditions(*moved)
+        parts = self.reference, self.background, self.driving
+        return Conditions(*(moved(part, device, dtype) for part in parts))
 
     def static_channels(self, indices: list[int]) -> Tensor:
         """Channels that follow the noisy latent for some frames, ``(1, channels, len(indices), h, w)``."""

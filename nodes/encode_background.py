@@ -1,0 +1,58 @@
+"""Node: the background picture as the denoiser's condition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from comfy_api.latest import io
+
+from . import types
+
+if TYPE_CHECKING:
+    from comfy.clip_vision import ClipVisionModel
+    from torch import Tensor
+
+    from .host.portrait_model import PortraitModel
+
+
+class EncodeBackground(io.ComfyNode):
+    """Background picture in, tokens out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MegActorEncodeBackground",
+            display_name="Encode Background",
+            category="MegActor",
+            description="Encodes what is behind the person as image tokens, which the denoiser reads in every "
+            "frame.",
+            search_aliases=["megactor background", "clip vision encode", "image tokens"],
+            inputs=[
+                types.Model.Input("model", tooltip="From Load MegActor Model."),
+                io.Image.Input(
+                    "background",
+                    tooltip="The portrait with the person blacked out, from Segment Reference.",
+                ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="Another image encoder; the official model reads any CLIP ViT-L/14 of Load CLIP "
+                    "Vision. Without it the model's own is used.",
+                ),
+            ],
+            outputs=[
+                types.Background.Output(
+                    "background_out",
+                    display_name="background",
+                    tooltip="Its tokens, for Sample MegActor Clip or Apply MegActor.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: PortraitModel, background: Tensor, clip_vision: ClipVisionModel | None = None
+    ) -> io.NodeOutput:
+        from .host.encoding import encode_background
+
+        return io.NodeOutput(encode_background(model, background, clip_vision or model.clip_vision))

@@ -1,0 +1,75 @@
+"""Node: load a portrait model."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..megactor_core.errors import InputError
+from . import types
+
+
+class LoadMegActorModel(io.ComfyNode):
+    """A name in; the model, its VAE and its image encoder out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from .host.model_files import list_models
+
+        return io.Schema(
+            node_id="MegActorLoadModel",
+            display_name="Load MegActor Model",
+            category="MegActor",
+            description="Loads a portrait model: the small demo that comes with the pack, the official "
+            "weights, or a model folder or checkpoint in models/megactor.",
+            search_aliases=["megactor loader", "checkpoint loader", "portrait animation", "talking head"],
+            inputs=[
+                io.Combo.Input(
+                    "model",
+                    options=list_models(),
+                    tooltip="The bundled demo, official weights, or what is in models/megactor. Checkpoint "
+                    "files and official weights are converted when first used.",
+                ),
+                io.Boolean.Input(
+                    "download",
+                    default=False,
+                    tooltip="Fetch official weights that are not on this machine, several GB, from Hugging "
+                    "Face (HF_ENDPOINT sets a mirror). Off: nothing is ever fetched, and the error says "
+                    "which files go where.",
+                ),
+            ],
+            outputs=[
+                types.Model.Output("model_out", display_name="model", tooltip="For all nodes of this pack."),
+                io.Vae.Output("vae", tooltip="The model's VAE, for VAE Decode after sampling."),
+                io.ClipVision.Output(
+                    "clip_vision", tooltip="The image encoder of the background; linking it is optional."
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, model: str | None) -> bool | str:
+        from .host.model_files import check_name
+
+        try:
+            if model is not None:  # it comes from another node
+                check_name(model)
+        except InputError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, model: str | None, download: bool | None) -> str | None:
+        from .host.model_files import fingerprint
+
+        return model and fingerprint(model)
+
+    @classmethod
+    def execute(cls, model: str, download: bool) -> io.NodeOutput:
+        from .host.model_files import resolve
+        from .host.portrait_model import load_portrait_model
+        from .host.progress import NodeProgress
+
+        percent = NodeProgress(100)
+        folder = resolve(model, download, lambda done, total: percent.report(100 * done // total))
+        portrait_model = load_portrait_model(folder)
+        return io.NodeOutput(portrait_model, portrait_model.vae, portrait_model.clip_vision)
