@@ -24,8 +24,8 @@ class EncodeBackground(io.ComfyNode):
             node_id="MegActorEncodeBackground",
             display_name="Encode Background",
             category="MegActor",
-            description="Encodes what is behind the person as image tokens, which the denoiser reads in every "
-            "frame.",
+            description="Encodes what is behind the person as image tokens, which the denoiser reads for "
+            "every frame.",
             search_aliases=["megactor background", "clip vision encode", "image tokens"],
             inputs=[
                 types.Model.Input("model", tooltip="From Load MegActor Model."),

@@ -45,8 +45,8 @@ class EncodeReference(io.ComfyNode):
                     min=0,
                     max=2**63 - 1,
                     advanced=True,
-                    tooltip="Of the noise in the encoded portrait. It only matters for models that sample the "
-                    "VAE's posterior, as the official MegActor does.",
+                    tooltip="Of the noise in the encoded portrait. It only matters for models that sample "
+                    "the VAE's posterior, as the official MegActor does.",
                 ),
             ],
             outputs=[

@@ -75,8 +75,11 @@ class Conditions:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditions:
         """The same on a device and in a floating-point type."""
-        parts = self.reference, self.background, self.driving
-        return Conditions(*(moved(part, device, dtype) for part in parts))
+        return Conditions(
+            reference=moved(self.reference, device, dtype),
+            background=moved(self.background, device, dtype),
+            driving=moved(self.driving, device, dtype),
+        )
 
     def static_channels(self, indices: list[int]) -> Tensor:
         """Channels that follow the noisy latent for some frames, ``(1, channels, len(indices), h, w)``."""
