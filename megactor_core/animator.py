@@ -27,6 +27,7 @@ from .media.writing import FORMATS, VideoWriter
 from .memory import check_memory
 from .sampling.decode import decode_latents, to_uint8
 from .sampling.sampler import Progress, SamplingSettings, sample
+from .vision.crops import checked_size
 from .vision.driving import PreparedDriving, prepare_driving
 from .vision.faces import Detector, FaceDetector
 from .vision.landmarks import Landmarker
@@ -282,19 +283,6 @@ class Animator:
     def checked_size(self, size: int | None) -> int:
         """The size to use; see ``checked_size``."""
         return checked_size(self.size if size is None else size)
-
-
-def checked_size(size: int) -> int:
-    """The side of a square that can be animated, in pixels.
-
-    Raises:
-        InputError: not a positive multiple of 8, or below 64.
-    """
-    if size < 64 or size % 8:
-        raise InputError(
-            f"size {size}", "must be a multiple of 8 and at least 64", f"use {max(64, size // 8 * 8)}"
-        )
-    return size
 
 
 def usable_device(device: torch.device | str | None = None) -> torch.device:

@@ -1,4 +1,4 @@
-"""A contact sheet of an animation: reference, driver and result over time in one picture."""
+"""Pictures for people to look at: what was taken of a picture, and clips as rows of frames."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 COLUMNS = 8
 _CELL = 160
 _GAP = 4
+_PREVIEW_HEIGHT = 320
+_OUTLINE = (255, 64, 64)
+# What is left of the background's brightness.
+_DIMMED = 0.3
 
 
 def sheet_indices(num_frames: int) -> list[int]:
@@ -32,12 +36,60 @@ def contact_sheet(
     Returns:
         uint8 RGB; cells are squares of 160 pixels.
     """
-    height, width = 2 * _CELL + _GAP, (1 + len(driving_frames)) * (_CELL + _GAP) + _GAP
+    rows = picture_rows(driving_frames, result_frames)
+    left = np.full((len(rows), _CELL + 2 * _GAP, 3), 255, np.uint8)
+    _put(left, reference, 0, (len(rows) - _CELL) // 2)
+    right = np.full((len(rows), _GAP, 3), 255, np.uint8)
+    return np.concatenate([left, rows, right], axis=1)
+
+
+def picture_rows(*rows: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Lay out rows of as many pictures each, one below the other.
+
+    Args:
+        rows: uint8 RGB (H, W, 3) of any sizes.
+
+    Returns:
+        uint8 RGB; cells are squares of 160 pixels on white.
+    """
+    height, width = (count * (_CELL + _GAP) - _GAP for count in (len(rows), len(rows[0])))
     sheet = np.full((height, width, 3), 255, np.uint8)
-    _put(sheet, reference, 0, (height - _CELL) // 2)
-    for row, frames in enumerate((driving_frames, result_frames)):
-        for column, frame in enumerate(frames):
-            _put(sheet, frame, (column + 1) * (_CELL + _GAP) + _GAP, row * (_CELL + _GAP))
+    for row, pictures in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            _put(sheet, picture, column * (_CELL + _GAP), row * (_CELL + _GAP))
+    return sheet
+
+
+def crop_preview(
+    picture: NDArray[np.uint8],
+    box: tuple[int, int, int, int],
+    cropped: NDArray[np.uint8],
+    foreground: NDArray[np.float32],
+) -> NDArray[np.uint8]:
+    """Show what was taken of a picture: the square in it, and beside it the person on a dimmed background.
+
+    Args:
+        picture: uint8 RGB (H, W, 3).
+        box: the square, left, top, right, bottom in its pixels; it may reach over the border.
+        cropped: uint8 RGB (size, size, 3).
+        foreground: float32 (size, size), 0..1, 1 = person.
+
+    Returns:
+        uint8 RGB, 320 pixels high.
+    """
+    scale = min(_PREVIEW_HEIGHT / picture.shape[0], 2 * _PREVIEW_HEIGHT / picture.shape[1])
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    whole = _resize(picture, height, width)
+    left, top, right, bottom = (round(side * scale) for side in box)
+    outside = np.ones((height, width), bool)
+    outside[max(top, 0) : bottom, max(left, 0) : right] = False
+    whole[outside] = whole[outside] // 2
+    cv2.rectangle(whole, (left, top), (right - 1, bottom - 1), _OUTLINE, 2)
+    shown = cropped * (_DIMMED + (1 - _DIMMED) * foreground[..., None])
+    sheet = np.full((_PREVIEW_HEIGHT, width + _GAP + _PREVIEW_HEIGHT, 3), 255, np.uint8)
+    above = (_PREVIEW_HEIGHT - height) // 2
+    sheet[above : above + height, :width] = whole
+    sheet[:, -_PREVIEW_HEIGHT:] = _resize(shown.astype(np.uint8), _PREVIEW_HEIGHT, _PREVIEW_HEIGHT)
     return sheet
 
 
@@ -45,7 +97,10 @@ def _put(sheet: NDArray[np.uint8], picture: NDArray[np.uint8], left: int, top: i
     """Paint a picture into the middle of a cell, scaled to fit."""
     scale = _CELL / max(picture.shape[:2])
     height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    small = cv2.resize(picture, (width, height), interpolation=interpolation)
     top, left = top + (_CELL - height) // 2, left + (_CELL - width) // 2
-    sheet[top : top + height, left : left + width] = small
+    sheet[top : top + height, left : left + width] = _resize(picture, height, width)
+
+
+def _resize(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    interpolation = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=interpolation), np.uint8)

@@ -145,3 +145,16 @@ def face_area_ratios(boxes: ArrayLike, source_size: tuple[int, int]) -> NDArray[
     boxes = np.atleast_2d(np.asarray(boxes, np.float32))
     height, width = source_size
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / np.float32(height * width)
+
+
+def checked_size(size: int) -> int:
+    """The side of a square that can be animated, in pixels.
+
+    Raises:
+        InputError: not a positive multiple of 8, or below 64.
+    """
+    if size < 64 or size % 8:
+        raise InputError(
+            f"size {size}", "must be a multiple of 8 and at least 64", f"use {max(64, size // 8 * 8)}"
+        )
+    return size
