@@ -1,4 +1,4 @@
-"""Runs in the environment of a ComfyUI: ``HOST_PYTHON -m pytest tests/inside_host`` with ``COMFYUI_PATH`` set.
+"""Runs in a ComfyUI's environment: ``HOST_PYTHON -m pytest tests/inside_host``, with ``COMFYUI_PATH`` set.
 
 The pack is imported as the host does it, by its folder, under the name ``megactor_pack``.
 """
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 def _enter_host() -> None:
     sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    # Last, since the pack's folder ``nodes`` must not hide the host's module of that name. What the tests make
+    # Last, since the pack's folder ``nodes`` must not hide the host's module of that name. What tests make
     # with ``megactor_core`` reaches the pack through files only: the pack's own copy has another module name.
     sys.path += [str(ROOT), str(ROOT / "tests")]
     sys.argv[1:] = []
@@ -25,7 +25,7 @@ def _enter_host() -> None:
 
     comfy.options.enable_args_parsing()
     sys.argv[1:] = ["--cpu"]
-    import comfy.cli_args  # noqa: F401 - reads the arguments once, when it is imported first
+    import comfy.cli_args
 
     spec = importlib.util.spec_from_file_location(
         "megactor_pack", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
@@ -46,3 +46,24 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_model import write_tiny_model
 
     return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def one_level_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a single resolution, which compiles in a third of the time."""
+    from dataclasses import replace
+
+    import torch
+    from megactor_core.training.model_folder import save_model
+    from tiny_model import tiny_config, tiny_networks
+
+    tiny = tiny_config()
+    one_level = {"block_out_channels": (8,), "attention_levels": (True,)}
+    config = replace(
+        tiny,
+        denoiser=replace(tiny.denoiser, **one_level),
+        reference_network=replace(tiny.reference_network, **one_level),
+    )
+    folder = tmp_path_factory.mktemp("models") / "one_level"
+    save_model(config, tiny_networks(config), folder, torch.float32)
+    return folder
