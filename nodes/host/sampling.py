@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import comfy.model_management
 from torch import Tensor
 
@@ -17,6 +19,9 @@ from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, 
 from .clip_preview import preview_sheet
 from .portrait_model import HostNetworks, PortraitModel
 from .progress import NodeProgress
+
+_WORK_PER_PREVIEW = 15
+"""Sampling between two previews, in times of what a preview takes: small models outrun their own VAE."""
 
 
 def join_conditions(
@@ -76,7 +81,7 @@ def sample_clip(
 
 
 class SamplingProgress:
-    """Moves the node's bar with every window, and shows the clip after every step.
+    """Moves the node's bar with every window, and shows the clip after steps, as often as it costs little.
 
     Args:
         model: whose latents are sampled.
@@ -86,6 +91,7 @@ class SamplingProgress:
         self._model = model
         self._bar: NodeProgress | None = None
         self._num_windows = 1
+        self._next_preview = 0.0
 
     def on_progress(self, progress: Progress) -> None:
         """Callback of the core's sampler."""
@@ -97,4 +103,9 @@ class SamplingProgress:
     def on_step(self, step: Step) -> None:
         """Callback of the core's sampler."""
         assert self._bar is not None
-        self._bar.report((step.index + 1) * self._num_windows, preview_sheet(self._model, step.clean))
+        preview, begin = None, time.monotonic()
+        if begin >= self._next_preview:
+            preview = preview_sheet(self._model, step.clean)
+            end = time.monotonic()
+            self._next_preview = end + (end - begin) * _WORK_PER_PREVIEW
+        self._bar.report((step.index + 1) * self._num_windows, preview)

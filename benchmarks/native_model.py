@@ -1,0 +1,110 @@
+"""Time of the pack's sampler against the host's KSampler on the native MODEL, demo weights.
+
+    COMFYUI_PATH=... HOST_PYTHON benchmarks/native_model.py [--frames 16] [--repeats 5]
+
+Needs the environment of a ComfyUI, as ``make host`` makes it: ``.host/environment/bin/python``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+def enter_host() -> None:
+    """Import the host, on the CPU, and the pack as it does."""
+    import importlib.util
+
+    sys.path.insert(0, os.environ["COMFYUI_PATH"])
+    arguments, sys.argv = sys.argv, [sys.argv[0], "--cpu"]
+    import comfy.options
+
+    comfy.options.enable_args_parsing()
+    import comfy.cli_args
+
+    sys.argv = arguments
+    spec = importlib.util.spec_from_file_location(
+        "megactor_pack", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
+    assert spec is not None and spec.loader is not None
+    pack = importlib.util.module_from_spec(spec)
+    sys.modules["megactor_pack"] = pack
+    spec.loader.exec_module(pack)
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    enter_host()
+    import comfy.sample
+    import torch
+    from megactor_pack.megactor_core.conditioning.conditions import (
+        BackgroundCondition,
+        DrivingFeatures,
+        ReferenceCondition,
+    )
+    from megactor_pack.nodes.host.native_clip import native_clip
+    from megactor_pack.nodes.host.portrait_model import load_portrait_model
+    from megactor_pack.nodes.host.sampling import sample_clip
+    from megactor_pack.nodes.sampling_inputs import sampling_settings
+
+    model = load_portrait_model(ROOT / "megactor_core" / "weights" / "demo")
+    config = model.config
+    cells = config.defaults.size // config.vae_scale_factor
+    channels, width = config.vae["latent_channels"], config.driving_encoder.channels[-1]
+    reference = ReferenceCondition(
+        torch.randn(1, channels, cells, cells),
+        torch.randn(1, channels + 1, 1, cells, cells),
+        torch.zeros(1, 2 * width),
+    )
+    background = BackgroundCondition(torch.randn(1, 17, config.denoiser.cross_attention_dim))
+    driving = DrivingFeatures(torch.randn(args.frames, width, cells, cells) * 0.1)
+    steps = config.defaults.num_inference_steps
+
+    def own(guidance_scale: float) -> None:
+        settings = sampling_settings(config, guidance_scale=guidance_scale)
+        sample_clip(model, reference, background, driving, settings)
+
+    def host(guidance_scale: float) -> None:
+        patcher, positive, negative, latent = native_clip(
+            model, reference, background, driving, sampling_settings(config)
+        )
+        empty = latent["samples"]
+        noise = comfy.sample.prepare_noise(empty, 42)
+        options = {"seed": 42, "disable_pbar": True}
+        comfy.sample.sample(
+            patcher, noise, steps, guidance_scale, "ddim", "simple", positive, negative, empty, **options
+        )
+
+    with torch.inference_mode():
+        for guidance_scale in (1.0, 2.0):
+            pairs = []
+            for _ in range(args.repeats + 1):
+                pairs.append((seconds(lambda: own(guidance_scale)), seconds(lambda: host(guidance_scale))))  # noqa: B023
+            ours, theirs = (statistics.median(column) for column in zip(*pairs[1:], strict=True))
+            print(
+                f"{args.frames} frames, {steps} steps, guidance {guidance_scale:g}: "
+                f"pack's sampler {ours:.2f} s, KSampler {theirs:.2f} s, ratio {theirs / ours:.3f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
