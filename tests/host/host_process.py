@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+HOST = REPOSITORY / ".host"
+"""Made by ``make host``."""
 COMPANION = Path(__file__).parent / "companion"
 START_LIMIT = 180.0
 """Seconds a start may take; 6 to 9 on an idle machine."""
@@ -20,23 +20,6 @@ START_LIMIT = 180.0
 
 class HostFailure(Exception):
     """The host is missing, did not start, or ended; with the end of its log where there is one."""
-
-
-@dataclass(frozen=True)
-class HostInstallation:
-    """A ComfyUI source tree and the Python that has its requirements and the pack's."""
-
-    python: Path
-    comfyui: Path
-
-    @classmethod
-    def find(cls) -> HostInstallation:
-        """What ``make host`` made."""
-        stamp = REPOSITORY / ".host" / "ready.json"
-        if not stamp.is_file():
-            raise HostFailure(f"there is no ComfyUI to test in ({stamp} is missing): run `make host`")
-        facts = json.loads(stamp.read_text())
-        return cls(Path(facts["python"]), Path(facts["comfyui"]))
 
 
 class HostProcess:
@@ -51,7 +34,8 @@ class HostProcess:
     def __init__(
         self, base: Path, environment: Mapping[str, str] | None = None, arguments: tuple[str, ...] = ()
     ) -> None:
-        self.installation = HostInstallation.find()
+        if not (HOST / "ready").is_file():
+            raise HostFailure(f"there is no ComfyUI to test in ({HOST} is not ready): run `make host`")
         self.base = base
         self.log_file = base / "host.log"
         self.port = free_port()
@@ -85,7 +69,7 @@ class HostProcess:
 
     def start(self) -> None:
         """Start and wait until it answers; its log goes on where it ended."""
-        command = [self.installation.python, self.installation.comfyui / "main.py"]
+        command = [HOST / "environment" / "bin" / "python", HOST / "ComfyUI" / "main.py"]
         command += ["--cpu", "--listen", "127.0.0.1", "--port", self.port, "--base-directory", self.base]
         command += ["--disable-auto-launch", "--disable-api-nodes", "--preview-method", "auto"]
         command += [
