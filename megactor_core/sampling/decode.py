@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -23,13 +23,40 @@ def decode_latents(vae: AutoencoderKL, latents: Tensor) -> Iterator[np.ndarray]:
     Yields:
         One frame after the other, float32 ``(H, W, 3)`` in [0, 1].
     """
-    frames = latents[0].transpose(0, 1) / vae.config.scaling_factor
-    chunk_length = max(1, LATENT_CELLS // (frames.shape[-1] * frames.shape[-2]))
-    for start in range(0, len(frames), chunk_length):
-        with torch.inference_mode():
-            chunk = frames[start : start + chunk_length].to(vae.device, vae.dtype)
-            decoded = (vae.decode(chunk).sample.float() / 2 + 0.5).clamp(0, 1)
-        yield from decoded.permute(0, 2, 3, 1).cpu().numpy()
+
+    def decode(chunk: Tensor) -> Tensor:
+        pictures = vae.decode(chunk.to(vae.device, vae.dtype)).sample.float()
+        return (pictures / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
+
+    return decode_frames(decode, latents[0].transpose(0, 1) / vae.config.scaling_factor)
+
+
+def decode_frames(decode: Callable[[Tensor], Tensor], latents: Tensor) -> Iterator[np.ndarray]:
+    """Decode a clip in chunks; where the memory does not suffice, in smaller ones from there on.
+
+    Args:
+        decode: unscaled latents of some frames ``(n, channels, h, w)`` -> pictures ``(n, H, W, 3)``.
+        latents: of all frames, unscaled ``(frames, channels, h, w)``.
+
+    Yields:
+        One picture after the other.
+
+    Raises:
+        torch.OutOfMemoryError: not even one frame can be decoded.
+    """
+    chunk_length = max(1, LATENT_CELLS // (latents.shape[-1] * latents.shape[-2]))
+    start = 0
+    while start < len(latents):
+        try:
+            with torch.inference_mode():
+                pictures = decode(latents[start : start + chunk_length])
+        except torch.OutOfMemoryError:
+            if chunk_length == 1:
+                raise
+            chunk_length //= 2
+        else:
+            yield from pictures.cpu().numpy()
+            start += len(pictures)
 
 
 def to_uint8(frame: np.ndarray) -> np.ndarray:
