@@ -16,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--golden",
         type=Path,
-        default=REPOSITORY / "tests" / "golden" / "megactor_v1",
-        help="folder of golden data (golden.json and its safetensors files) for the parity tests",
+        default=REPOSITORY / "tests" / "golden",
+        help="folder of golden data for the parity tests: of one family (golden.json and its safetensors "
+        "files) or of several, each in a folder of its name",
     )
