@@ -49,12 +49,17 @@ def size_input() -> io.Int.Input:
     )
 
 
-def lost_face_input() -> io.Combo.Input:
-    """What frames without the face get."""
+def lost_face_input(advanced: bool) -> io.Combo.Input:
+    """What frames without the face get.
+
+    Args:
+        advanced: whether it is rarely needed.
+    """
     return io.Combo.Input(
         "lost_face",
         options=["hold", "interpolate", "pass"],
         default="hold",
+        advanced=advanced,
         tooltip="Frames where the driver's face is not found: keep its last place (hold), move on in a "
         "straight line (interpolate), or show the whole square (pass). No frame is left out.",
     )

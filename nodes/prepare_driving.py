@@ -74,7 +74,7 @@ class PrepareDriving(io.ComfyNode):
                     tooltip="What the model is shown: the face and its surroundings (plain), or only patches "
                     "of eyes, brows and mouth (contour), which carry less of the driver's looks.",
                 ),
-                lost_face_input(),
+                lost_face_input(advanced=False),
                 *trim_inputs(advanced=False),
                 io.Float.Input(
                     "frame_rate",

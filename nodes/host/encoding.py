@@ -19,6 +19,7 @@ from ...megactor_core.conditioning.conditions import (
 from ...megactor_core.conditioning.driving import CHUNK_LENGTH, driving_features
 from ...megactor_core.conditioning.reference import reference_condition
 from ...megactor_core.errors import InputError
+from ...megactor_core.models.driving_encoder import DrivingEncoder
 from .clip_vision import background_tokens
 from .images import only_mask, only_picture, to_pixels
 from .portrait_model import PortraitModel
@@ -88,9 +89,8 @@ def encode_driving(model: PortraitModel, condition: Tensor) -> DrivingFeatures:
         condition: IMAGE, one grey picture per frame; colours are averaged.
     """
     num_frames, height, width = condition.shape[:3]
-    memory = CHUNK_LENGTH * height * width * _ALIVE_VALUES * model.dtype.itemsize
     return driving_features(
-        model.load(memory).denoiser.condition_input_layer,
+        load_driving_encoder(model, height, width),
         _grey_frames(condition),
         num_frames,
         device=model.device,
@@ -98,6 +98,12 @@ def encode_driving(model: PortraitModel, condition: Tensor) -> DrivingFeatures:
         keep_on=comfy.model_management.intermediate_device(),
         on_chunk=NodeProgress(num_frames).report,
     )
+
+
+def load_driving_encoder(model: PortraitModel, height: int, width: int) -> DrivingEncoder:
+    """The encoder of driving frames on the device, with room for a chunk of frames of that size in pixels."""
+    memory = CHUNK_LENGTH * height * width * _ALIVE_VALUES * model.dtype.itemsize
+    return model.load(memory).denoiser.condition_input_layer
 
 
 def _grey_frames(images: Tensor) -> Iterator[np.ndarray]:

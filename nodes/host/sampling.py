@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import comfy.model_management
 from torch import Tensor
 
@@ -18,10 +16,7 @@ from ...megactor_core.errors import InputError
 from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, sample
 from .clip_preview import preview_sheet
 from .portrait_model import HostNetworks, PortraitModel
-from .progress import NodeProgress
-
-_WORK_PER_PREVIEW = 15
-"""Sampling between two previews, in times of what a preview takes: small models outrun their own VAE."""
+from .progress import NodeProgress, PreviewPace
 
 
 def join_conditions(
@@ -50,6 +45,16 @@ def join_conditions(
     return Conditions(reference, background, modulated).to(model.device, model.dtype)
 
 
+def load_for_sampling(
+    model: PortraitModel, reference: ReferenceCondition, num_frames: int, settings: SamplingSettings
+) -> HostNetworks:
+    """The networks on the device, with room for a window of the clip."""
+    _, channels, height, width = reference.latents.shape
+    rows = 1 if settings.guidance_scale == 1 else 2
+    window = min(settings.context_length, num_frames)
+    return model.load(model.denoiser.model.memory_required([rows * window, channels, height, width]))
+
+
 def sample_clip(
     model: PortraitModel,
     reference: ReferenceCondition,
@@ -62,10 +67,7 @@ def sample_clip(
     Raises:
         InputError: conditions that do not go together, settings out of range, or a result that is not finite.
     """
-    _, channels, height, width = reference.latents.shape
-    rows = 1 if settings.guidance_scale == 1 else 2
-    window = min(settings.context_length, driving.num_frames)
-    networks = model.load(model.denoiser.model.memory_required([rows * window, channels, height, width]))
+    networks = load_for_sampling(model, reference, driving.num_frames, settings)
     conditions = join_conditions(model, networks, reference, background, driving)
     progress = SamplingProgress(model)
     latents = sample(
@@ -91,7 +93,7 @@ class SamplingProgress:
         self._model = model
         self._bar: NodeProgress | None = None
         self._num_windows = 1
-        self._next_preview = 0.0
+        self._pace = PreviewPace()
 
     def on_progress(self, progress: Progress) -> None:
         """Callback of the core's sampler."""
@@ -103,9 +105,5 @@ class SamplingProgress:
     def on_step(self, step: Step) -> None:
         """Callback of the core's sampler."""
         assert self._bar is not None
-        preview, begin = None, time.monotonic()
-        if begin >= self._next_preview:
-            preview = preview_sheet(self._model, step.clean)
-            end = time.monotonic()
-            self._next_preview = end + (end - begin) * _WORK_PER_PREVIEW
+        preview = self._pace.draw(lambda: preview_sheet(self._model, step.clean))
         self._bar.report((step.index + 1) * self._num_windows, preview)

@@ -1,0 +1,221 @@
+"""The core's animation on networks that the host holds, from the host's values to a video file."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import comfy.model_management
+import folder_paths
+import numpy as np
+import torch
+from comfy.sd import VAE
+from comfy_api.latest import Input
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ...megactor_core.animation import PortraitAnimator
+from ...megactor_core.conditioning.conditions import (
+    BackgroundCondition,
+    Conditions,
+    DrivingCondition,
+    ReferenceCondition,
+)
+from ...megactor_core.conditioning.driving import encode_driving
+from ...megactor_core.sampling.decode import decode_frames, to_uint8
+from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, sample
+from ...megactor_core.vision.driving import PreparedDriving
+from ...megactor_core.vision.faces import Detector
+from ...megactor_core.vision.foreground import background_image
+from ...megactor_core.vision.portrait import Portrait
+from ...megactor_core.vision.tracking import LostPolicy
+from .clip_preview import preview_sheet
+from .encoding import encode_background, encode_reference, load_driving_encoder
+from .faces import check_faces, find_detector
+from .images import only_mask, only_picture, to_image, to_mask
+from .look import Crop
+from .portrait_model import PortraitModel
+from .progress import NodeProgress, PreviewPace
+from .sampling import load_for_sampling
+from .video import driving_source
+
+_PARTS = 1000
+# Where in the bar a phase begins; on an ordinary machine most of the time goes into sampling.
+_SAMPLING_BEGINS, _WRITING_BEGINS = 100, 850
+_PREVIEW_PAUSE = 1.0
+"""Seconds between two pictures while frames are written."""
+
+
+def animate_portrait(
+    model: PortraitModel,
+    portrait: Tensor,
+    driving: Input.Video,
+    settings: SamplingSettings,
+    *,
+    crop: Crop,
+    paste: bool,
+    mask: Tensor | None,
+    size: int,
+    lost_face: LostPolicy,
+    start_frame: int,
+    max_frames: int,
+) -> Path:
+    """Animate a portrait; memory does not grow with the driver's length but by its latents.
+
+    Args:
+        portrait: IMAGE of one picture.
+        driving: read as a stream where it is a file.
+        crop: of portrait and driver.
+        paste: put the result back into the whole picture.
+        mask: MASK of the whole picture, 1 = person, or None.
+        size: side of the square in pixels; 0 for the model's own.
+        lost_face: what driving frames without the face get.
+        start_frame, max_frames: the driving frames to use; 0 frames are all.
+
+    Returns:
+        An MP4 file in the host's temporary folder, with the driver's frame rate and sound. When anything goes
+        wrong or the user cancels, none is left.
+
+    Raises:
+        InputError: anything given that cannot be used.
+        InterruptProcessingException: the user has cancelled.
+    """
+    picture = only_picture(portrait, "portrait")
+    detector = find_detector()
+    check_faces(crop, None, detector)
+    source = driving_source(driving).part(start_frame, start_frame + max_frames if max_frames else None)
+    progress = AnimationProgress(model, source.num_frames)
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    report = HostAnimator(model, detector).animate(
+        picture,
+        source,
+        folder / f"megactor_{secrets.token_hex(8)}.mp4",
+        crop=crop,
+        mask=None if mask is None else only_mask(mask, "mask"),
+        size=size or None,
+        paste=paste,
+        settings=settings,
+        lost=lost_face,
+        on_prepare=progress.on_prepare,
+        on_progress=progress.on_progress,
+        on_step=progress.on_step,
+        on_frame=progress.on_frame,
+    )
+    for note in report.notes:
+        logging.info("Animate Portrait: %s", note)
+    return report.output
+
+
+class HostAnimator(PortraitAnimator):
+    """Animates portraits with networks that the host moves to where they compute.
+
+    Args:
+        model: from Load MegActor Model.
+        detector: finds faces.
+    """
+
+    def __init__(self, model: PortraitModel, detector: Detector | None = None) -> None:
+        super().__init__(model.config, detector)
+        self.model = model
+
+    def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:
+        pixels, foreground = to_image(portrait.pixels), to_mask(portrait.foreground)
+        return encode_reference(self.model, pixels, foreground, seed, self.model.vae)
+
+    def encode_background(self, portrait: Portrait) -> BackgroundCondition:
+        background = to_image(background_image(portrait.picture, portrait.foreground))
+        return encode_background(self.model, background, self.model.clip_vision)
+
+    def encode_driving(
+        self,
+        driving: PreparedDriving,
+        reference: ReferenceCondition,
+        on_chunk: Callable[[int], None] | None = None,
+    ) -> DrivingCondition:
+        size = driving.crop.size
+        encoder = load_driving_encoder(self.model, size, size)
+        modulation = reference.modulation.to(self.model.device, self.model.dtype)
+        return encode_driving(encoder, driving.conditions(), modulation, on_chunk=on_chunk)
+
+    def sample(
+        self,
+        conditions: Conditions,
+        settings: SamplingSettings,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> Tensor:
+        num_frames = conditions.driving.num_frames
+        networks = load_for_sampling(self.model, conditions.reference, num_frames, settings)
+        conditions = conditions.to(self.model.device, self.model.dtype)
+        return sample(networks, self.config, conditions, settings, on_progress=on_progress, on_step=on_step)
+
+    def decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
+        frames = latents[0].transpose(0, 1) / self.config.vae["scaling_factor"]
+        pictures = decode_frames(lambda chunk: decode_chunk(self.model.vae, chunk), frames)
+        return (to_uint8(picture) for picture in pictures)
+
+    def check_memory(self, settings: SamplingSettings, size: int, num_frames: int) -> None:
+        # The host makes room, and moves to its own device what does not fit.
+        pass
+
+
+def decode_chunk(vae: VAE, latents: Tensor) -> Tensor:
+    """Pictures ``(n, H, W, 3)`` in 0..1 of unscaled latents ``(n, c, h, w)``.
+
+    Raises:
+        torch.OutOfMemoryError: more than one frame, and not enough memory. A single frame that does not fit
+            the host decodes in tiles.
+    """
+    if len(latents) == 1:
+        return vae.decode(latents)
+    memory = len(latents) * vae.memory_used_decode(latents.shape, vae.vae_dtype)
+    try:
+        comfy.model_management.load_models_gpu([vae.patcher], memory_required=memory)
+        pictures = vae.first_stage_model.decode(latents.to(vae.device, vae.vae_dtype))
+    except Exception as error:
+        comfy.model_management.raise_non_oom(error)
+        raise torch.OutOfMemoryError(str(error)) from error
+    return vae.process_output(pictures.float()).movedim(1, -1)
+
+
+class AnimationProgress:
+    """One bar over all phases, with pictures of the clip.
+
+    Args:
+        model: whose latents are sampled.
+        num_frames: of the clip.
+    """
+
+    def __init__(self, model: PortraitModel, num_frames: int) -> None:
+        self._model = model
+        self._num_frames = num_frames
+        self._bar = NodeProgress(_PARTS)
+        self._steps, self._frames = PreviewPace(), PreviewPace(_PREVIEW_PAUSE)
+
+    def on_prepare(self, done: int, total: int) -> None:
+        """Callback of ``PortraitAnimator.animate``."""
+        self._bar.report(_SAMPLING_BEGINS * done // total)
+
+    def on_progress(self, progress: Progress) -> None:
+        """Callback of ``PortraitAnimator.animate``."""
+        self._bar.report(
+            self._sampled(progress.step + progress.window / progress.num_windows, progress.num_steps)
+        )
+
+    def on_step(self, step: Step) -> None:
+        """Callback of ``PortraitAnimator.animate``."""
+        preview = self._steps.draw(lambda: preview_sheet(self._model, step.clean))
+        self._bar.report(self._sampled(step.index + 1, step.num_steps), preview)
+
+    def on_frame(self, index: int, frame: NDArray[np.uint8]) -> None:
+        """Callback of ``PortraitAnimator.animate``."""
+        written = (_PARTS - _WRITING_BEGINS) * (index + 1) // self._num_frames
+        self._bar.report(_WRITING_BEGINS + written, self._frames.draw(lambda: Image.fromarray(frame)))
+
+    @staticmethod
+    def _sampled(steps: float, num_steps: int) -> int:
+        return round(_SAMPLING_BEGINS + (_WRITING_BEGINS - _SAMPLING_BEGINS) * steps / num_steps)
