@@ -13,6 +13,7 @@ JOBS ?= 2
 #   make setup TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
 
+HOST := $(CURDIR)/.host
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 

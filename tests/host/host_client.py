@@ -170,13 +170,18 @@ class Host:
         self.post("/interrupt", {"prompt_id": prompt_id})
 
     def free(self) -> None:
-        """Unload all models and forget all results, and wait until that is done."""
-        self.post("/free", {"unload_models": True, "free_memory": True})
-        deadline = time.monotonic() + 30
-        while self.loaded_models():
+        """Have all models unloaded and all results forgotten, and wait until that is done."""
+        deadline = time.monotonic() + 60
+        wanted = {"unload_models": True, "free_memory": True}
+        self.post("/free", wanted)
+        while self.get("/test_companion/process")["asked"] or self.loaded_models():
             if time.monotonic() > deadline:
                 raise TimeoutError("the host did not unload its models")
-            time.sleep(0.1)
+            time.sleep(0.2)
+            # The host sleeps through a wish that comes just before it goes to sleep.
+            self.post("/free", wanted)
+        # The results go right after the models.
+        time.sleep(0.5)
 
     def connect(self) -> Connection:
         return Connection(self)

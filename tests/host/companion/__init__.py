@@ -13,10 +13,11 @@ NODE_CLASS_MAPPINGS: dict = {}
 
 @PromptServer.instance.routes.get("/test_companion/process")
 async def process(request: web.Request) -> web.Response:
-    """Names of all imported modules, and the models the host keeps on a device with their bytes there."""
+    """Imported modules; models on a device with their bytes there; what was asked for and is not done yet."""
     loaded = comfy.model_management.current_loaded_models
     models = [{"name": type(one.model.model).__name__, "bytes": one.model.loaded_size()} for one in loaded]
-    return web.json_response({"modules": sorted(sys.modules), "models": models})
+    asked = list(PromptServer.instance.prompt_queue.flags)
+    return web.json_response({"modules": sorted(sys.modules), "models": models, "asked": asked})
 
 
 @PromptServer.instance.routes.get("/test_companion/tensors")
