@@ -1,0 +1,172 @@
+"""Animate a portrait with a ComfyUI that runs somewhere, without its page: upload, queue, follow, fetch.
+
+    python run_api.py WORKFLOW.json --portrait me.png --driving dance.mp4 --output results
+
+A workflow in API format is what ComfyUI's menu exports ("Export (API)"); workflows/api has some. The portrait
+goes to its Load Image nodes, the driver to its Load Video nodes, both in place of Load MegActor Example.
+Copy this file and change it. It needs only aiohttp, which ComfyUI needs too: ComfyUI's own Python runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+Workflow = dict[str, dict[str, Any]]
+
+
+async def upload(session: aiohttp.ClientSession, file: Path) -> str:
+    """Put a picture or video into ComfyUI's input folder; the name it has there."""
+    form = aiohttp.FormData()
+    form.add_field("image", file.read_bytes(), filename=file.name)  # the field's name for videos too
+    form.add_field("overwrite", "true")
+    async with session.post("/upload/image", data=form) as answer:
+        answer.raise_for_status()
+        stored = await answer.json()
+    return f"{stored['subfolder']}/{stored['name']}" if stored["subfolder"] else stored["name"]
+
+
+def take_file(workflow: Workflow, loader: str, widget: str, name: str, example_output: int) -> None:
+    """Have a workflow load this file where it loads one of its kind, or the pack's example."""
+    examples = [key for key, node in workflow.items() if node["class_type"] == "MegActorExampleInputs"]
+    replaced = [[key, example_output] for key in examples]
+    loaders = [node for node in workflow.values() if node["class_type"] == loader]
+    for node in loaders:
+        node["inputs"][widget] = name
+    links = [
+        (node["inputs"], key)
+        for node in workflow.values()
+        for key, value in node["inputs"].items()
+        if value in replaced
+    ]
+    if not loaders and not links:
+        sys.exit(f"error: the workflow has neither a {loader} nor a MegActorExampleInputs node for {name}")
+    if links:
+        added = f"run_api_{loader}"
+        workflow[added] = {"class_type": loader, "inputs": {widget: name}}
+        for inputs, key in links:
+            inputs[key] = [added, 0]
+
+
+def set_widgets(workflow: Workflow, settings: list[str]) -> None:
+    """Change widgets given as NODE.INPUT=VALUE; VALUE is read as JSON where it is JSON."""
+    for setting in settings:
+        place, _, value = setting.partition("=")
+        node, _, widget = place.partition(".")
+        if node not in workflow or widget not in workflow[node]["inputs"]:
+            sys.exit(f"error: --set {setting}: the workflow has no {place}. Its nodes: {', '.join(workflow)}")
+        try:
+            workflow[node]["inputs"][widget] = json.loads(value)
+        except ValueError:
+            workflow[node]["inputs"][widget] = value
+
+
+async def queue(session: aiohttp.ClientSession, workflow: Workflow, client: str) -> str:
+    """Queue a workflow; the prompt's id."""
+    async with session.post("/prompt", json={"prompt": workflow, "client_id": client}) as answer:
+        told = await answer.json()
+    # ComfyUI accepts a workflow of which a part is wrong, and leaves that part out.
+    if answer.status != 200 or told["node_errors"]:
+        if "prompt_id" in told:
+            await session.post("/queue", json={"delete": [told["prompt_id"]]})
+            await session.post("/interrupt", json={"prompt_id": told["prompt_id"]})
+        lines = [told["error"]["message"]] if told.get("error") else []
+        for node, problem in told["node_errors"].items():
+            for error in problem["errors"]:
+                lines.append(f"{problem['class_type']} ({node}): {error['message']}: {error['details']}")
+        sys.exit("error: ComfyUI refuses the workflow\n" + "\n".join(lines))
+    return str(told["prompt_id"])
+
+
+async def follow(socket: aiohttp.ClientWebSocketResponse, workflow: Workflow, prompt: str) -> None:
+    """Show progress until the prompt has ended."""
+    async for message in socket:
+        if message.type != aiohttp.WSMsgType.TEXT:
+            continue  # previews
+        event = json.loads(message.data)
+        kind, data = event["type"], event.get("data") or {}
+        if data.get("prompt_id") != prompt:
+            continue
+        if kind == "progress":
+            title = workflow.get(data["node"], {}).get("class_type", data["node"])
+            print(f"\r{title} {data['value']:g}/{data['max']:g}".ljust(60), end="", flush=True)
+        elif kind == "execution_success":
+            print("\r".ljust(61), end="\r")
+            return
+        elif kind == "execution_error":
+            sys.exit(f"\nerror: {data['node_type']} ({data['node_id']}): {data['exception_message'].strip()}")
+        elif kind == "execution_interrupted":
+            sys.exit("\nerror: somebody cancelled the prompt")
+    sys.exit("\nerror: the connection to ComfyUI was lost")
+
+
+async def fetch(session: aiohttp.ClientSession, prompt: str, folder: Path) -> list[Path]:
+    """Download what the workflow's save nodes wrote."""
+    history: dict[str, Any] = {}
+    while prompt not in history:  # written a moment after the prompt's last message
+        async with session.get(f"/history/{prompt}") as answer:
+            history = await answer.json()
+    files = [
+        item
+        for shown in history[prompt]["outputs"].values()
+        for items in shown.values()
+        for item in items
+        if isinstance(item, dict) and item.get("type") == "output"
+    ]
+    written = []
+    for file in files:
+        parameters = {key: file[key] for key in ("filename", "subfolder", "type")}
+        async with session.get("/view", params=parameters) as answer:
+            answer.raise_for_status()
+            path = folder / file["filename"]
+            path.write_bytes(await answer.read())
+            written.append(path)
+    return written
+
+
+async def run(options: argparse.Namespace) -> None:
+    workflow: Workflow = json.loads(options.workflow.read_text(encoding="utf-8"))
+    options.output.mkdir(parents=True, exist_ok=True)
+    client = uuid.uuid4().hex
+    async with aiohttp.ClientSession(options.server, timeout=aiohttp.ClientTimeout(total=None)) as session:
+        if options.portrait:
+            take_file(workflow, "LoadImage", "image", await upload(session, options.portrait), 0)
+        if options.driving:
+            take_file(workflow, "LoadVideo", "file", await upload(session, options.driving), 1)
+        set_widgets(workflow, options.set)
+        # Connected before the prompt is queued, so that no message is missed.
+        async with session.ws_connect("/ws", params={"clientId": client}, max_msg_size=0) as socket:
+            prompt = await queue(session, workflow, client)
+            await follow(socket, workflow, prompt)
+        written = await fetch(session, prompt, options.output)
+    if not written:
+        sys.exit("error: the workflow ran, but it has no node that saves something")
+    for path in written:
+        print(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("workflow", type=Path, help="workflow in API format")
+    parser.add_argument("--portrait", type=Path, help="picture of the person")
+    parser.add_argument("--driving", type=Path, help="video whose motion is taken")
+    parser.add_argument("--set", metavar="NODE.INPUT=VALUE", action="append", default=[], help="set a widget")
+    parser.add_argument("--server", default="http://127.0.0.1:8188", help="address of ComfyUI")
+    parser.add_argument("--output", type=Path, default=Path("."), help="folder for the results")
+    try:
+        asyncio.run(run(parser.parse_args()))
+    except (OSError, aiohttp.ClientError) as problem:
+        sys.exit(f"error: {problem}")
+
+
+if __name__ == "__main__":
+    main()
