@@ -27,12 +27,13 @@ def squash(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     kernels = [_blur_kernel(length / size) for length in image.shape[:2]]
     if any(len(kernel) > 1 for kernel in kernels):
         rows, columns = kernels
-        pixels = cv2.sepFilter2D(pixels, cv2.CV_32F, columns, rows, borderType=cv2.BORDER_REFLECT_101)
+        blurred = cv2.sepFilter2D(pixels, cv2.CV_32F, columns, rows, borderType=cv2.BORDER_REFLECT_101)
+        pixels = np.asarray(blurred, np.float32)
     for axis in range(2):
         below, above, weight = _neighbours(pixels.shape[axis], size)
         weight = weight.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
         pixels = pixels.take(below, axis) * (1 - weight) + pixels.take(above, axis) * weight
-    return pixels
+    return np.asarray(pixels, np.float32)
 
 
 def _blur_kernel(factor: float) -> NDArray[np.float64]:
@@ -47,7 +48,7 @@ def _blur_kernel(factor: float) -> NDArray[np.float64]:
 def _neighbours(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     positions = (np.arange(size) + 0.5) * length / size - 0.5
     below = np.floor(positions).astype(np.int64)
-    return _mirrored(below, length), _mirrored(below + 1, length), np.float32(positions - below)
+    return _mirrored(below, length), _mirrored(below + 1, length), (positions - below).astype(np.float32)
 
 
 def _mirrored(indices: NDArray[np.int64], length: int) -> NDArray[np.int64]:
