@@ -74,12 +74,11 @@ def main() -> None:
     )
     latents = torch.randn(1, 4, arguments.frames, side, side, device=device)
     with torch.inference_mode():
-        model = ClipDenoiser(
-            denoiser, reference_network, conditions, [list(range(arguments.frames))], guidance_scale=4.5
-        )
+        model = ClipDenoiser(denoiser, reference_network, conditions, guidance_scale=4.5)
+        windows = [list(range(arguments.frames))]
         for number in range(arguments.steps + 1):
             begin = time.perf_counter()
-            model.predict(latents, torch.tensor([961], device=device)).sum().item()
+            model.predict(latents, torch.tensor([961], device=device), windows).sum().item()
             label = "warm-up" if number == 0 else f"step {number}"
             print(
                 f"{label}: {time.perf_counter() - begin:.2f} s, peak {peak_gib(device):.2f} GiB", flush=True

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .animation import AnimationReport, PathLike, PortraitAnimator
-from .conditioning.background import encode_background
+from .conditioning.background import encode_context
 from .conditioning.conditions import (
     BackgroundCondition,
     Conditions,
@@ -94,7 +94,7 @@ class Animator(PortraitAnimator):
         )
 
     def encode_background(self, portrait: Portrait) -> BackgroundCondition:
-        return encode_background(self.model.networks.image_encoder, portrait.picture, portrait.foreground)
+        return encode_context(self.model.networks, portrait.picture, portrait.foreground)
 
     def encode_driving(
         self,

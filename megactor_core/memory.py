@@ -39,7 +39,8 @@ def working_bytes(
     activations = hidden * _HIDDEN_STATES * rows // 2
     decoding = size * size * config.vae["block_out_channels"][0] * _PIXEL_BYTES
     channels = config.vae["latent_channels"]
-    latents = num_frames * side * side * (4 * 4 * channels + config.driving_encoder.out_channels * item)
+    driving = 0 if config.driving_encoder is None else config.driving_encoder.out_channels
+    latents = num_frames * side * side * (4 * 4 * channels + driving * item)
     return max(activations, decoding) + latents
 
 

@@ -15,6 +15,8 @@ from .conditions import BackgroundCondition
 if TYPE_CHECKING:  # takes seconds to import, and preprocessing does not need it
     from transformers import CLIPVisionModelWithProjection
 
+    from ..models.build import Networks
+
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -43,6 +45,19 @@ def image_tokens(encoder: CLIPVisionModelWithProjection, pixels: Tensor) -> Tens
     """All tokens, normed and projected: ``(n, tokens, projection_dim)`` (MegActor's background tokens)."""
     hidden_states = encoder.vision_model(pixel_values=pixels).last_hidden_state
     return encoder.visual_projection(encoder.vision_model.post_layernorm(hidden_states))
+
+
+def encode_context(networks: Networks, picture: np.ndarray, foreground: np.ndarray) -> BackgroundCondition:
+    """Context tokens of a model, whichever way it gets them: from the background, or its own constant ones.
+
+    Args:
+        networks: of the model.
+        picture, foreground: see ``encode_background``.
+    """
+    if networks.constant_context is not None:
+        return BackgroundCondition(networks.constant_context.tokens)
+    assert networks.image_encoder is not None
+    return encode_background(networks.image_encoder, picture, foreground)
 
 
 @torch.inference_mode()

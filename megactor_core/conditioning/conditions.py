@@ -13,7 +13,7 @@ Condition = TypeVar("Condition", bound=Any)
 
 def moved(condition: Condition, device: torch.device, dtype: torch.dtype | None = None) -> Condition:
     """One of the conditions below on a device and, if given, in a floating-point type."""
-    tensors = {name: tensor.to(device, dtype) for name, tensor in vars(condition).items()}
+    tensors = {name: value.to(device, dtype) for name, value in vars(condition).items() if value is not None}
     return replace(condition, **tensors)
 
 
@@ -22,10 +22,12 @@ class ReferenceCondition:
     """The still portrait.
 
     Attributes:
-        latents: scaled posterior mean for the reference network, ``(1, channels, h, w)``.
-        static_channels: what joins the noisy latent in every frame, ``(1, channels, 1, h, w)``: the
-            concatenated reference latent, then the background mask (1 = background).
-        modulation: scale and shift for the encoder of driving frames, ``(1, 2 * width)``.
+        latents: scaled posterior mean for the reference network, ``(references, channels, h, w)``; several
+            references are read together.
+        static_channels: what joins the noisy latent in every frame, ``(1, channels, 1, h, w)``: in MegActor
+            the concatenated reference latent, then the background mask (1 = background); else no channel.
+        modulation: scale and shift for the encoder of driving frames, ``(1, 2 * width)``; ``(1, 0)`` where it
+            takes none.
     """
 
     latents: Tensor
@@ -35,7 +37,7 @@ class ReferenceCondition:
 
 @dataclass(frozen=True)
 class BackgroundCondition:
-    """Tokens of the background picture, ``(1, tokens, cross_attention_dim)``."""
+    """Context tokens, ``(1, tokens, cross_attention_dim)``: of the background picture, or the model's own."""
 
     tokens: Tensor
 
@@ -56,9 +58,16 @@ class DrivingFeatures:
 
 @dataclass(frozen=True)
 class DrivingCondition:
-    """Encoded driving frames, ``(1, channels, frames, h, w)``."""
+    """Encoded driving frames.
+
+    Attributes:
+        features: ``(1, channels, frames, h, w)``; no channel where the driver does not join the noisy latent.
+        unconditional: what the unconditional row sees in every frame, ``(1, channels, 1, h, w)``; None where
+            it sees the same.
+    """
 
     features: Tensor
+    unconditional: Tensor | None = None
 
     @property
     def num_frames(self) -> int:
@@ -66,23 +75,54 @@ class DrivingCondition:
 
 
 @dataclass(frozen=True)
+class AudioCondition:
+    """The sound at every frame.
+
+    Attributes:
+        tokens: ``(frames, tokens, audio_dim)``.
+        weight: factor of the audio attention per frame, ``(frames,)``; 1 = as trained, 0 = no effect.
+    """
+
+    tokens: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class StartCondition:
+    """Clean latents that the start noise is blended with instead of the reference's.
+
+    ``latents`` is ``(1, channels, frames, h, w)``, scaled.
+    """
+
+    latents: Tensor
+
+
+@dataclass(frozen=True)
 class Conditions:
-    """The three together."""
+    """All together; the unconditional row of guidance is told neither reference nor sound."""
 
     reference: ReferenceCondition
     background: BackgroundCondition
     driving: DrivingCondition
+    audio: AudioCondition | None = None
+    start: StartCondition | None = None
+
+    @property
+    def num_frames(self) -> int:
+        return self.driving.num_frames
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditions:
         """The same on a device and in a floating-point type."""
-        return Conditions(
-            reference=moved(self.reference, device, dtype),
-            background=moved(self.background, device, dtype),
-            driving=moved(self.driving, device, dtype),
-        )
+        given = {name: part for name, part in vars(self).items() if part is not None}
+        return Conditions(**{name: moved(part, device, dtype) for name, part in given.items()})
 
-    def static_channels(self, indices: list[int]) -> Tensor:
-        """Channels that follow the noisy latent for some frames, ``(1, channels, len(indices), h, w)``."""
+    def static_channels(self, indices: list[int], guided: bool = False) -> Tensor:
+        """Channels that follow the noisy latent for some frames, ``(clips, channels, len(indices), h, w)``.
+
+        One clip; two if ``guided`` and the unconditional row, which comes first, sees another driver.
+        """
         driving = self.driving.features[:, :, indices]
-        constant = self.reference.static_channels.expand(-1, -1, len(indices), -1, -1)
+        if guided and self.driving.unconditional is not None:
+            driving = torch.cat([self.driving.unconditional.expand_as(driving), driving])
+        constant = self.reference.static_channels.expand(len(driving), -1, len(indices), -1, -1)
         return torch.cat([constant, driving], dim=1)

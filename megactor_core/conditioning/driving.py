@@ -14,6 +14,9 @@ from .conditions import DrivingCondition, DrivingFeatures
 CHUNK_LENGTH = 8
 """Driving frames encoded together."""
 
+PIXELS_PER_CELL = 8
+"""The encoder halves the resolution three times."""
+
 
 def _chunks(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:
     pending: list[np.ndarray] = []
@@ -71,20 +74,30 @@ def driving_features(
 
 @torch.inference_mode()
 def modulate_driving(
-    encoder: DrivingEncoder, features: DrivingFeatures, modulation: Tensor, chunk_length: int = CHUNK_LENGTH
+    encoder: DrivingEncoder,
+    features: DrivingFeatures,
+    modulation: Tensor,
+    chunk_length: int = CHUNK_LENGTH,
 ) -> DrivingCondition:
-    """Let the portrait modulate the encoded frames.
+    """Reduce the encoded frames to their channels, modulated by the portrait where the model does that.
 
     Args:
         encoder: the one that made ``features``, on ``modulation``'s device.
         features: from ``driving_features``; moved to that device one chunk at a time.
-        modulation: from the reference picture, ``(1, 2 * width)``.
+        modulation: from the reference picture, see ``ReferenceCondition``.
         chunk_length: frames modulated together.
     """
     chunks = (chunk.to(modulation) for chunk in features.features.split(chunk_length))
-    return DrivingCondition(
-        torch.cat([encoder.modulate(chunk, modulation, len(chunk)) for chunk in chunks], dim=2)
-    )
+    channels = torch.cat([encoder.modulate(chunk, modulation, len(chunk)) for chunk in chunks], dim=2)
+    return _condition(encoder, channels, modulation)
+
+
+def _condition(encoder: DrivingEncoder, channels: Tensor, modulation: Tensor) -> DrivingCondition:
+    if not encoder.black_unconditional:
+        return DrivingCondition(channels)
+    height, width = (PIXELS_PER_CELL * cells for cells in channels.shape[-2:])
+    features = _features(encoder, np.zeros((1, height, width)), modulation.device, modulation.dtype)
+    return DrivingCondition(channels, encoder.modulate(features, modulation, 1))
 
 
 @torch.inference_mode()
@@ -100,7 +113,7 @@ def encode_driving(
     Args:
         encoder: the denoiser's ``condition_input_layer``, on ``modulation``'s device.
         frames: grey condition frames ``(S, S)``, 0..255, any real type; consumed one chunk at a time.
-        modulation: from the reference picture, ``(1, 2 * width)``.
+        modulation: from the reference picture, see ``ReferenceCondition``.
         chunk_length: frames encoded together.
         on_chunk: called after every chunk with the frames done so far; raise in it to cancel.
     """
@@ -111,4 +124,4 @@ def encode_driving(
         done += len(chunk)
         if on_chunk is not None:
             on_chunk(done)
-    return DrivingCondition(torch.cat(conditions, dim=2))
+    return _condition(encoder, torch.cat(conditions, dim=2), modulation)

@@ -73,10 +73,21 @@ def reference_condition(
     dtype = denoiser.compute_dtype
     height, width = mean.shape[-2:]
     mask = background_mask(foreground, (height, width)).to(mean)
-    encoder = denoiser.condition_input_layer
-    small = F.interpolate(unit_tensor(picture[None]), size=(encoder.reference_size,) * 2, mode="bilinear")
+    static = torch.cat([concatenated, mask], dim=1)[:, :, None]
+    if denoiser.config.in_channels == mean.shape[1] + denoiser.driving_channels:
+        static = static[:, :0]  # the model takes neither
     return ReferenceCondition(
         latents=mean.to(dtype),
-        static_channels=torch.cat([concatenated, mask], dim=1)[:, :, None].to(dtype),
-        modulation=encoder.modulation(small.to(mean.device, dtype)),
+        static_channels=static.to(dtype),
+        modulation=_modulation(denoiser, picture, mean.device, dtype),
     )
+
+
+def _modulation(
+    denoiser: DenoisingUNet, picture: np.ndarray, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    if not denoiser.driving_channels or not denoiser.condition_input_layer.modulates:
+        return torch.empty(1, 0, device=device, dtype=dtype)
+    encoder = denoiser.condition_input_layer
+    small = F.interpolate(unit_tensor(picture[None]), size=(encoder.reference_size,) * 2, mode="bilinear")
+    return encoder.modulation(small.to(device, dtype))

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from megactor_core.animator import Animator
-from megactor_core.conditioning.background import encode_background
+from megactor_core.conditioning.background import encode_context
 from megactor_core.conditioning.conditions import Conditions
 from megactor_core.conditioning.driving import encode_driving
 from megactor_core.conditioning.tensors import signed_tensor
@@ -34,7 +34,7 @@ class PuppetAnimation:
         crop = whole_crop(image.shape[:2], len(image))
         portrait = Portrait(image, crop, image.astype(np.float32), image, mask, None)
         self.reference = animator.encode_reference(portrait, settings.seed)
-        self.background = encode_background(animator.model.networks.image_encoder, image, mask)
+        self.background = encode_context(animator.model.networks, image, mask)
 
     def drive(self, frames: Images) -> Images:
         """Animated frames uint8 (F, S, S, 3) for grey driving frames uint8 (F, S, S)."""

@@ -26,9 +26,21 @@ class KeyValues(NamedTuple):
     value: Tensor
 
 
+class Control(NamedTuple):
+    """What ControlNets add, summed over them; each tensor ``(1 or reading rows * frames, channels, h, w)``.
+
+    ``skips`` follow the order in which the down levels make the skip tensors, the input convolution first.
+    """
+
+    skips: tuple[Tensor, ...]
+    middle: Tensor
+
+
 @dataclass
 class Pass:
     """What every block of one forward pass shares.
+
+    Rows that do not read are told nothing of reference, sound and controls: guidance pulls away from them.
 
     Attributes:
         num_frames: frames of the window.
@@ -36,7 +48,11 @@ class Pass:
         context: per transformer block, keys and values of the context tokens.
         reference: per reading block, keys and values of the reference tokens.
         rows: rows of the output. While no block has made them differ, a single row is computed for all.
-        reading_rows: how many of the last rows read the reference.
+        reading_rows: how many of the last rows read the reference, hear the sound and obey the controls.
+        audio: per block, keys and values of the sound of every frame, ``(1 or reading rows * frames, heads,
+            tokens, head_width)``. Rows that do not read hear tokens of zero.
+        audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
+        control: what ControlNets add.
         motion: whether the temporal modules run.
         written: filled by the reference network with its normalised tokens per block.
     """
@@ -47,6 +63,9 @@ class Pass:
     reference: Mapping[str, KeyValues] = field(default_factory=dict)
     rows: int = 1
     reading_rows: int = 0
+    audio: Mapping[str, KeyValues] = field(default_factory=dict)
+    audio_weight: float | Tensor = 1.0
+    control: Control | None = None
     motion: bool = True
     written: dict[str, Tensor] | None = None
 
@@ -75,6 +94,17 @@ def repeat_rows(tensor: Tensor, batch: int) -> Tensor:
     return tensor if times == 1 else tensor.repeat(times, *[1] * (tensor.ndim - 1))
 
 
+def add_control(hidden_states: Tensor, residual: Tensor, shared: Pass) -> Tensor:
+    """Add what ControlNets say to the rows that read; the others stay as they are."""
+    reading = shared.reading_rows * shared.num_frames
+    plain = shared.rows * shared.num_frames - reading
+    if not plain:
+        batch = max(hidden_states.shape[0], residual.shape[0])
+        return repeat_rows(hidden_states, batch) + repeat_rows(residual, batch)
+    hidden_states = repeat_rows(hidden_states, plain + reading)
+    return torch.cat([hidden_states[:plain], hidden_states[plain:] + repeat_rows(residual, reading)])
+
+
 def project(attention: Attention, tokens: Tensor) -> KeyValues:
     """Keys and values of tokens ``(rows, tokens, width)`` through an attention's own projections."""
     heads = attention.heads
@@ -94,15 +124,22 @@ def feed_forward(layer: nn.Module, tokens: Tensor) -> Tensor:
 
 
 class TransformerBlock(BasicTransformerBlock):
-    """SD1.5 transformer block: self-attention that can read or write reference tokens, context, GEGLU.
+    """SD1.5 transformer block: self-attention that can read or write reference tokens, context, sound, GEGLU.
 
     Reading rows take keys and values from their own tokens and the reference's, own first (MegActor, arXiv
-    2405.20851, after MagicAnimate's appearance encoder).
+    2405.20851, after MagicAnimate's appearance encoder). With a width of audio tokens, every frame attends to
+    those of its own moment (MegActor-Sigma, arXiv 2408.14975).
     """
 
-    def __init__(self, name: str, width: int, heads: int, context_dim: int) -> None:
+    def __init__(self, name: str, width: int, heads: int, context_dim: int, audio_dim: int = 0) -> None:
         super().__init__(width, heads, width // heads, cross_attention_dim=context_dim)
         self.name = name
+        self.hears = audio_dim > 0
+        if self.hears:
+            self.attn_audio = Attention(
+                width, cross_attention_dim=audio_dim, heads=heads, dim_head=width // heads
+            )
+            self.norm_audio = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor, shared: Pass) -> Tensor:
         """``(rows * frames, tokens, width)`` in; out the same, with all rows if this block parts them."""
@@ -112,6 +149,9 @@ class TransformerBlock(BasicTransformerBlock):
         attended = self._self_attention(normed, shared)
         tokens = self.attn1.to_out[0](attended) + repeat_rows(tokens, attended.shape[0])
         tokens = tokens + self._context_attention(self.norm2(tokens), shared.context[self.name])
+        if self.hears:
+            heard = self._audio_attention(self.norm_audio(tokens), shared)
+            tokens = repeat_rows(tokens, max(tokens.shape[0], heard.shape[0])) + heard
         return tokens + feed_forward(self.ff, self.norm3(tokens))
 
     def _self_attention(self, normed: Tensor, shared: Pass) -> Tensor:
@@ -142,6 +182,34 @@ class TransformerBlock(BasicTransformerBlock):
         attended = merge_heads(attend(query, context.key, context.value)).view(normed.shape)
         return attention.to_out[0](attended)
 
+    def _audio_attention(self, normed: Tensor, shared: Pass) -> Tensor:
+        """``(rows * frames, n, width)``, weighted; a single token for all where no row hears anything."""
+        attention, audio = self.attn_audio, shared.audio.get(self.name)
+        # Tokens of zero have keys and values of zero, since these have no bias: that of the output is left.
+        unheard = attention.to_out[0](normed.new_zeros(1, 1, normed.shape[-1]))
+        if audio is None or shared.reading_rows == 0:
+            return _weighted(unheard.expand(normed.shape[0], -1, -1), shared.audio_weight)
+        frames = shared.num_frames
+        reading, plain = shared.reading_rows * frames, (shared.rows - shared.reading_rows) * frames
+        if plain:
+            parted = normed.shape[0] == shared.rows * frames
+            listening = repeat_rows(normed[plain:] if parted else normed, reading)
+        else:
+            listening = repeat_rows(normed, max(normed.shape[0], audio.key.shape[0]))
+        query = split_heads(attention.to_q(listening), attention.heads)
+        key, value = (repeat_rows(tensor, query.shape[0]) for tensor in audio)
+        heard = attention.to_out[0](merge_heads(attend(query, key, value)))
+        if plain:
+            heard = torch.cat([unheard.expand(plain, *heard.shape[1:]), heard])
+        return _weighted(heard, shared.audio_weight)
+
+
+def _weighted(tokens: Tensor, weight: float | Tensor) -> Tensor:
+    """Tokens ``(rows * frames, n, width)`` times one number or one per frame."""
+    if isinstance(weight, Tensor):
+        return tokens * repeat_rows(weight.to(tokens), tokens.shape[0])[:, None, None]
+    return tokens * weight
+
 
 def _with_reference(own: Tensor, reference: Tensor) -> Tensor:
     copies = own.shape[0] // reference.shape[0]
@@ -151,12 +219,14 @@ def _with_reference(own: Tensor, reference: Tensor) -> Tensor:
 class SpatialTransformer(nn.Module):
     """GroupNorm per frame, 1x1 convolution, one transformer block, 1x1 convolution, residual."""
 
-    def __init__(self, name: str, width: int, heads: int, context_dim: int, groups: int) -> None:
+    def __init__(
+        self, name: str, width: int, heads: int, context_dim: int, groups: int, audio_dim: int = 0
+    ) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(groups, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, width, 1)
         self.transformer_blocks = nn.ModuleList(
-            [TransformerBlock(f"{name}.transformer_blocks.0", width, heads, context_dim)]
+            [TransformerBlock(f"{name}.transformer_blocks.0", width, heads, context_dim, audio_dim)]
         )
         self.proj_out = nn.Conv2d(width, width, 1)
 

@@ -23,24 +23,16 @@ class Level(nn.Module):
 
     def __init__(self, config: UNetConfig, name: str, widths: list[tuple[int, int]], attention: bool) -> None:
         super().__init__()
-        groups, heads = config.norm_num_groups, config.num_attention_heads
-        time_embed_dim = config.block_out_channels[0] * 4
-        self.resnets = nn.ModuleList(
-            [ResnetBlock(before, after, time_embed_dim, groups) for before, after in widths]
-        )
+        self.resnets = nn.ModuleList([_resnet(config, before, after) for before, after in widths])
         if attention:
             self.attentions = nn.ModuleList(
                 [
-                    SpatialTransformer(
-                        f"{name}.attentions.{i}", after, heads, config.cross_attention_dim, groups
-                    )
+                    _spatial_transformer(config, f"{name}.attentions.{i}", after)
                     for i, (_, after) in enumerate(widths)
                 ]
             )
         if config.motion_modules:
-            self.motion_modules = nn.ModuleList(
-                [MotionModule(after, heads, config.motion_max_positions, groups) for _, after in widths]
-            )
+            self.motion_modules = nn.ModuleList([_motion_module(config, after) for _, after in widths])
 
     def run(self, module: Callable[..., Tensor], *arguments: object) -> Tensor:
         """Call a block, dropping its activations until the backward pass where that is asked for."""
@@ -48,10 +40,10 @@ class Level(nn.Module):
             return checkpoint(module, *arguments, use_reentrant=False)
         return module(*arguments)
 
-    def step(self, index: int, hidden_states: Tensor, shared: Pass) -> Tensor:
-        """One residual block with what follows it."""
+    def step(self, index: int, hidden_states: Tensor, shared: Pass, motion: bool = True) -> Tensor:
+        """One residual block with what follows it; without its motion module where that comes later."""
         hidden_states = self.run(self.resnets[index], hidden_states, shared)
-        for kind in ("attentions", "motion_modules"):
+        for kind in ("attentions", "motion_modules") if motion else ("attentions",):
             if hasattr(self, kind):
                 hidden_states = self.run(getattr(self, kind)[index], hidden_states, shared)
         return hidden_states
@@ -82,20 +74,17 @@ class DownLevel(Level):
 
 
 class MidLevel(Level):
-    """Residual block, spatial transformer, residual block at the lowest resolution; no motion module."""
+    """Residual block, spatial transformer, perhaps a motion module, residual block at the lowest level."""
 
     def __init__(self, config: UNetConfig, name: str, width: int) -> None:
         nn.Module.__init__(self)
-        groups, heads = config.norm_num_groups, config.num_attention_heads
-        time_embed_dim = config.block_out_channels[0] * 4
-        self.resnets = nn.ModuleList([ResnetBlock(width, width, time_embed_dim, groups) for _ in range(2)])
-        self.attentions = nn.ModuleList(
-            [SpatialTransformer(f"{name}.attentions.0", width, heads, config.cross_attention_dim, groups)]
-        )
+        self.resnets = nn.ModuleList([_resnet(config, width, width) for _ in range(2)])
+        self.attentions = nn.ModuleList([_spatial_transformer(config, f"{name}.attentions.0", width)])
+        if config.motion_modules and config.motion_in_middle:
+            self.motion_modules = nn.ModuleList([_motion_module(config, width)])
 
     def forward(self, hidden_states: Tensor, shared: Pass) -> Tensor:
-        hidden_states = self.run(self.resnets[0], hidden_states, shared)
-        hidden_states = self.run(self.attentions[0], hidden_states, shared)
+        hidden_states = self.step(0, hidden_states, shared)
         return self.run(self.resnets[1], hidden_states, shared)
 
 
@@ -116,15 +105,35 @@ class UpLevel(Level):
         widths = [(before + skip, after) for (before, after), skip in zip(widths, skip_channels, strict=True)]
         super().__init__(config, name, widths, attention)
         self.upsamplers = nn.ModuleList([Upsample2D(width, use_conv=True)] if upsample else [])
+        self.motion_comes_last = upsample and config.motion_modules and config.motion_after_upsampler
 
     def forward(self, hidden_states: Tensor, skips: list[Tensor], shared: Pass) -> Tensor:
         """Pops its skip tensors from the end of ``skips``."""
+        last = len(self.resnets) - 1
         for index in range(len(self.resnets)):
             skip = repeat_rows(skips.pop(), hidden_states.shape[0])
-            hidden_states = self.step(index, torch.cat([hidden_states, skip], dim=1), shared)
+            motion = not (self.motion_comes_last and index == last)
+            hidden_states = self.step(index, torch.cat([hidden_states, skip], dim=1), shared, motion)
         for upsampler in self.upsamplers:
             hidden_states = upsampler(hidden_states, tuple(skips[-1].shape[-2:]))
+        if self.motion_comes_last:
+            hidden_states = self.run(self.motion_modules[last], hidden_states, shared)
         return hidden_states
+
+
+def _resnet(config: UNetConfig, before: int, after: int) -> ResnetBlock:
+    time_embed_dim = config.block_out_channels[0] * 4
+    return ResnetBlock(before, after, time_embed_dim, config.norm_num_groups, config.norm_over_frames)
+
+
+def _spatial_transformer(config: UNetConfig, name: str, width: int) -> SpatialTransformer:
+    heads, groups = config.num_attention_heads, config.norm_num_groups
+    return SpatialTransformer(name, width, heads, config.cross_attention_dim, groups, config.audio_dim)
+
+
+def _motion_module(config: UNetConfig, width: int) -> MotionModule:
+    heads, groups = config.num_attention_heads, config.norm_num_groups
+    return MotionModule(width, heads, config.motion_max_positions, groups)
 
 
 def end_in_reference_tap(level: UpLevel, name: str, config: UNetConfig) -> None:

@@ -24,8 +24,16 @@ class UNetConfig:
         num_attention_heads: heads of every attention, spatial and temporal.
         cross_attention_dim: width of the context tokens.
         norm_num_groups: groups of every GroupNorm.
+        norm_over_frames: whether residual blocks and the output norm share their statistics over the frames
+            of a window (MegActor); otherwise every frame has its own (X-Portrait).
         motion_modules: whether down and up levels carry temporal modules.
+        motion_in_middle: whether the middle level carries one too (MegActor-Sigma).
+        motion_after_upsampler: whether an up level's last temporal module runs after its upsampler, at double
+            the resolution (X-Portrait).
         motion_max_positions: length of the temporal position table, hence the longest window in frames.
+        audio_dim: width of the audio tokens that every spatial transformer block attends to; 0 = none.
+        reading_levels: which transformer blocks read the reference, and which the reference network writes:
+            those of the middle and up levels, or all.
     """
 
     in_channels: int = 13
@@ -36,20 +44,32 @@ class UNetConfig:
     num_attention_heads: int = 8
     cross_attention_dim: int = 768
     norm_num_groups: int = 32
+    norm_over_frames: bool = True
     motion_modules: bool = True
+    motion_in_middle: bool = False
+    motion_after_upsampler: bool = False
     motion_max_positions: int = 32
+    audio_dim: int = 0
+    reading_levels: Literal["mid_up", "all"] = "mid_up"
+
+    def reads(self, block: str) -> bool:
+        """Whether the transformer block of this name reads (or, in a reference network, writes) tokens."""
+        return self.reading_levels == "all" or not block.startswith("down_blocks")
 
 
 @dataclass(frozen=True)
 class DrivingEncoderConfig:
-    """Convolutional encoder of the raw driving frames, modulated by the reference picture.
+    """Convolutional encoder of the raw driving frames, on request modulated by the reference picture.
 
     Attributes:
         channels: widths of the four stages; the first three halve the resolution.
         out_channels: channels that join the noisy latent.
         reference_channels: widths after the two convolutions of each halving stage of the reference branch.
             The branch sees a square picture of ``reference_size`` pixels, a power of two times four.
+            Without widths there is no branch and no modulation (MegActor-Sigma).
         modulation_dim: hidden width of the scale-and-shift head.
+        black_unconditional: whether the unconditional row of guidance sees black frames (MegActor-Sigma);
+            otherwise it sees the same as the other.
     """
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
@@ -58,6 +78,7 @@ class DrivingEncoderConfig:
         (4, 8), (8, 16), (16, 32), (32, 64), (64, 128), (128, 256), (256, 512),
     )  # fmt: skip
     modulation_dim: int = 256
+    black_unconditional: bool = False
 
     @property
     def reference_size(self) -> int:
@@ -70,6 +91,8 @@ class SchedulerConfig:
     """Noise schedule of training or of sampling, in the words of diffusers' schedulers.
 
     ``rescale_betas_zero_snr`` follows Lin et al. 2023 ("Common Diffusion Noise Schedules ... Are Flawed").
+    ``step_rule`` says what a number of steps asks for: that many, or a stride of ``1000 // steps`` (CompVis,
+    X-Portrait), which may give some more.
     """
 
     beta_schedule: Literal["linear", "scaled_linear"] = "linear"
@@ -80,6 +103,7 @@ class SchedulerConfig:
     steps_offset: int = 1
     set_alpha_to_one: bool = True
     rescale_betas_zero_snr: bool = False
+    step_rule: Literal["count", "stride"] = "count"
 
 
 @dataclass(frozen=True)
@@ -93,6 +117,9 @@ class SamplingDefaults:
         context_length: frames of a window.
         context_overlap: frames that neighbouring windows share.
         closed_loop: windows wrap around the end of the clip, as in MegActor's public code.
+        window_grid: where the windows begin: every step at the same frames (``"fixed"``, MegActor), one frame
+            earlier with every step (``"shifted"``, MegActor-Sigma), or on a closed loop at a random frame
+            (``"random"``, X-Portrait).
         shared_noise: share of the start noise's variance that all frames have in common, 0..1.
         noise_scale: size of the start noise, 0..1; 1 is the schedule's own. Less keeps a small model from
             inventing texture: softer, steadier frames that are closer to the truth.
@@ -104,6 +131,7 @@ class SamplingDefaults:
     context_length: int = 16
     context_overlap: int = 8
     closed_loop: bool = True
+    window_grid: Literal["fixed", "shifted", "random"] = "fixed"
     shared_noise: float = 0.0
     noise_scale: float = 1.0
 
@@ -140,12 +168,16 @@ class ModelConfig:
     Attributes:
         family: name of the family, e.g. ``"megactor"``.
         denoiser: the 3-D denoiser.
-        driving_encoder: the encoder of driving frames inside it.
+        driving_encoder: the encoder of driving frames inside it, where it has one.
         reference_network: the 2-D network whose tokens the denoiser reads.
         vae: keyword arguments of diffusers' ``AutoencoderKL``.
-        image_encoder: keyword arguments of transformers' ``CLIPVisionConfig``.
+        image_encoder: keyword arguments of transformers' ``CLIPVisionConfig``; it makes the context tokens of
+            the background picture. None: the context is ``constant_context``.
+        constant_context: number of context tokens that are the same for every clip and come with the weights;
+            0 where the image encoder gives them.
         reference_posterior: whether the concatenated reference latent is a ``"sample"`` of the VAE's
             posterior (official) or its ``"mean"``.
+        start: what sampling starts from: noise, or the reference's latents noised to the last timestep.
         antialiased_crops: average over the covered pixels where a crop shrinks the picture. The official
             model was trained on plain bilinear samples.
         inference_scheduler / training_scheduler: noise schedules (they differ in the official model, and the
@@ -155,11 +187,13 @@ class ModelConfig:
 
     family: str = "megactor"
     denoiser: UNetConfig = UNetConfig()
-    driving_encoder: DrivingEncoderConfig = DrivingEncoderConfig()
+    driving_encoder: DrivingEncoderConfig | None = DrivingEncoderConfig()
     reference_network: UNetConfig = UNetConfig(in_channels=4, out_channels=0, motion_modules=False)
     vae: Mapping[str, Any] = field(default_factory=lambda: dict(OFFICIAL_VAE))
-    image_encoder: Mapping[str, Any] = field(default_factory=lambda: dict(OFFICIAL_IMAGE_ENCODER))
+    image_encoder: Mapping[str, Any] | None = field(default_factory=lambda: dict(OFFICIAL_IMAGE_ENCODER))
+    constant_context: int = 0
     reference_posterior: Literal["sample", "mean"] = "sample"
+    start: Literal["noise", "reference"] = "noise"
     antialiased_crops: bool = False
     inference_scheduler: SchedulerConfig = SchedulerConfig()
     training_scheduler: SchedulerConfig = SchedulerConfig(
@@ -191,10 +225,10 @@ class ModelConfig:
             "training_scheduler": SchedulerConfig,
             "defaults": SamplingDefaults,
         }
-        values = {
-            key: parts[key](**{k: _tuples(v) for k, v in value.items()}) if key in parts else value
-            for key, value in data.items()
-        }
+        values = dict(data)
+        for key in parts.keys() & data.keys():
+            if data[key] is not None:
+                values[key] = parts[key](**{name: _tuples(value) for name, value in data[key].items()})
         return cls(**values)
 
 

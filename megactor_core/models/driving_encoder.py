@@ -1,4 +1,4 @@
-"""Encoder of raw driving frames, modulated by the reference picture."""
+"""Encoder of raw driving frames, which the reference picture may modulate."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ own initialisation would let it vanish, and with it all motion."""
 
 
 class DrivingEncoder(nn.Module):
-    """Per-frame convolutions to one eighth of the resolution; scale and shift come from the reference.
+    """Per-frame convolutions to one eighth of the resolution; scale and shift may come from the reference.
 
-    Source: MegActor (arXiv 2405.20851), "DrivenEncoder". Nothing here depends on noise or timestep, so a
-    sampler calls it once per clip, in chunks of frames.
+    Source: MegActor (arXiv 2405.20851), "DrivenEncoder"; MegActor-Sigma's has no reference branch. Nothing
+    here depends on noise or timestep, so a sampler calls it once per clip, in chunks of frames.
     """
 
     def __init__(self, config: DrivingEncoderConfig) -> None:
@@ -38,6 +38,16 @@ class DrivingEncoder(nn.Module):
             before = width
         self.spatial_conv_layers = nn.ModuleList(stages)
         self.spatial_conv_out = nn.Conv2d(before, config.out_channels, 1)
+        self.black_unconditional = config.black_unconditional
+        self.modulates = bool(config.reference_channels)
+        if self.modulates:
+            self._add_reference_branch(config)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                nn.init.normal_(layer.weight, std=SILU_GAIN / math.sqrt(layer.weight[0].numel()))
+                nn.init.zeros_(layer.bias)
+
+    def _add_reference_branch(self, config: DrivingEncoderConfig) -> None:
         layers: list[nn.Module] = []
         channels = 3
         for inner, outer in config.reference_channels:
@@ -52,20 +62,18 @@ class DrivingEncoder(nn.Module):
         ]
         self.refer_convs = nn.Sequential(*layers)
         self.refer_linears = nn.Sequential(nn.Linear(channels, config.modulation_dim), nn.SiLU())
-        last_linear = nn.Linear(config.modulation_dim, 2 * before)
+        last_linear = nn.Linear(config.modulation_dim, 2 * config.channels[-1])
         nn.init.zeros_(last_linear.weight)
         nn.init.zeros_(last_linear.bias)
         self.refer_linears_out = nn.Sequential(last_linear)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-                nn.init.normal_(layer.weight, std=SILU_GAIN / math.sqrt(layer.weight[0].numel()))
-                nn.init.zeros_(layer.bias)
 
     def modulation(self, reference_image: Tensor) -> Tensor:
         """Scale and shift ``(rows, 2 * width)`` from a picture ``(rows, 3, size, size)`` in [0, 1].
 
-        ``size`` is ``reference_size``: 512 in the official model.
+        ``size`` is ``reference_size``: 512 in the official model. Without a reference branch ``(rows, 0)``.
         """
+        if not self.modulates:
+            return reference_image.new_empty(reference_image.shape[0], 0)
         features = self.refer_convs(reference_image * 2 - 1).flatten(1)
         return self.refer_linears_out(self.refer_linears(features))
 
@@ -77,10 +85,11 @@ class DrivingEncoder(nn.Module):
         return hidden_states
 
     def modulate(self, features: Tensor, modulation: Tensor, num_frames: int) -> Tensor:
-        """Scale, shift and reduce to ``(rows, out_channels, frames, height, width)``."""
-        scale, shift = modulation.repeat_interleave(num_frames, dim=0)[:, :, None, None].chunk(2, dim=1)
-        output = self.spatial_conv_out(torch.addcmul(features + shift, features, scale))
-        return output.unflatten(0, (-1, num_frames)).transpose(1, 2)
+        """Scale and shift, if there is a modulation, and reduce to ``(rows, out_channels, frames, h, w)``."""
+        if self.modulates:
+            scale, shift = modulation.repeat_interleave(num_frames, dim=0)[:, :, None, None].chunk(2, dim=1)
+            features = torch.addcmul(features + shift, features, scale)
+        return self.spatial_conv_out(features).unflatten(0, (-1, num_frames)).transpose(1, 2)
 
     def forward(self, driving_frames: Tensor, modulation: Tensor) -> Tensor:
         """Encode frames ``(rows, 3, frames, height, width)`` in [0, 1]; see ``modulation``."""

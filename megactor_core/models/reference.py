@@ -13,7 +13,7 @@ from .unet import UNetTrunk
 
 
 class ReferenceNetwork(UNetTrunk):
-    """Writes the normalised tokens of its middle and up transformer blocks.
+    """Writes the normalised tokens of the transformer blocks that its config says.
 
     Its last attention ends after the first norm, as in the official checkpoint: nothing later is used.
     """
@@ -42,4 +42,4 @@ class ReferenceNetwork(UNetTrunk):
         shared = Pass(num_frames=1, embedding=embedding, context=context, rows=latents.shape[0])
         shared.written = {}
         self.trunk(latents, shared)
-        return {n: t for n, t in shared.written.items() if not n.startswith("down_blocks")}
+        return {name: tokens for name, tokens in shared.written.items() if self.config.reads(name)}

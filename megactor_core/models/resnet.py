@@ -1,4 +1,4 @@
-"""Residual blocks whose GroupNorms share their statistics over the frames of a window."""
+"""Residual blocks, whose GroupNorms may share their statistics over the frames of a window."""
 
 from __future__ import annotations
 
@@ -26,9 +26,16 @@ class ClipGroupNorm(nn.GroupNorm):
 
 
 class ResnetBlock(ResnetBlock2D):
-    """SD1.5 residual block, applied per frame, normalised over the clip (MegActor, inflated UNet)."""
+    """SD1.5 residual block, applied per frame, normalised over the clip (MegActor) or per frame."""
 
-    def __init__(self, in_channels: int, out_channels: int, time_embed_dim: int, groups: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        time_embed_dim: int,
+        groups: int,
+        norm_over_frames: bool = True,
+    ) -> None:
         super().__init__(
             in_channels=in_channels,
             out_channels=out_channels,
@@ -36,16 +43,17 @@ class ResnetBlock(ResnetBlock2D):
             groups=groups,
             eps=1e-5,
         )
+        self.norm_over_frames = norm_over_frames
         self.norm1 = ClipGroupNorm(groups, in_channels, eps=1e-5)
         self.norm2 = ClipGroupNorm(groups, out_channels, eps=1e-5)
 
     def forward(self, hidden_states: Tensor, shared: Pass) -> Tensor:
-        frames = shared.num_frames
-        inner = self.conv1(F.silu(self.norm1(hidden_states, frames)))
+        normed_together = shared.num_frames if self.norm_over_frames else 1
+        inner = self.conv1(F.silu(self.norm1(hidden_states, normed_together)))
         embedding = self.time_emb_proj(shared.embedding)
         if embedding.shape[0] > 1:
-            embedding = embedding.repeat_interleave(frames, dim=0)
-        inner = self.norm2(inner + embedding[:, :, None, None], frames)
+            embedding = embedding.repeat_interleave(shared.num_frames, dim=0)
+        inner = self.norm2(inner + embedding[:, :, None, None], normed_together)
         inner = self.conv2(F.silu(inner))
         shortcut = hidden_states if self.conv_shortcut is None else self.conv_shortcut(hidden_states)
         return shortcut + inner

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
-from .attention import KeyValues, Pass, TransformerBlock, project
+from .attention import Control, KeyValues, Pass, TransformerBlock, add_control, project
 from .blocks import DownLevel, Level, MidLevel, UpLevel
 from .config import DrivingEncoderConfig, UNetConfig
 from .driving_encoder import DrivingEncoder
@@ -82,6 +82,9 @@ class UNetTrunk(nn.Module):
             hidden_states, new_skips = level(hidden_states, shared)
             skips += new_skips
         hidden_states = self.mid_block(hidden_states, shared)
+        if shared.control is not None:
+            hidden_states = add_control(hidden_states, shared.control.middle, shared)
+            skips = [add_control(*pair, shared) for pair in zip(skips, shared.control.skips, strict=True)]
         for level in self.up_blocks:
             hidden_states = level(hidden_states, skips, shared)
         return hidden_states
@@ -91,18 +94,25 @@ class DenoisingUNet(UNetTrunk):
     """The 3-D denoiser: SD1.5 inflated over frames, motion modules, reference attention.
 
     Source: MegActor (arXiv 2405.20851), section "Method"; official key names, see the manifests in the tests.
-    ``condition_input_layer`` encodes the driving frames; it is called once per clip, outside ``forward``.
+    ``condition_input_layer``, where there is one, encodes the driving frames; it is called once per clip,
+    outside ``forward``.
     """
 
-    def __init__(self, config: UNetConfig, driving_encoder: DrivingEncoderConfig) -> None:
+    condition_input_layer: DrivingEncoder
+    driving_channels: int
+
+    def __init__(self, config: UNetConfig, driving_encoder: DrivingEncoderConfig | None) -> None:
         super().__init__(config)
         self.conv_norm_out = ClipGroupNorm(config.norm_num_groups, config.block_out_channels[0], eps=1e-5)
         self.conv_out = nn.Conv2d(config.block_out_channels[0], config.out_channels, 3, padding=1)
-        self.condition_input_layer = DrivingEncoder(driving_encoder)
+        self.driving_channels = 0
+        if driving_encoder is not None:
+            self.driving_channels = driving_encoder.out_channels
+            self.condition_input_layer = DrivingEncoder(driving_encoder)
 
     def reading_blocks(self) -> dict[str, TransformerBlock]:
-        """Transformer blocks of the middle and up levels: they read the reference."""
-        return {n: b for n, b in self.transformer_blocks().items() if not n.startswith("down_blocks")}
+        """Transformer blocks that read the reference."""
+        return {name: b for name, b in self.transformer_blocks().items() if self.config.reads(name)}
 
     def reference_keys_values(self, bank: Mapping[str, Tensor]) -> dict[str, KeyValues]:
         """Keys and values of the reference tokens, ``{block name: (rows, tokens, width)}``.
@@ -110,6 +120,14 @@ class DenoisingUNet(UNetTrunk):
         They depend on the timestep only, so a sampler asks for them once per step, for all windows.
         """
         return {name: project(block.attn1, bank[name]) for name, block in self.reading_blocks().items()}
+
+    def audio_keys_values(self, tokens: Tensor) -> dict[str, KeyValues]:
+        """Keys and values of the audio tokens of every frame, ``(rows * frames, tokens, audio_dim)``.
+
+        They depend on nothing else, so a sampler asks for them once per clip.
+        """
+        blocks = self.transformer_blocks().items()
+        return {name: project(block.attn_audio, tokens) for name, block in blocks if block.hears}
 
     def forward(self, *arguments: Any, **options: Any) -> Tensor:
         """Same as ``denoise``."""
@@ -124,18 +142,25 @@ class DenoisingUNet(UNetTrunk):
         *,
         rows: int | None = None,
         reading_rows: int | None = None,
+        audio: Mapping[str, KeyValues] | None = None,
+        audio_weight: float | Tensor = 1.0,
+        control: Control | None = None,
         motion: bool = True,
     ) -> Tensor:
         """Predict noise (or velocity) for a window of frames.
 
         Args:
             sample: ``(clips, in_channels, frames, height, width)``: noisy latent, then the static conditions.
-                One clip serves several rows as long as these differ in nothing but reading the reference.
+                One clip serves several rows as long as these differ in nothing but what they read.
             timestep: ``(1,)`` or ``(rows,)``.
             context: from ``context_keys_values``.
             reference: from ``reference_keys_values``.
             rows: rows of the prediction; ``clips`` if not given.
-            reading_rows: how many of the last rows read the reference; all rows if a reference is given.
+            reading_rows: how many of the last rows read the reference, hear the sound and obey the controls;
+                all if not given.
+            audio: from ``audio_keys_values``, of these frames; none is heard as tokens of zero.
+            audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
+            control: what ControlNets add.
             motion: run the motion modules.
 
         Returns:
@@ -157,10 +182,14 @@ class DenoisingUNet(UNetTrunk):
             context=context,
             reference=reference or {},
             rows=rows,
-            reading_rows=(rows if reference else 0) if reading_rows is None else reading_rows,
+            reading_rows=rows if reading_rows is None else reading_rows,
+            audio=audio or {},
+            audio_weight=audio_weight,
+            control=control,
             motion=motion,
         )
         hidden_states = self.trunk(sample.transpose(1, 2).flatten(0, 1), shared)
-        hidden_states = F.silu(self.conv_norm_out(hidden_states, frames))
+        normed_together = frames if self.config.norm_over_frames else 1
+        hidden_states = F.silu(self.conv_norm_out(hidden_states, normed_together))
         prediction = self.conv_out(hidden_states).unflatten(0, (-1, frames)).transpose(1, 2)
         return prediction if prediction.shape[0] == rows else prediction.expand(rows, -1, -1, -1, -1)

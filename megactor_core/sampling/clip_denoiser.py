@@ -17,9 +17,9 @@ from .windows import WindowWeights, window_weights
 class ClipDenoiser:
     """Predicts noise (or velocity) of all frames at a timestep.
 
-    Keys and values of the background tokens are projected once per clip, those of the reference once per step
-    for all windows. Both guidance rows share everything up to the first block that reads the reference.
-    Predictions of overlapping windows are averaged per frame.
+    Keys and values of context and sound are projected once per clip, those of the reference once per step for
+    all windows. Both guidance rows share everything up to the first block where they differ. Predictions of
+    overlapping windows are averaged per frame.
     """
 
     def __init__(
@@ -27,55 +27,81 @@ class ClipDenoiser:
         denoiser: DenoisingUNet,
         reference_network: ReferenceNetwork,
         conditions: Conditions,
-        windows: list[list[int]],
         guidance_scale: float,
         weights: WindowWeights = "flat",
     ) -> None:
         self.denoiser = denoiser
         self.reference_network = reference_network
         self.conditions = conditions
-        self.windows = windows
         self.guidance_scale = guidance_scale
-        self.weights = torch.tensor(window_weights(len(windows[0]), weights))
+        self.weights: WindowWeights = weights
         tokens = conditions.background.tokens
         self.context = denoiser.context_keys_values(tokens)
         self.reference_context = reference_network.context_keys_values(tokens)
+        self.audio: Mapping[str, KeyValues] = {}
+        if conditions.audio is not None:
+            self.audio = denoiser.audio_keys_values(conditions.audio.tokens)
 
     def predict(
-        self, latents: Tensor, timestep: Tensor, on_window: Callable[[int], None] | None = None
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        windows: list[list[int]],
+        on_window: Callable[[int], None] | None = None,
     ) -> Tensor:
         """Guided prediction.
 
         Args:
             latents: noisy latents ``(1, channels, frames, h, w)``, any float type.
             timestep: ``(1,)``.
+            windows: frames of every window; of a frame that one repeats, the last prediction counts.
             on_window: called before every window with its number; raise in it to cancel.
 
         Returns:
             Shape and type of ``latents``.
         """
-        dtype = self.conditions.reference.latents.dtype
-        bank = self.reference_network(self.conditions.reference.latents, timestep, self.reference_context)
-        reference = self.denoiser.reference_keys_values(bank)
+        reference = self._read_reference(timestep)
         total = torch.zeros_like(latents)
         visits = torch.zeros(latents.shape[2], dtype=latents.dtype, device=latents.device)
-        weights = self.weights.to(visits)
-        for number, indices in enumerate(self.windows):
+        for number, indices in enumerate(windows):
             if on_window is not None:
                 on_window(number)
-            sample = torch.cat(
-                [latents[:, :, indices].to(dtype), self.conditions.static_channels(indices)], dim=1
-            )
-            prediction = self._guided(sample, timestep, reference, latents.dtype)
-            total[:, :, indices] += prediction * weights[:, None, None]
-            visits[indices] += weights
+            prediction = self._guided(latents, timestep, indices, reference)
+            places = {index: place for place, index in enumerate(indices)}
+            frames, kept = list(places), list(places.values())
+            weights = torch.tensor(window_weights(len(indices), self.weights)).to(visits)[kept]
+            total[:, :, frames] += prediction[:, :, kept] * weights[:, None, None]
+            visits[frames] += weights
         return total / visits[:, None, None]
 
+    def _read_reference(self, timestep: Tensor) -> Mapping[str, KeyValues]:
+        """Keys and values of all references together, one row."""
+        bank = self.reference_network(self.conditions.reference.latents, timestep, self.reference_context)
+        return self.denoiser.reference_keys_values(
+            {name: tokens.flatten(0, 1)[None] for name, tokens in bank.items()}
+        )
+
     def _guided(
-        self, sample: Tensor, timestep: Tensor, reference: Mapping[str, KeyValues], dtype: torch.dtype
+        self, latents: Tensor, timestep: Tensor, indices: list[int], reference: Mapping[str, KeyValues]
     ) -> Tensor:
-        if self.guidance_scale == 1:
-            return self.denoiser.denoise(sample, timestep, self.context, reference).to(dtype)
-        rows = self.denoiser.denoise(sample, timestep, self.context, reference, rows=2, reading_rows=1)
-        unconditional, conditional = rows.to(dtype).chunk(2)
+        """Prediction for the frames of one window, ``(1, channels, len(indices), h, w)``."""
+        guided = self.guidance_scale != 1
+        static = self.conditions.static_channels(indices, guided)
+        noisy = latents[:, :, indices].to(static.dtype).expand(len(static), -1, -1, -1, -1)
+        audio = self.conditions.audio
+        rows = self.denoiser.denoise(
+            torch.cat([noisy, static], dim=1),
+            timestep,
+            self.context,
+            reference,
+            rows=2 if guided else 1,
+            reading_rows=1,
+            audio={
+                name: KeyValues(key[indices], value[indices]) for name, (key, value) in self.audio.items()
+            },
+            audio_weight=1.0 if audio is None else audio.weight[indices],
+        ).to(latents.dtype)
+        if not guided:
+            return rows
+        unconditional, conditional = rows.chunk(2)
         return torch.lerp(unconditional, conditional, self.guidance_scale)

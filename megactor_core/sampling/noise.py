@@ -13,10 +13,16 @@ SHARED = 2**32 - 1
 def frame_generator(seed: int, index: int, stream: int = 0) -> torch.Generator:
     """CPU generator of one frame: the same whatever the device, the chunking or the clip's length.
 
-    Stream 0 draws the start noise, stream 1 what a stochastic scheduler adds on the way.
+    Stream 0 draws the start noise, stream 1 what a stochastic scheduler adds on the way; stream 2 belongs to
+    the windows and counts steps instead of frames.
     """
     state = np.random.SeedSequence([seed, index, stream]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) & (2**63 - 1))
+
+
+def window_offset(seed: int, step: int, num_frames: int) -> int:
+    """Random frame that the windows of a step begin with."""
+    return int(torch.randint(num_frames, (), generator=frame_generator(seed, step, stream=2)))
 
 
 def start_noise(seed: int, num_frames: int, shape: tuple[int, int, int], shared_noise: float = 0.0) -> Tensor:

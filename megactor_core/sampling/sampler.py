@@ -18,9 +18,10 @@ from ..models.config import ModelConfig, SamplingDefaults, SchedulerConfig, UNet
 from ..models.reference import ReferenceNetwork
 from ..models.unet import DenoisingUNet
 from .clip_denoiser import ClipDenoiser
-from .noise import frame_generator, start_noise
-from .schedulers import build_scheduler
-from .windows import WindowWeights, context_windows
+from .noise import frame_generator, start_noise, window_offset
+from .schedulers import build_scheduler, set_timesteps
+from .start import blend_start
+from .windows import WindowGrid, WindowWeights, circular_windows, context_windows, shifted_windows
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class SamplingSettings:
         seed: 0 to 2^63 - 1.
         context_length, context_overlap: frames of a window, frames shared by neighbours.
         closed_loop: windows wrap around the end of the clip (MegActor); otherwise the last one ends with it.
+            Only a fixed grid can be open.
+        window_grid: where the windows of a step begin, see ``SamplingDefaults``.
         window_weights: ``flat`` (MegActor) or ``pyramid``.
         shared_noise: share of the start noise's variance common to all frames, 0..1.
         noise_scale: size of the start noise, 0..1; 1 is the schedule's own, less gives softer frames.
@@ -46,6 +49,7 @@ class SamplingSettings:
     context_length: int = 16
     context_overlap: int = 8
     closed_loop: bool = True
+    window_grid: WindowGrid = "fixed"
     window_weights: WindowWeights = "flat"
     shared_noise: float = 0.0
     noise_scale: float = 1.0
@@ -76,6 +80,15 @@ class SamplingSettings:
             )
         context_windows(1, self.context_length, self.context_overlap)
         build_scheduler(self.scheduler, SchedulerConfig())
+
+    def windows(self, num_frames: int, step: int) -> list[list[int]]:
+        """Frames of every window of a step, which is counted from 0."""
+        length, overlap = self.context_length, self.context_overlap
+        if self.window_grid == "shifted":
+            return shifted_windows(num_frames, length, overlap, step)
+        if self.window_grid == "random":
+            return circular_windows(num_frames, length, overlap, window_offset(self.seed, step, num_frames))
+        return context_windows(num_frames, length, overlap, self.closed_loop)
 
 
 class SamplingNetworks(Protocol):
@@ -125,6 +138,7 @@ def sample(
     settings: SamplingSettings,
     *,
     start_latents: Tensor | None = None,
+    windows: Callable[[int], list[list[int]]] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Tensor:
@@ -135,7 +149,8 @@ def sample(
         config: their config.
         conditions: on the same device, in the type to compute in.
         settings: see ``SamplingSettings``.
-        start_latents: unit-variance noise ``(1, channels, frames, h, w)`` instead of the seed's.
+        start_latents: ``(1, channels, frames, h, w)``, of unit variance, instead of the seed's.
+        windows: frames of every window of a step instead of the settings'.
         on_progress: called before every window; raise in it to cancel.
         on_step: called after every step; raise in it to cancel.
 
@@ -146,24 +161,20 @@ def sample(
         InputError: settings out of range, or a result that is not finite.
     """
     settings.validate(config.denoiser)
-    num_frames = conditions.driving.num_frames
+    num_frames = conditions.num_frames
     device = conditions.reference.latents.device
     scheduler = build_scheduler(settings.scheduler, config.inference_scheduler)
-    scheduler.set_timesteps(settings.num_inference_steps)
+    set_timesteps(scheduler, config.inference_scheduler, settings.num_inference_steps)
     if start_latents is None:
         _, channels, height, width = conditions.reference.latents.shape
         shape = (channels, height, width)
-        start_latents = start_noise(settings.seed, num_frames, shape, settings.shared_noise)
-        start_latents *= settings.noise_scale
+        noise = start_noise(settings.seed, num_frames, shape, settings.shared_noise) * settings.noise_scale
+        start_latents = blend_start(noise, conditions, config)
     latents = start_latents.to(device, torch.float32) * float(scheduler.init_noise_sigma)
-    windows = context_windows(
-        num_frames, settings.context_length, settings.context_overlap, settings.closed_loop
-    )
     model = ClipDenoiser(
         networks.denoiser,
         networks.reference_network,
         conditions,
-        windows,
         settings.guidance_scale,
         settings.window_weights,
     )
@@ -171,13 +182,14 @@ def sample(
     if "generator" in inspect.signature(scheduler.step).parameters:
         options["generator"] = [frame_generator(settings.seed, i, stream=1) for i in range(num_frames)]
     for step, timestep in enumerate(scheduler.timesteps):
+        step_windows = windows(step) if windows is not None else settings.windows(num_frames, step)
 
-        def on_window(window: int, step: int = step) -> None:
+        def on_window(window: int, step: int = step, count: int = len(step_windows)) -> None:
             if on_progress is not None:
-                on_progress(Progress(step, len(scheduler.timesteps), window, len(windows)))
+                on_progress(Progress(step, len(scheduler.timesteps), window, count))
 
         scaled = scheduler.scale_model_input(latents, timestep)
-        prediction = model.predict(scaled, timestep[None].to(device), on_window)
+        prediction = model.predict(scaled, timestep[None].to(device), step_windows, on_window)
         # Frames come first in the scheduler, so that it draws any noise of its own per frame.
         frames = scheduler.step(
             prediction[0].transpose(0, 1), timestep, latents[0].transpose(0, 1), **options

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import diffusers
+import torch
 
 from ..errors import InputError
 from ..models.config import SchedulerConfig
@@ -33,3 +34,21 @@ def build_scheduler(name: str, config: SchedulerConfig) -> Any:
     options = {**dataclasses.asdict(config), **changes}
     known = set(scheduler_class._get_init_keys(scheduler_class))
     return scheduler_class(num_train_timesteps=1000, **{k: v for k, v in options.items() if k in known})
+
+
+def set_timesteps(scheduler: Any, config: SchedulerConfig, steps: int) -> None:
+    """Choose the timesteps for a number of steps.
+
+    With the stride rule, DDIM takes every ``1000 // steps``-th timestep from 1 on, some more than asked for;
+    the other schedulers take as many steps, spaced in their own way.
+    """
+    if config.step_rule == "count":
+        scheduler.set_timesteps(steps)
+        return
+    total = scheduler.config.num_train_timesteps
+    timesteps = range(1, total, total // min(steps, total))
+    if isinstance(scheduler, diffusers.DDIMScheduler):
+        scheduler.set_timesteps(min(steps, total))
+        scheduler.timesteps = torch.tensor(timesteps[::-1])
+    else:
+        scheduler.set_timesteps(len(timesteps))

@@ -7,6 +7,7 @@ from typing import Literal
 from ..errors import InputError
 
 WindowWeights = Literal["flat", "pyramid"]
+WindowGrid = Literal["fixed", "shifted", "random"]
 
 
 def context_windows(
@@ -38,6 +39,33 @@ def context_windows(
         return [[(start + i) % num_frames for i in range(context_length)] for start in starts]
     last = num_frames - context_length
     return [list(range(s, s + context_length)) for s in [*range(0, last, stride), last]]
+
+
+def shifted_windows(
+    num_frames: int, context_length: int, context_overlap: int, shift: int
+) -> list[list[int]]:
+    """Closed windows of a grid that begins ``shift`` frames before the clip; frames outside are left out.
+
+    MegActor-Sigma moves the grid by one frame per step, so that no frame always lies at a window's end. Its
+    windows at the ends of the clip are shorter.
+    """
+    length = num_frames + shift % context_length
+    outside = length - num_frames
+    windows = context_windows(length, context_length, context_overlap)
+    return [[index - outside for index in window if index >= outside] for window in windows]
+
+
+def circular_windows(
+    num_frames: int, context_length: int, context_overlap: int, offset: int
+) -> list[list[int]]:
+    """Windows of equal length on the clip closed to a ring, the first at frame ``offset`` (X-Portrait).
+
+    A clip shorter than a window repeats its frames in it.
+    """
+    stride = context_length - context_overlap
+    count = max(1, -(-(num_frames - context_overlap) // stride))
+    starts = range(offset, offset + count * stride, stride)
+    return [[(start + i) % num_frames for i in range(context_length)] for start in starts]
 
 
 def window_weights(length: int, weights: WindowWeights) -> list[float]:

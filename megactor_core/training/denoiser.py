@@ -43,6 +43,7 @@ class DenoiserTask:
             LatentCache(self._clips(), cache, config.cached_batches) if config.cached_batches else None
         )
         self.noising = Noising(model.training_scheduler)
+        assert model.driving_encoder is not None
         width = model.driving_encoder.channels[-1]
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
@@ -68,6 +69,7 @@ class DenoiserTask:
 
     def _clips(self) -> PuppetClips:
         config, model = self.config.data, self.model
+        assert model.image_encoder is not None
         latent_size = config.size // model.vae_scale_factor
         return PuppetClips(
             config,

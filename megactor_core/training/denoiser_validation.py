@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.conditioning.background import encode_background
+from megactor_core.conditioning.background import encode_context
 from megactor_core.conditioning.conditions import Conditions
 from megactor_core.conditioning.driving import encode_driving
 from megactor_core.conditioning.reference import encode_reference
@@ -60,7 +60,7 @@ def _animate(model: ModelConfig, networks: Networks, pair: ClipPair, settings: S
     encoder = networks.denoiser.condition_input_layer
     conditions = Conditions(
         reference=reference,
-        background=encode_background(networks.image_encoder, image, mask),
+        background=encode_context(networks, image, mask),
         driving=encode_driving(encoder, driving, reference.modulation),
     )
     latents = sample(networks, model, conditions, settings)

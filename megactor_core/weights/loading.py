@@ -60,9 +60,10 @@ def load_model(
     networks = build_on_meta(config, folder)
     for name, network in networks.items():
         load_network(network, folder, name, torch.device(device), dtype)
-    # the one buffer that transformers does not store in files
-    embeddings = networks.image_encoder.vision_model.embeddings
-    embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
+    if networks.image_encoder is not None:
+        # the one buffer that transformers does not store in files
+        embeddings = networks.image_encoder.vision_model.embeddings
+        embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
     return LoadedModel(config, networks, folder)
 
 

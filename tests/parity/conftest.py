@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from formula import Golden
+from formula import Case, Golden
 
 
-def golden_folder(config: pytest.Config, family: str) -> Path | None:
-    """The family's folder below the one given, or the one given if it is of this family."""
-    folder = Path(config.getoption("--golden"))
-    if not (folder / "golden.json").exists():
-        folder = folder / family
-    table = folder / "golden.json"
-    return folder if table.exists() and json.loads(table.read_text())["family"] == family else None
+def golden_cases(folder: Path, family: str, function: str) -> list[Case]:
+    """Cases of one function of a family.
+
+    Args:
+        folder: of the family itself, or the parent of several families; it may hold others only.
+        family: as named in ``golden.json``.
+        function: of the cases.
+    """
+    folders = [folder] if (folder / "golden.json").exists() else sorted(folder.iterdir())
+    goldens = [Golden(path) for path in folders if (path / "golden.json").exists()]
+    assert goldens, f"{folder} holds no golden.json"
+    return [case for golden in goldens if golden.family == family for case in golden.cases(function)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -23,6 +27,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("golden_case")
         assert marker is not None
-        folder = golden_folder(metafunc.config, marker.kwargs.get("family", "megactor_v1"))
-        cases = [] if folder is None else Golden(folder).cases(*marker.args)
+        family = marker.kwargs.get("family", "megactor_v1")
+        cases = golden_cases(metafunc.config.getoption("--golden"), family, *marker.args)
         metafunc.parametrize("case", cases, ids=lambda case: case.name)

@@ -106,6 +106,10 @@ class Golden:
     def __post_init__(self) -> None:
         self.data = json.loads((self.folder / "golden.json").read_text())
 
+    @property
+    def family(self) -> str:
+        return self.data["family"]
+
     def case(self, name: str) -> Case:
         spec = self.data["cases"][name]
         stored = load_file(self.folder / spec["file"]) if "file" in spec else {}
