@@ -14,9 +14,7 @@ from ...megactor_core.errors import InputError
 from ...megactor_core.vision.faces import Face, FaceChoice, FaceDetector, choose_face
 from ...megactor_core.vision.portrait import CropMode
 from ...megactor_core.weights.catalogue import find_known
-
-FOLDER = "megactor"
-"""The host's name of the pack's models folder."""
+from .model_files import FOLDER
 
 FrameFaces = list[tuple[Face, ...]]
 """The faces of each frame."""

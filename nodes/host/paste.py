@@ -20,7 +20,7 @@ def paste_frames(frames: Tensor, crop: Crop, image: Tensor, mask: Tensor | None)
         frames: the animated square, ``(F, h, w, 3)``.
         crop: where it was cut out.
         image: the picture it was cut out of, or one per frame, ``(1 or F, H, W, 3 or 4)``.
-        mask: how much of the square is used, ``(1 or F, H, W)``, or None for all of it.
+        mask: how much of the square is used, ``(1 or F, H, W)`` or ``(H, W)``, or None for all of it.
 
     Raises:
         InputError: picture or mask of another size than the crop's picture, or of another number.
@@ -28,8 +28,8 @@ def paste_frames(frames: Tensor, crop: Crop, image: Tensor, mask: Tensor | None)
     """
     _check("image", image, crop, len(frames))
     if mask is not None:
+        mask = mask.reshape(-1, *mask.shape[-2:]).float().cpu().clamp(0, 1)
         _check("mask", mask, crop, len(frames))
-        mask = mask.float().cpu().clamp(0, 1)
     progress = NodeProgress(len(frames))
     squares, pictures = Pictures(frames), Pictures(image)
     behind = pictures[0]
