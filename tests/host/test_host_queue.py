@@ -82,8 +82,8 @@ def test_work_is_shown_while_it_is_done(host: Host) -> None:
     # Not at every step: a preview that takes longer than the work is not worth it.
     pictures = [Image.open(io.BytesIO(one.image)) for one in run.previews if one.node == "sampler"]
     assert pictures
-    # All four frames of 128 pixels, side by side.
-    assert pictures[0].size == (256, 256)
+    # All four frames of 256 pixels, side by side.
+    assert pictures[0].size == (512, 512)
 
 
 def test_a_host_started_again_gives_the_same_clip(host: Host, host_process: HostProcess) -> None:

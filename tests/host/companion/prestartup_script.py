@@ -29,6 +29,9 @@ def what_is_told(event: str, arguments: tuple) -> str | None:
 
 
 def tell(event: str, arguments: tuple) -> None:
+    # Packs are imported and asked for schemas in this thread; nodes, which may do all this, run in another.
+    if threading.current_thread() is not threading.main_thread():
+        return
     line = what_is_told(event, arguments)
     if line and any(frame.f_code.co_filename.startswith(PACK) for frame, _ in traceback.walk_stack(None)):
         print(line, flush=True)
