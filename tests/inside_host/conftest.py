@@ -54,8 +54,9 @@ def one_level_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from dataclasses import replace
 
     import torch
-    from megactor_core.training.model_folder import save_model
     from tiny_model import tiny_config, tiny_networks
+
+    from megactor_core.training.model_folder import save_model
 
     tiny = tiny_config()
     one_level = {"block_out_channels": (8,), "attention_levels": (True,)}
