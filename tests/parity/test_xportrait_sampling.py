@@ -1,0 +1,71 @@
+"""X-Portrait's schedule, windows and sampling loop give the reference's numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from formula import Case
+
+from megactor_core.models.config import SchedulerConfig
+from megactor_core.sampling.schedulers import build_scheduler, set_timesteps
+from megactor_core.sampling.windows import circular_windows
+
+SCHEDULE = SchedulerConfig(beta_schedule="scaled_linear", set_alpha_to_one=False, step_rule="stride")
+WINDOW, OVERLAP = 16, 4
+
+
+def prepared_scheduler(steps: int):  # type: ignore[no-untyped-def]
+    scheduler = build_scheduler("ddim", SCHEDULE)
+    set_timesteps(scheduler, SCHEDULE, steps)
+    return scheduler
+
+
+@pytest.mark.golden_case("schedule", family="xportrait")
+def test_schedule(case: Case) -> None:
+    table = case.table()
+    scheduler = build_scheduler("ddim", SCHEDULE)
+    alphas = scheduler.alphas_cumprod
+    case.check("alphas_cumprod", alphas)
+    case.check("x_T_factors", torch.stack([alphas[-1] ** 0.5, (1 - alphas[-1]) ** 0.5]))
+    for steps, (count, first, last) in table["steps"].items():
+        scheduler = prepared_scheduler(int(steps))
+        timesteps = scheduler.timesteps
+        assert (len(timesteps), int(timesteps[0]), int(timesteps[-1])) == (count, first, last)
+        ascending = timesteps.flip(0)
+        case.check(f"S{steps}.timesteps", ascending)
+        case.check(f"S{steps}.alphas", alphas[ascending])
+        previous = torch.cat([scheduler.final_alpha_cumprod[None], alphas[ascending[:-1]]])
+        case.check(f"S{steps}.alphas_prev", previous)
+
+
+@pytest.mark.golden_case("schedule", family="xportrait")
+def test_windows(case: Case) -> None:
+    for frames, expected in case.table()["windows"].items():
+        num_frames, offset = int(frames), expected["offsets_of_first_4_steps"][0]
+        windows = circular_windows(num_frames, WINDOW, OVERLAP, offset)
+        starts = expected["starts_of_first_step"]
+        assert windows == [[(start + i) % num_frames for i in range(WINDOW)] for start in starts]
+        visits = [sum(index in window for window in windows) for index in range(num_frames)]
+        assert visits == expected["frame_counts_of_first_step"]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 9, 27, 36, 37, 101, 251, 333, 501, 999, 1000, 1500])
+def test_every_number_of_steps_samples_down_to_the_first_timestep(steps: int) -> None:
+    scheduler = prepared_scheduler(steps)
+    timesteps = scheduler.timesteps.tolist()
+    assert timesteps[-1] == 1 and timesteps == sorted(set(timesteps), reverse=True) and timesteps[0] <= 999
+    latents = torch.ones(1, 4, 2, 2)
+    for timestep in timesteps:
+        latents = scheduler.step(latents, timestep, latents).prev_sample
+    assert torch.isfinite(latents).all()
+
+
+def test_a_step_ends_where_the_next_begins() -> None:
+    scheduler = prepared_scheduler(30)
+    alphas, latents = scheduler.alphas_cumprod, torch.full((1, 1, 1, 1), 0.7)
+    noise = torch.full_like(latents, 0.3)
+    for timestep, following in zip(scheduler.timesteps[:-1], scheduler.timesteps[1:], strict=True):
+        alpha, after = alphas[timestep], alphas[following]
+        clean = (latents - (1 - alpha) ** 0.5 * noise) / alpha**0.5
+        expected = after**0.5 * clean + (1 - after) ** 0.5 * noise
+        torch.testing.assert_close(scheduler.step(noise, int(timestep), latents).prev_sample, expected)
