@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+from ..errors import InputError
 
 Condition = TypeVar("Condition", bound=Any)
 
 
 def moved(condition: Condition, device: torch.device, dtype: torch.dtype | None = None) -> Condition:
     """One of the conditions below on a device and, if given, in a floating-point type."""
-    tensors = {name: value.to(device, dtype) for name, value in vars(condition).items() if value is not None}
+    tensors = {
+        name: value.to(device, dtype if value.is_floating_point() else None)
+        for name, value in vars(condition).items()
+        if value is not None
+    }
     return replace(condition, **tensors)
 
 
@@ -76,15 +84,48 @@ class DrivingCondition:
 
 @dataclass(frozen=True)
 class AudioCondition:
-    """The sound at every frame.
+    """The sound of a clip.
 
     Attributes:
-        tokens: ``(frames, tokens, audio_dim)``.
+        features: ``(rows, layers, audio_dim)``: hidden states of the audio encoder, 50 rows per second.
+        rows: those that every frame hears, int64 ``(frames, n)``; ``n * layers`` tokens, time-major.
         weight: factor of the audio attention per frame, ``(frames,)``; 1 = as trained, 0 = no effect.
     """
 
-    tokens: Tensor
+    features: Tensor
+    rows: Tensor
     weight: Tensor
+
+
+@dataclass(frozen=True)
+class ControlCondition:
+    """What one ControlNet is shown, and how much it counts.
+
+    Attributes:
+        features: its hint features, ``(frames, width, h, w)``. They are large: they may stay in main memory, and
+            sampling moves those of a window at a time.
+        strength: factor of what it adds; 1 = as trained, 0 switches it off.
+        start, end: share of the noise schedule, 0..1, where it begins and where it stops to count.
+    """
+
+    features: Tensor
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.strength) and self.strength >= 0):
+            raise InputError(f"strength {self.strength}", "must be 0 or more", "use 0 to 2; 1 is as trained")
+        if not 0 <= self.start <= self.end <= 1:
+            raise InputError(
+                f"start {self.start:g}, end {self.end:g}",
+                "must be shares of the noise schedule, the start not after the end",
+                "use 0 to 1",
+            )
+
+    def strength_at(self, timestep: int) -> float:
+        """Factor at a timestep, which sampling counts from 999 down to 0."""
+        return self.strength if self.start <= 1 - timestep / 999 <= self.end else 0.0
 
 
 @dataclass(frozen=True)
@@ -99,22 +140,26 @@ class StartCondition:
 
 @dataclass(frozen=True)
 class Conditions:
-    """All together; the unconditional row of guidance is told neither reference nor sound."""
+    """All together; the unconditional row of guidance is told neither reference nor sound nor controls.
+
+    ``controls`` has an entry for every ControlNet that is used.
+    """
 
     reference: ReferenceCondition
     background: BackgroundCondition
     driving: DrivingCondition
     audio: AudioCondition | None = None
     start: StartCondition | None = None
+    controls: Mapping[str, ControlCondition] = field(default_factory=dict)
 
     @property
     def num_frames(self) -> int:
         return self.driving.num_frames
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditions:
-        """The same on a device and in a floating-point type."""
-        given = {name: part for name, part in vars(self).items() if part is not None}
-        return Conditions(**{name: moved(part, device, dtype) for name, part in given.items()})
+        """The same on a device and in a floating-point type; the controls stay where they are."""
+        given = {name: part for name, part in vars(self).items() if part is not None and name != "controls"}
+        return replace(self, **{name: moved(part, device, dtype) for name, part in given.items()})
 
     def static_channels(self, indices: list[int], guided: bool = False) -> Tensor:
         """Channels that follow the noisy latent for some frames, ``(clips, channels, len(indices), h, w)``.

@@ -111,6 +111,19 @@ def project(attention: Attention, tokens: Tensor) -> KeyValues:
     return KeyValues(split_heads(attention.to_k(tokens), heads), split_heads(attention.to_v(tokens), heads))
 
 
+def gather_rows(projected: KeyValues, rows: Tensor) -> KeyValues:
+    """Keys and values of frames that share rows of tokens.
+
+    Args:
+        projected: of every row, ``(rows, heads, tokens, head_width)``.
+        rows: of every frame, int64 ``(frames, n)``.
+
+    Returns:
+        ``(frames, heads, n * tokens, head_width)``, the tokens of the first row first.
+    """
+    return KeyValues(*(part[rows].transpose(1, 2).flatten(2, 3) for part in projected))
+
+
 FEED_FORWARD_TOKENS = 8192
 """Tokens that pass a feed-forward layer together: its hidden layer is eight times as wide as a token."""
 

@@ -8,10 +8,15 @@ from diffusers import AutoencoderKL
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from .audio_encoder import AudioEncoder
 from .config import ModelConfig
 from .constant_context import ConstantContext
+from .controlnet import ControlNet
 from .reference import ReferenceNetwork
 from .unet import DenoisingUNet
+
+CONTROLS = ("face_control", "patch_control")
+"""ControlNets of a model that is driven by them: for the whole face, and for the eyes and the mouth."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,14 @@ class Networks:
     vae: AutoencoderKL
     image_encoder: CLIPVisionModelWithProjection | None = None
     constant_context: ConstantContext | None = None
+    face_control: ControlNet | None = None
+    patch_control: ControlNet | None = None
+    audio_encoder: AudioEncoder | None = None
+
+    @property
+    def controls(self) -> dict[str, ControlNet]:
+        """ControlNets by name, for the driver's whole face and for its eyes and mouth."""
+        return {n: network for n, network in self.items() if isinstance(network, ControlNet)}
 
     def items(self) -> list[tuple[str, nn.Module]]:
         """Networks that the model has by file name stem, in the order of the model folder."""
@@ -41,6 +54,11 @@ def build_networks(config: ModelConfig) -> Networks:
     if config.constant_context:
         width = config.denoiser.cross_attention_dim
         optional["constant_context"] = ConstantContext(config.constant_context, width)
+    if config.audio_encoder is not None:
+        optional["audio_encoder"] = AudioEncoder(config.audio_encoder)
+    if config.control_network is not None:
+        for name in CONTROLS:
+            optional[name] = ControlNet(config.control_network)
     networks = Networks(
         denoiser=DenoisingUNet(config.denoiser, config.driving_encoder),
         reference_network=ReferenceNetwork(config.reference_network),

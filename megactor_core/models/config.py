@@ -87,6 +87,25 @@ class DrivingEncoderConfig:
 
 
 @dataclass(frozen=True)
+class AudioEncoderConfig:
+    """Whisper's audio encoder; the defaults are those of its smallest model ("tiny").
+
+    Attributes:
+        bands: of the log-mel spectrogram.
+        width: of its tokens.
+        heads: of its attention.
+        layers: transformer blocks.
+        positions: tokens of one segment of sound, one for two columns of the spectrogram.
+    """
+
+    bands: int = 80
+    width: int = 384
+    heads: int = 6
+    layers: int = 4
+    positions: int = 1500
+
+
+@dataclass(frozen=True)
 class SchedulerConfig:
     """Noise schedule of training or of sampling, in the words of diffusers' schedulers.
 
@@ -175,8 +194,11 @@ class ModelConfig:
             the background picture. None: the context is ``constant_context``.
         constant_context: number of context tokens that are the same for every clip and come with the weights;
             0 where the image encoder gives them.
+        audio_encoder: turns sound into the audio tokens; None where the denoiser hears nothing.
         reference_posterior: whether the concatenated reference latent is a ``"sample"`` of the VAE's
             posterior (official) or its ``"mean"``.
+        control_network: shape of the two ControlNets that show the driver's whole face and its eyes and mouth
+            (X-Portrait); None where the driver enters otherwise.
         start: what sampling starts from: noise, or the reference's latents noised to the last timestep.
         antialiased_crops: average over the covered pixels where a crop shrinks the picture. The official
             model was trained on plain bilinear samples.
@@ -192,6 +214,8 @@ class ModelConfig:
     vae: Mapping[str, Any] = field(default_factory=lambda: dict(OFFICIAL_VAE))
     image_encoder: Mapping[str, Any] | None = field(default_factory=lambda: dict(OFFICIAL_IMAGE_ENCODER))
     constant_context: int = 0
+    audio_encoder: AudioEncoderConfig | None = None
+    control_network: UNetConfig | None = None
     reference_posterior: Literal["sample", "mean"] = "sample"
     start: Literal["noise", "reference"] = "noise"
     antialiased_crops: bool = False
@@ -220,7 +244,9 @@ class ModelConfig:
         parts: dict[str, type] = {
             "denoiser": UNetConfig,
             "driving_encoder": DrivingEncoderConfig,
+            "audio_encoder": AudioEncoderConfig,
             "reference_network": UNetConfig,
+            "control_network": UNetConfig,
             "inference_scheduler": SchedulerConfig,
             "training_scheduler": SchedulerConfig,
             "defaults": SamplingDefaults,

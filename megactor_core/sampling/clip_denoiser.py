@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..conditioning.conditions import Conditions
-from ..models.attention import KeyValues
+from ..models.attention import Control, KeyValues, gather_rows
+from ..models.controlnet import ControlNet, add_up
 from ..models.reference import ReferenceNetwork
 from ..models.unet import DenoisingUNet
 from .windows import WindowWeights, window_weights
@@ -29,6 +31,7 @@ class ClipDenoiser:
         conditions: Conditions,
         guidance_scale: float,
         weights: WindowWeights = "flat",
+        controls: Mapping[str, ControlNet] | None = None,
     ) -> None:
         self.denoiser = denoiser
         self.reference_network = reference_network
@@ -38,9 +41,13 @@ class ClipDenoiser:
         tokens = conditions.background.tokens
         self.context = denoiser.context_keys_values(tokens)
         self.reference_context = reference_network.context_keys_values(tokens)
+        self.controls = {name: (controls or {})[name] for name in conditions.controls}
+        self.control_contexts = {
+            name: network.context_keys_values(tokens) for name, network in self.controls.items()
+        }
         self.audio: Mapping[str, KeyValues] = {}
         if conditions.audio is not None:
-            self.audio = denoiser.audio_keys_values(conditions.audio.tokens)
+            self.audio = denoiser.audio_keys_values(conditions.audio.features)
 
     def predict(
         self,
@@ -61,12 +68,17 @@ class ClipDenoiser:
             Shape and type of ``latents``.
         """
         reference = self._read_reference(timestep)
+        strengths = {
+            name: strength
+            for name, control in self.conditions.controls.items()
+            if (strength := control.strength_at(int(timestep)))
+        }
         total = torch.zeros_like(latents)
         visits = torch.zeros(latents.shape[2], dtype=latents.dtype, device=latents.device)
         for number, indices in enumerate(windows):
             if on_window is not None:
                 on_window(number)
-            prediction = self._guided(latents, timestep, indices, reference)
+            prediction = self._guided(latents, timestep, indices, reference, strengths)
             places = {index: place for place, index in enumerate(indices)}
             frames, kept = list(places), list(places.values())
             weights = torch.tensor(window_weights(len(indices), self.weights)).to(visits)[kept]
@@ -82,13 +94,17 @@ class ClipDenoiser:
         )
 
     def _guided(
-        self, latents: Tensor, timestep: Tensor, indices: list[int], reference: Mapping[str, KeyValues]
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        indices: list[int],
+        reference: Mapping[str, KeyValues],
+        strengths: Mapping[str, float],
     ) -> Tensor:
         """Prediction for the frames of one window, ``(1, channels, len(indices), h, w)``."""
         guided = self.guidance_scale != 1
         static = self.conditions.static_channels(indices, guided)
         noisy = latents[:, :, indices].to(static.dtype).expand(len(static), -1, -1, -1, -1)
-        audio = self.conditions.audio
         rows = self.denoiser.denoise(
             torch.cat([noisy, static], dim=1),
             timestep,
@@ -96,12 +112,29 @@ class ClipDenoiser:
             reference,
             rows=2 if guided else 1,
             reading_rows=1,
-            audio={
-                name: KeyValues(key[indices], value[indices]) for name, (key, value) in self.audio.items()
-            },
-            audio_weight=1.0 if audio is None else audio.weight[indices],
+            control=self._control(noisy[-1].transpose(0, 1), timestep, indices, strengths),
+            **self._sound(indices),
         ).to(latents.dtype)
         if not guided:
             return rows
         unconditional, conditional = rows.chunk(2)
         return torch.lerp(unconditional, conditional, self.guidance_scale)
+
+    def _control(
+        self, noisy: Tensor, timestep: Tensor, indices: list[int], strengths: Mapping[str, float]
+    ) -> Control | None:
+        """What the ControlNets add for the noisy frames ``(frames, channels, h, w)`` of a window."""
+        controls = []
+        for name, strength in strengths.items():
+            features = self.conditions.controls[name].features[indices].to(noisy)
+            control = self.controls[name](noisy, timestep, self.control_contexts[name], features)
+            controls.append((control, strength))
+        return add_up(controls) if controls else None
+
+    def _sound(self, indices: list[int]) -> dict[str, Any]:
+        audio = self.conditions.audio
+        if audio is None:
+            return {}
+        rows = audio.rows[indices]
+        projected = {name: gather_rows(pair, rows) for name, pair in self.audio.items()}
+        return {"audio": projected, "audio_weight": audio.weight[indices]}

@@ -8,7 +8,9 @@ import torch
 from diffusers import AutoencoderKL
 from formula import Case, layout_crc32
 
+from megactor_core.models.attention import KeyValues
 from megactor_core.models.config import DrivingEncoderConfig, UNetConfig
+from megactor_core.models.families import MEGACTOR_SIGMA
 from megactor_core.models.reference import ReferenceNetwork
 from megactor_core.models.unet import DenoisingUNet
 
@@ -56,3 +58,25 @@ def golden_vae(case: Case) -> AutoencoderKL:
 
 def driving_modulation(case: Case, denoiser: DenoisingUNet) -> torch.Tensor:
     return denoiser.condition_input_layer.modulation(case.input("reference_u8").float() / 255)
+
+
+def sigma_denoiser(case: Case) -> DenoisingUNet:
+    official = MEGACTOR_SIGMA.denoiser
+    config = unet_config(
+        case.config,
+        in_channels=official.in_channels,
+        motion_in_middle=official.motion_in_middle,
+        audio_dim=official.audio_dim,
+    )
+    denoiser = DenoisingUNet(config, MEGACTOR_SIGMA.driving_encoder)
+    assert layout_crc32(denoiser, "unet.") == case.spec["weights"]["unet."]["layout_crc32"]
+    return case.fill(denoiser, "unet.")  # type: ignore[return-value]
+
+
+def sigma_driving(denoiser: DenoisingUNet, frames: torch.Tensor) -> torch.Tensor:
+    """Frames ``(1, 3, frames, H, W)`` in [0, 1] -> channels that join the noisy latent."""
+    return denoiser.condition_input_layer(frames, frames.new_empty(1, 0))
+
+
+def sigma_sound(denoiser: DenoisingUNet, case: Case) -> dict[str, KeyValues]:
+    return denoiser.audio_keys_values(case.input("audio").flatten(0, 1))

@@ -1,4 +1,4 @@
-"""One training step has the reference's prediction, loss and gradients."""
+"""One training step of either MegActor has the reference's prediction, loss and gradients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,35 @@ import numpy as np
 import pytest
 import torch
 from formula import Case
-from networks import golden_vae, megactor_denoiser, megactor_reference_network
+from networks import (
+    golden_vae,
+    megactor_denoiser,
+    megactor_reference_network,
+    sigma_denoiser,
+    sigma_driving,
+    sigma_sound,
+)
+
+
+def check_training_step(case: Case, prediction: torch.Tensor, *networks: torch.nn.Module) -> None:
+    """Prediction, loss and gradients of denoiser and reference network."""
+    case.check("pred", prediction)
+    loss = (prediction.float() - case.input("target").float()).square().mean()
+    case.check("loss", loss)
+    loss.backward()
+    gradients = {
+        f"{prefix}.{name}": parameter.grad
+        for prefix, module in zip(("unet", "appearance_encoder"), networks, strict=True)
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }
+    names = case.table()["parameters_with_grad_sorted"]
+    assert sorted(gradients) == names
+    norms = np.array([gradients[name].norm().item() for name in names])
+    expected = case.stored[case.spec["outputs"]["grad_norms"]["tensor"]]
+    np.testing.assert_allclose(norms, expected, rtol=1e-3, atol=case.spec["outputs"]["grad_norms"]["atol"])
+    for name in case.config["full_grads"]:
+        case.check(f"grad.{name}", gradients[name])
 
 
 @pytest.mark.golden_case("train_step")
@@ -31,20 +59,19 @@ def test_training_step(case: Case) -> None:
         denoiser.context_keys_values(tokens),
         denoiser.reference_keys_values(bank),
     )
-    case.check("pred", prediction)
-    loss = (prediction.float() - case.input("target").float()).square().mean()
-    case.check("loss", loss)
-    loss.backward()
-    gradients = {
-        f"{prefix}.{name}": parameter.grad
-        for prefix, module in (("unet", denoiser), ("appearance_encoder", network))
-        for name, parameter in module.named_parameters()
-        if parameter.grad is not None
-    }
-    names = case.table()["parameters_with_grad_sorted"]
-    assert sorted(gradients) == names
-    norms = np.array([gradients[name].norm().item() for name in names])
-    expected = case.stored[case.spec["outputs"]["grad_norms"]["tensor"]]
-    np.testing.assert_allclose(norms, expected, rtol=1e-3, atol=case.spec["outputs"]["grad_norms"]["atol"])
-    for name in case.config["full_grads"]:
-        case.check(f"grad.{name}", gradients[name])
+    check_training_step(case, prediction, denoiser, network)
+
+
+@pytest.mark.golden_case("train_step", family="megactor_sigma")
+def test_sigma_training_step(case: Case) -> None:
+    denoiser, network = sigma_denoiser(case), megactor_reference_network(case)
+    timestep, text = torch.tensor([case.input("t")]), case.input("text")
+    bank = network(case.input("ref_latent"), timestep, network.context_keys_values(text))
+    prediction = denoiser(
+        torch.cat([case.input("latent"), sigma_driving(denoiser, case.input("driving"))], dim=1),
+        timestep,
+        denoiser.context_keys_values(text),
+        denoiser.reference_keys_values(bank),
+        audio=sigma_sound(denoiser, case),
+    )
+    check_training_step(case, prediction, denoiser, network)

@@ -1,0 +1,72 @@
+"""Sound as the denoiser hears it: Whisper's hidden states around the moment of every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..audio.mel import HOP, SAMPLE_RATE, WINDOW, log_mel
+from ..models.audio_encoder import AudioEncoder
+from .conditions import AudioCondition
+
+ROWS_BEFORE, ROWS_AFTER = 4, 5
+"""Rows of features that a frame hears before and after that of its own moment; a row is 20 ms."""
+
+COLUMNS_PER_ROW = 2
+ROWS_PER_SECOND = SAMPLE_RATE // (HOP * COLUMNS_PER_ROW)
+
+
+@torch.inference_mode()
+def audio_features(encoder: AudioEncoder, waveform: NDArray[np.float32]) -> Tensor:
+    """All hidden states of a sound, 50 rows per second.
+
+    Args:
+        encoder: on the device to use.
+        waveform: ``(samples,)``, 16 kHz mono, about -1..1.
+
+    Returns:
+        ``(rows, layers + 1, width)`` on the encoder's device, in its type.
+    """
+    samples = torch.from_numpy(waveform)
+    samples = F.pad(samples, (0, max(0, WINDOW - len(samples))))
+    config = encoder.config
+    weight = encoder.conv1.weight
+    segments = []
+    # As in MegActor-Sigma's public code the spectrogram is filled up with zeros, which are not silence.
+    for mel in log_mel(samples, config.bands).split(COLUMNS_PER_ROW * config.positions, dim=1):
+        full = F.pad(mel, (0, COLUMNS_PER_ROW * config.positions - mel.shape[1])).to(weight)
+        segments.append(encoder(full[None])[0, : mel.shape[1] // COLUMNS_PER_ROW])
+    return torch.cat(segments)
+
+
+def frame_rows(num_rows: int, times: Iterable[Fraction]) -> Tensor:
+    """Rows of features that every frame hears, int64 ``(frames, 10)``; beyond the ends the outermost repeat.
+
+    Args:
+        num_rows: of the features.
+        times: of the frames, in seconds.
+    """
+    centres = torch.tensor([int(time * ROWS_PER_SECOND) for time in times])
+    offsets = torch.arange(-ROWS_BEFORE, ROWS_AFTER + 1)
+    return (centres[:, None] + offsets).clamp(0, num_rows - 1)
+
+
+def encode_audio(
+    encoder: AudioEncoder, waveform: NDArray[np.float32], times: Iterable[Fraction]
+) -> AudioCondition:
+    """The sound of a clip.
+
+    Args:
+        encoder: on the device to use.
+        waveform: ``(samples,)``, 16 kHz mono, about -1..1, from the clip's first moment to its end.
+        times: of the frames, in seconds after the first.
+    """
+    features = audio_features(encoder, waveform)
+    rows = frame_rows(len(features), times).to(features.device)
+    return AudioCondition(features, rows, torch.ones(len(rows)).to(features))
