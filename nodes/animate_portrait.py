@@ -56,7 +56,7 @@ class AnimatePortrait(io.ComfyNode):
                 ),
                 size_input(),
                 lost_face_input(advanced=True),
-                *trim_inputs(advanced=True),
+                *trim_inputs(),
             ],
             outputs=[
                 io.Video.Output(

@@ -44,6 +44,7 @@ class EncodeReference(io.ComfyNode):
                     default=42,
                     min=0,
                     max=2**63 - 1,
+                    control_after_generate=False,  # the page adds it to any seed; each run would encode anew
                     advanced=True,
                     tooltip="Of the noise in the encoded portrait. It only matters for models that sample "
                     "the VAE's posterior, as the official MegActor does.",

@@ -65,19 +65,14 @@ def lost_face_input(advanced: bool) -> io.Combo.Input:
     )
 
 
-def trim_inputs(advanced: bool) -> list[io.Input]:
-    """Which driving frames to use.
-
-    Args:
-        advanced: whether they are rarely needed.
-    """
+def trim_inputs() -> list[io.Input]:
+    """Which driving frames to use."""
     return [
         io.Int.Input(
             "start_frame",
             default=0,
             min=0,
             max=2**31 - 1,
-            advanced=advanced,
             tooltip="First driving frame to use, counted from 0.",
         ),
         io.Int.Input(
@@ -85,7 +80,6 @@ def trim_inputs(advanced: bool) -> list[io.Input]:
             default=0,
             min=0,
             max=2**31 - 1,
-            advanced=advanced,
             tooltip="How many driving frames to use at most. 0: all.",
         ),
     ]

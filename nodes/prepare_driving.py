@@ -75,7 +75,7 @@ class PrepareDriving(io.ComfyNode):
                     "of eyes, brows and mouth (contour), which carry less of the driver's looks.",
                 ),
                 lost_face_input(advanced=False),
-                *trim_inputs(advanced=False),
+                *trim_inputs(),
                 io.Float.Input(
                     "frame_rate",
                     default=25.0,
