@@ -102,8 +102,8 @@ class ControlCondition:
     """What one ControlNet is shown, and how much it counts.
 
     Attributes:
-        features: its hint features, ``(frames, width, h, w)``. They are large: they may stay in main memory, and
-            sampling moves those of a window at a time.
+        features: its hint features, ``(frames, width, h, w)``. They are large: they may stay in main memory,
+            and sampling moves those of a window at a time.
         strength: factor of what it adds; 1 = as trained, 0 switches it off.
         start, end: share of the noise schedule, 0..1, where it begins and where it stops to count.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from ..conditioning.conditions import Conditions
 from ..errors import InputError
 from ..models.config import ModelConfig, SamplingDefaults, SchedulerConfig, UNetConfig
+from ..models.controlnet import ControlNet
 from ..models.reference import ReferenceNetwork
 from ..models.unet import DenoisingUNet
 from .clip_denoiser import ClipDenoiser
@@ -100,6 +101,9 @@ class SamplingNetworks(Protocol):
     @property
     def reference_network(self) -> ReferenceNetwork: ...
 
+    @property
+    def controls(self) -> Mapping[str, ControlNet]: ...
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -177,6 +181,7 @@ def sample(
         conditions,
         settings.guidance_scale,
         settings.window_weights,
+        networks.controls,
     )
     options = {}
     if "generator" in inspect.signature(scheduler.step).parameters:

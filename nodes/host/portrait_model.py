@@ -14,6 +14,7 @@ from comfy.sd import VAE
 
 if TYPE_CHECKING:
     from ...megactor_core.models.config import ModelConfig
+    from ...megactor_core.models.controlnet import ControlNet
     from ...megactor_core.models.reference import ReferenceNetwork
     from .native_denoiser import NativeDenoiser
 
@@ -24,6 +25,11 @@ class HostNetworks:
 
     denoiser: NativeDenoiser
     reference_network: ReferenceNetwork
+
+    @property
+    def controls(self) -> dict[str, ControlNet]:
+        """None: no model with ControlNets is loaded here."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False)

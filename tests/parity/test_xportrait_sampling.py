@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 from formula import Case
+from xportrait_networks import control_networks, denoiser, local_hint, reference_network
 
-from megactor_core.models.config import SchedulerConfig
+from megactor_core.conditioning.conditions import (
+    BackgroundCondition,
+    Conditions,
+    ControlCondition,
+    DrivingCondition,
+    ReferenceCondition,
+)
+from megactor_core.models.build import Networks
+from megactor_core.models.config import ModelConfig, SchedulerConfig
+from megactor_core.sampling.sampler import SamplingSettings, Step, sample
 from megactor_core.sampling.schedulers import build_scheduler, set_timesteps
 from megactor_core.sampling.windows import circular_windows
 
@@ -69,3 +81,51 @@ def test_a_step_ends_where_the_next_begins() -> None:
         clean = (latents - (1 - alpha) ** 0.5 * noise) / alpha**0.5
         expected = after**0.5 * clean + (1 - after) ** 0.5 * noise
         torch.testing.assert_close(scheduler.step(noise, int(timestep), latents).prev_sample, expected)
+
+
+@pytest.mark.golden_case("sampler", family="xportrait")
+def test_sampler(case: Case) -> None:
+    networks = Networks(
+        denoiser(case),
+        reference_network(case),
+        None,
+        **control_networks(case),  # type: ignore[arg-type]
+    )
+    num_frames, config = case.config["frames"], case.config
+    latents = case.input("ref_latent")[:1]
+    height, width = latents.shape[-2:]
+    with torch.inference_mode():
+        hints = {
+            "face_control": networks.face_control.hint_features(case.input("hint")),
+            "patch_control": networks.patch_control.hint_features(local_hint(case)),
+        }
+    conditions = Conditions(
+        ReferenceCondition(latents, torch.empty(1, 0, 1, height, width), torch.empty(1, 0)),
+        BackgroundCondition(case.input("context")[:1]),
+        DrivingCondition(torch.empty(1, 0, num_frames, height, width)),
+        controls={name: ControlCondition(features) for name, features in hints.items()},
+    )
+    generator = random.Random(config["seed"])
+    offsets = [generator.randint(0, num_frames - 1) for _ in range(config["ddim_steps"])]
+    case.check("window_offsets", torch.tensor(offsets))
+    steps: list[Step] = []
+    settings = SamplingSettings(
+        num_inference_steps=config["ddim_steps"],
+        guidance_scale=config["guidance"],
+        context_length=WINDOW,
+        context_overlap=config["overlap"],
+    )
+    sample(
+        networks,
+        ModelConfig(denoiser=networks.denoiser.config, inference_scheduler=SCHEDULE),
+        conditions,
+        settings,
+        start_latents=case.input("x_T").transpose(0, 1)[None],
+        windows=lambda step: circular_windows(num_frames, WINDOW, config["overlap"], offsets[step]),
+        on_step=steps.append,
+    )
+    scheduler = prepared_scheduler(config["ddim_steps"])
+    case.check("timesteps", scheduler.timesteps)
+    for step in steps:
+        case.check(f"step{step.index}.latents", step.latents[0].transpose(0, 1))
+        case.check(f"step{step.index}.pred_x0", step.clean[0].transpose(0, 1))
