@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..media.source import DrivingSource
 from .condition import (
-    ContourPlan,
-    contour_condition,
+    PatchPlan,
     contour_plan,
+    patch_condition,
     plain_boxes,
     plain_condition,
 )
@@ -49,7 +49,7 @@ class PreparedDriving:
     crop: Crop
     boxes: NDArray[np.int64] | None
     passed: NDArray[np.bool_]
-    contour: ContourPlan | None
+    contour: PatchPlan | None
     report: str
     antialias: bool
 
@@ -71,7 +71,7 @@ class PreparedDriving:
     def condition(self, index: int, cropped: NDArray[np.float32]) -> NDArray[np.float32]:
         """Grey condition of frame ``index``, float32 (size, size), 0..255, from its square in ``crops()``."""
         if self.contour is not None:
-            return contour_condition(cropped, self.contour)
+            return patch_condition(cropped, self.contour, index=index)
         box = None if self.boxes is None or self.passed[index] else self.boxes[index]
         return plain_condition(cropped, box)
 

@@ -10,9 +10,9 @@ from formula import Case
 from numpy.typing import NDArray
 
 from megactor_core.vision.condition import (
-    contour_condition,
     contour_plan,
     patch_box,
+    patch_condition,
     plain_boxes,
     plain_condition,
 )
@@ -64,7 +64,7 @@ def preprocess(case: Case) -> dict[str, NDArray[Any]]:
             [plain_condition(image, box, dtype) for image, box in zip(crops, kept, strict=True)]
         )
         outputs[f"contour.condition.{name}"] = np.stack(
-            [contour_condition(image, plan, dtype) for image in crops]
+            [patch_condition(image, plan, dtype) for image in crops]
         )
 
     patches = [patch_box(*arguments) for arguments in config["patch_div_args"]]

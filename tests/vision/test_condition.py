@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from megactor_core.vision.condition import (
-    contour_condition,
     contour_plan,
     patch_box,
+    patch_condition,
     plain_boxes,
     plain_condition,
 )
@@ -59,7 +59,7 @@ def test_half_precision_stays_within_half_a_grey_level() -> None:
     plan = contour_plan(scattered_landmarks(3), scattered_landmarks(1)[0], SIZE)
     for full, half in (
         (plain_condition(crop_image, None), plain_condition(crop_image, None, np.float16)),
-        (contour_condition(crop_image, plan), contour_condition(crop_image, plan, np.float16)),
+        (patch_condition(crop_image, plan), patch_condition(crop_image, plan, np.float16)),
     ):
         assert np.abs(full - half).max() <= 0.5
 
@@ -69,9 +69,9 @@ def test_contour_shows_the_patches_of_all_frames() -> None:
     landmarks[:, 36:42] = (20, 20)
     landmarks[1, 48:68] = (40, 60)
     plan = contour_plan(landmarks, None, SIZE)
-    assert plan.boxes[0] == (12, 12, 28, 28)
-    assert plan.boxes[2] == (24, 24, 48, 64)
-    condition = contour_condition(WHITE, plan)
+    assert plan.boxes_of(0)[0] == (12, 12, 28, 28)
+    assert plan.boxes_of(0)[2] == (24, 24, 48, 64)
+    condition = patch_condition(WHITE, plan)
     assert condition[20, 20] > 0 and condition[60, 40] > 0 and condition[60, 10] == 0
 
 
@@ -80,8 +80,8 @@ def test_contour_moves_the_driver_onto_the_reference() -> None:
     plan = contour_plan(driver, driver[-1] + (10, -5), SIZE)
     assert plan.affine is not None
     np.testing.assert_allclose(plan.affine, [[1, 0, 10], [0, 1, -5]], atol=1e-6)
-    left, top, right, bottom = shown(contour_condition(WHITE, contour_plan(driver, None, SIZE)))
-    assert shown(contour_condition(WHITE, plan)) == (left + 10, top - 5, min(right + 10, SIZE), bottom - 5)
+    left, top, right, bottom = shown(patch_condition(WHITE, contour_plan(driver, None, SIZE)))
+    assert shown(patch_condition(WHITE, plan)) == (left + 10, top - 5, min(right + 10, SIZE), bottom - 5)
 
 
 def test_contour_alignment_follows_the_last_frame() -> None:
