@@ -86,7 +86,7 @@ async def queue(session: aiohttp.ClientSession, workflow: Workflow, client: str)
 
 
 async def follow(socket: aiohttp.ClientWebSocketResponse, workflow: Workflow, prompt: str) -> None:
-    """Show progress until the prompt has ended."""
+    """Show progress until the prompt has ended; standard output is left to the names of the results."""
     async for message in socket:
         if message.type != aiohttp.WSMsgType.TEXT:
             continue  # previews
@@ -96,9 +96,11 @@ async def follow(socket: aiohttp.ClientWebSocketResponse, workflow: Workflow, pr
             continue
         if kind == "progress":
             title = workflow.get(data["node"], {}).get("class_type", data["node"])
-            print(f"\r{title} {data['value']:g}/{data['max']:g}".ljust(60), end="", flush=True)
+            print(
+                f"\r{title} {data['value']:g}/{data['max']:g}".ljust(60), end="", file=sys.stderr, flush=True
+            )
         elif kind == "execution_success":
-            print("\r".ljust(61), end="\r")
+            print("\r".ljust(61), end="\r", file=sys.stderr)
             return
         elif kind == "execution_error":
             sys.exit(f"\nerror: {data['node_type']} ({data['node_id']}): {data['exception_message'].strip()}")

@@ -52,11 +52,21 @@ def test_files_go_in_and_come_out(host: Host, tmp_path: Path, graph: Graph) -> N
         host, tmp_path, graph, "--portrait", PORTRAIT, "--driving", DRIVING, "--set", "3.filename_prefix=me"
     )
     assert done.returncode == 0, done.stderr
-    written = [Path(line) for line in done.stdout.split("\r")[-1].split()]
+    written = [Path(line) for line in done.stdout.split()]
     assert [path.name.split("_")[0] for path in written] == ["me", "clip"]
     with av.open(str(written[1])) as video, av.open(str(DRIVING)) as driving:
         assert video.streams.video[0].frames == driving.streams.video[0].frames
         assert video.streams.audio
+
+
+def test_a_workflow_of_the_pack_animates(host: Host, tmp_path: Path) -> None:
+    graph = json.loads((REPOSITORY / "workflows" / "api" / "1_animate_portrait.json").read_text())
+    (animate,) = [key for key, one in graph.items() if one["class_type"] == "MegActorAnimatePortrait"]
+    settings = ("--set", f"{animate}.max_frames=3", "--set", f"{animate}.steps=2")
+    done = run_api(host, tmp_path, graph, "--portrait", PORTRAIT, "--driving", DRIVING, *settings)
+    assert done.returncode == 0, done.stderr
+    with av.open(done.stdout.strip()) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 3
 
 
 def test_a_refused_workflow_says_why(host: Host, tmp_path: Path) -> None:
