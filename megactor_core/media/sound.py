@@ -66,6 +66,14 @@ class SoundSource(ABC):
         """The samples from time 0 on, without gaps, in pieces; (channels, n) float32."""
 
 
+def best_sound(container: InputContainer) -> AudioStream | None:
+    """The best sound stream; one without a decoder, such as a phone's spatial sound, gives way to others."""
+    best = container.streams.best("audio")
+    streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    chosen = [stream for stream in streams if best is not None and stream.index == best.index]
+    return next(iter(chosen or streams), None)
+
+
 @contextmanager
 def open_sound(sound: Path | Samples, start: Fraction) -> Iterator[SoundSource | None]:
     """Open sound in memory or a file's best sound stream; None where it has none.
@@ -85,7 +93,7 @@ def open_sound(sound: Path | Samples, start: Fraction) -> Iterator[SoundSource |
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(sound, "its sound cannot be read", "Give a video or sound file") from error
     with container:
-        stream = cast("AudioStream | None", container.streams.best("audio"))
+        stream = best_sound(container)
         yield None if stream is None else _FileSound(container, stream, _first_time(sound, stream) + start)
 
 

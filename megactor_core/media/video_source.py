@@ -12,6 +12,7 @@ from av.video.reformatter import VideoReformatter
 
 from ..errors import InputError
 from .frames import FrameConverter
+from .sound import best_sound
 from .source import DrivingSource
 from .video_scan import decoded_frames, open_video, scan_video
 
@@ -67,7 +68,7 @@ def open_video_source(path: Path) -> VideoSource:
         InputError: not a video, truncated, no picture stream, no frames, too large.
     """
     with open_video(path) as (container, stream):
-        has_audio = len(container.streams.audio) > 0
+        has_audio = best_sound(container) is not None
         first = next(decoded_frames(container, stream), None)
         if first is None:
             raise InputError(

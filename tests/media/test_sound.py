@@ -16,6 +16,7 @@ from media_files import (
     first_picture_time,
     grey_images,
     make_video,
+    patch_bytes,
     sound_packets,
 )
 
@@ -243,3 +244,12 @@ def test_damaged_sound_does_not_stop_the_picture(tmp_path: Path) -> None:
     copy = _copy(original, tmp_path / "b.mp4")
     assert open_driving(copy).num_frames == 25
     assert _sound_seconds(copy) == pytest.approx(1.0, abs=0.05)
+
+
+def test_sound_without_a_decoder_is_left_out(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", grey_images(25), sound=beep(1.0, 0.3))
+    for marker in (b"mp4a", b"esds"):
+        patch_bytes(path, marker, -4, b"zzzz")
+    assert not open_driving(path).has_audio
+    with av.open(str(_copy(path, tmp_path / "b.mp4"))) as container:
+        assert len(container.streams.video) == 1 and not container.streams.audio
