@@ -13,9 +13,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from megactor_core.models.build import build_networks
 from megactor_core.models.config import ModelConfig
+from megactor_core.models.controlnet import add_up
+from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
 
-PUBLIC_IMPLEMENTATION = {"denoiser": 40.44e12, "reference_network": 1.60e12}
-"""What the public implementation executes at 512x512, 16 frames, guided: the reference network runs twice."""
+FAMILIES = {config.family: config for config in (MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT)}
+
+PUBLIC_IMPLEMENTATION = {"megactor": 42.04e12, "xportrait": 63.6e12}
+"""What the public implementations execute for one window of one step, reference network included, at 512x512,
+16 frames, guided: MegActor's runs the reference network twice, X-Portrait's for every frame."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,9 @@ class StepFlops:
         denoiser: one window of one guided step, both rows.
         reference_keys_values: keys and values of the reference tokens, once per step.
         reference_network: once per step, at batch one.
-        once_per_clip: keys and values of the background tokens, of both networks.
-        driving_encoder: the window's driving frames, once per clip.
+        once_per_clip: keys and values of the context tokens, of all networks.
+        controls: what the ControlNets add, one window of one step.
+        driving_encoder: the window's driving frames or hints, once per clip.
         vae_encode, vae_decode: one picture.
         parts: the denoiser's by component.
     """
@@ -36,6 +42,7 @@ class StepFlops:
     reference_keys_values: int
     reference_network: int
     once_per_clip: int
+    controls: int
     driving_encoder: int
     vae_encode: int
     vae_decode: int
@@ -43,8 +50,8 @@ class StepFlops:
 
     @property
     def window_step(self) -> int:
-        """One window of one guided step with the projection of the reference tokens."""
-        return self.denoiser + self.reference_keys_values
+        """One window of one guided step with its ControlNets and the projection of the reference tokens."""
+        return self.denoiser + self.reference_keys_values + self.controls
 
 
 def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guided: bool = True) -> StepFlops:
@@ -60,23 +67,33 @@ def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guide
     with torch.device("meta"), torch.inference_mode():
         networks = build_networks(config)
         denoiser, reference_network, vae = networks.denoiser, networks.reference_network, networks.vae
-        patches = config.image_encoder["image_size"] // config.image_encoder["patch_size"]
-        tokens = torch.empty(1, patches**2 + 1, config.denoiser.cross_attention_dim)
+        tokens = torch.empty(1, _context_length(config), config.denoiser.cross_attention_dim)
         timestep = torch.empty(1)
         with _counter() as once:
             context = denoiser.context_keys_values(tokens)
             reference_context = reference_network.context_keys_values(tokens)
+            control_contexts = {n: c.context_keys_values(tokens) for n, c in networks.controls.items()}
         with _counter() as reference:
             latents = torch.empty(1, config.reference_network.in_channels, side, side)
             bank = reference_network(latents, timestep, reference_context)
         with _counter() as keys_values:
             projected = denoiser.reference_keys_values(bank)
+        with _counter() as driving:
+            pictures = torch.empty(1, 3, num_frames, size, size)
+            if config.driving_encoder is not None:
+                modulation = torch.empty(1, 2 * config.driving_encoder.channels[-1])
+                denoiser.condition_input_layer(pictures, modulation)
+            hints = {n: c.hint_features(pictures[0].transpose(0, 1)) for n, c in networks.controls.items()}
+        with _counter() as controls:
+            noisy = torch.empty(num_frames, config.denoiser.in_channels, side, side)
+            said = [
+                (network(noisy, timestep, control_contexts[name], hints[name]), 1.0)
+                for name, network in networks.controls.items()
+            ]
         with _counter() as window:
             sample = torch.empty(1, config.denoiser.in_channels, num_frames, side, side)
-            denoiser(sample, timestep, context, projected, rows=rows, reading_rows=1)
-        with _counter() as driving:
-            modulation = torch.empty(1, 2 * config.driving_encoder.channels[-1])
-            denoiser.condition_input_layer(torch.empty(1, 3, num_frames, size, size), modulation)
+            control = add_up(said) if said else None
+            denoiser(sample, timestep, context, projected, rows=rows, reading_rows=1, control=control)
         with _counter() as encode:
             vae.encode(torch.empty(1, 3, size, size))
         with _counter() as decode:
@@ -86,11 +103,18 @@ def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guide
         reference_keys_values=keys_values.get_total_flops(),
         reference_network=reference.get_total_flops(),
         once_per_clip=once.get_total_flops(),
+        controls=controls.get_total_flops(),
         driving_encoder=driving.get_total_flops(),
         vae_encode=encode.get_total_flops(),
         vae_decode=decode.get_total_flops(),
         parts=_parts(window.get_flop_counts()),
     )
+
+
+def _context_length(config: ModelConfig) -> int:
+    if config.image_encoder is None:
+        return config.constant_context
+    return (config.image_encoder["image_size"] // config.image_encoder["patch_size"]) ** 2 + 1
 
 
 def _counter() -> FlopCounterMode:
@@ -113,11 +137,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--family", choices=FAMILIES, default="megactor", help="default: megactor")
     parser.add_argument("--size", type=int, default=512, help="side of the picture in pixels (default: 512)")
     parser.add_argument("--frames", type=int, default=16, help="frames of the window (default: 16)")
     parser.add_argument("--no-guidance", action="store_true", help="the conditional row alone")
     args = parser.parse_args()
-    step = count_step(ModelConfig(), args.size, args.frames, not args.no_guidance)
+    step = count_step(FAMILIES[args.family], args.size, args.frames, not args.no_guidance)
     rows = "one row" if args.no_guidance else "guided"
     print(f"TFLOP at {args.size}x{args.size}, {args.frames} frames, {rows}")
     for name, flops in step.parts.items():
@@ -125,17 +150,20 @@ def main() -> None:
     for name, flops in (
         ("denoiser, per window and step", step.denoiser),
         ("reference keys/values, per step", step.reference_keys_values),
+        ("ControlNets, per window and step", step.controls),
         ("window-step", step.window_step),
         ("reference network, per step", step.reference_network),
-        ("background keys/values, per clip", step.once_per_clip),
-        ("driving encoder, per clip", step.driving_encoder),
+        ("window-step with the reference network", step.window_step + step.reference_network),
+        ("context keys/values, per clip", step.once_per_clip),
+        ("driving encoder or hints, per clip", step.driving_encoder),
         ("VAE encode, per clip", step.vae_encode),
         ("VAE decode, per frame", step.vae_decode),
     ):
-        print(f"{name:36}{flops / 1e12:9.2f}")
-    if (args.size, args.frames, args.no_guidance) == (512, 16, False):
-        ours, theirs = step.window_step, PUBLIC_IMPLEMENTATION["denoiser"]
-        print(f"public implementation, window-step  {theirs / 1e12:9.2f}, {theirs / ours:.2f} times as much")
+        print(f"{name:40}{flops / 1e12:9.2f}")
+    theirs = PUBLIC_IMPLEMENTATION.get(args.family)
+    if theirs is not None and (args.size, args.frames, args.no_guidance) == (512, 16, False):
+        ours = step.window_step + step.reference_network
+        print(f"{'public implementation':40}{theirs / 1e12:9.2f}, {theirs / ours:.2f} times as much")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.flops import StepFlops, count_step
 from megactor_core.models.config import ModelConfig
+from megactor_core.models.families import XPORTRAIT
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +26,9 @@ def test_the_reference_network_takes_at_most_0_8_tflop(guided: StepFlops) -> Non
 def test_without_guidance_one_row_is_evaluated(guided: StepFlops) -> None:
     one_row = count_step(ModelConfig(), size=512, num_frames=16, guided=False)
     assert one_row.window_step <= 19.5e12
+
+
+def test_an_xportrait_window_step_takes_at_most_51_3_tflop() -> None:
+    step = count_step(XPORTRAIT, size=512, num_frames=16)
+    assert 45e12 < step.window_step + step.reference_network <= 51.3e12
+    assert 8e12 < step.controls <= 8.6e12

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, ControlNetModel
 
-from megactor_core.models.config import OFFICIAL_VAE
+from megactor_core.models.build import Networks, build_networks
+from megactor_core.models.families import XPORTRAIT
 from megactor_core.weights.compvis import split_xportrait
 from megactor_core.weights.layout import reconcile_shape
 
@@ -54,21 +54,31 @@ def test_every_key_is_mapped_once_or_known_to_be_unused() -> None:
     assert sum(counts.values()) + len(split.ignored) == len(keys) + len(text)
 
 
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    with torch.device("meta"):
+        return build_networks(XPORTRAIT)
+
+
 @pytest.mark.parametrize(
-    ("name", "network"), [("pose_controlnet", "face_control"), ("local_controlnet", "patch_control")]
+    ("name", "network"),
+    [
+        ("unet_temporal", "denoiser"),
+        ("appearance_reference", "reference_network"),
+        ("pose_controlnet", "face_control"),
+        ("local_controlnet", "patch_control"),
+        ("vae", "vae"),
+    ],
 )
-def test_the_control_networks_are_diffusers_controlnets(name: str, network: str) -> None:
-    with torch.device("meta"):
-        controlnet = ControlNetModel(cross_attention_dim=768, attention_head_dim=8)
-    assert mapped(manifest(name), network) == shapes_of(controlnet)
-
-
-def test_the_autoencoder_is_stable_diffusions() -> None:
-    with torch.device("meta"):
-        vae = AutoencoderKL(**OFFICIAL_VAE)
-    found, expected = mapped(manifest("vae"), "vae"), shapes_of(vae)
-    assert found.keys() == expected.keys()
-    assert all(reconcile_shape(found[key], expected[key]) for key in found)
+def test_the_full_size_networks_have_the_published_weights(
+    name: str, network: str, networks: Networks
+) -> None:
+    found, expected = mapped(manifest(name), network), shapes_of(getattr(networks, network))
+    assert expected.keys() <= found.keys()
+    assert all(reconcile_shape(found[key], expected[key]) for key in expected)
+    unused = found.keys() - expected.keys()
+    last = "up_blocks.3.attentions.2."  # nothing after the reference network's last norm is ever used
+    assert all(network == "reference_network" and key.startswith(last) for key in unused)
 
 
 def test_what_belongs_to_nothing_is_reported() -> None:
