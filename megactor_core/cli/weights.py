@@ -53,6 +53,11 @@ def add_parser(subparsers: Any) -> None:
     )
     convert.add_argument("--overwrite", action="store_true", help="replace an existing model folder")
 
+    random = _action(actions, "random", "write a tiny model of random weights, to try a family's whole path")
+    random.add_argument("family", help="its family; a wrong name is answered with all of them")
+    random.add_argument("output", type=Path, help="model folder to write")
+    random.add_argument("--seed", type=int, default=0, help="seed of the weights (default: 0)")
+
     verify = _action(actions, "verify", "check sizes, sha256, keys and that all numbers are finite")
     verify.add_argument(
         "target",
@@ -63,7 +68,14 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the parsed command; returns the exit status."""
-    return {"list": _list, "download": _download, "convert": _convert, "verify": _verify}[args.action](args)
+    actions = {
+        "list": _list,
+        "download": _download,
+        "convert": _convert,
+        "random": _random,
+        "verify": _verify,
+    }
+    return actions[args.action](args)
 
 
 def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
@@ -142,6 +154,14 @@ def _convert(args: argparse.Namespace) -> int:
         print(f"{report.recomputed} temporal position tables were recomputed")
     print(f"{report.ignored} tensors of {report.checkpoint.name} are not needed")
     print(f"Model folder: {report.output}")
+    return 0
+
+
+def _random(args: argparse.Namespace) -> int:
+    from megactor_core.weights.random_model import write_random_model
+
+    write_random_model(args.family, args.output, args.seed)
+    print(f"Model folder: {args.output}")
     return 0
 
 
