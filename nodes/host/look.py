@@ -25,6 +25,9 @@ from .progress import NodeProgress
 
 Crop = Literal["auto", "face", "whole"]
 
+# A node is about as wide as high, and so should be what it shows.
+_STRIP_COLUMNS = 4
+
 
 def look_at_portrait(
     config: ModelConfig,
@@ -164,7 +167,10 @@ def look_at_driver(
     # three channels that share their memory
     pictures = condition[..., None].expand(-1, -1, -1, 3)
     report = f"{_frames_used(source, prepared.source, start_frame)}\n{prepared.report}".rstrip()
-    return DriverLook(prepared, report, pictures, picture_rows(squares, conditions))
+    begins = range(0, len(squares), _STRIP_COLUMNS)
+    parts = [slice(begin, begin + _STRIP_COLUMNS) for begin in begins]
+    strip = picture_rows(*(row[part] for part in parts for row in (squares, conditions)))
+    return DriverLook(prepared, report, pictures, strip)
 
 
 def _frames_used(source: DrivingSource, used: DrivingSource, start_frame: int) -> str:

@@ -122,7 +122,7 @@ def test_the_strip_shows_eight_frames_above_their_conditions(
 ) -> None:
     shown = prepare(model, video=video).ui.as_dict()["images"]
     picture = Image.open(Path(folder_paths.get_temp_directory()) / shown[0]["filename"])
-    assert picture.size == (8 * 164 - 4, 2 * 164 - 4)
+    assert picture.size == (4 * 164 - 4, 4 * 164 - 4)
 
 
 def test_faces_of_the_hosts_nodes_are_followed(model: PortraitModel, video: InputImpl.VideoFromFile) -> None:
