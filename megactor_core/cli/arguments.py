@@ -6,15 +6,18 @@ import argparse
 from typing import Literal
 
 
-def crop_mode(text: str) -> Literal["face", "whole"] | tuple[float, float, float, float]:
-    """``face``, ``whole`` or ``left,top,right,bottom``; see ``vision.portrait.CropMode``."""
+def crop_mode(text: str) -> Literal["face", "whole", "squash"] | tuple[float, float, float, float]:
+    """``face``, ``whole``, ``squash`` or ``left,top,right,bottom``; see ``vision.portrait.CropMode``."""
     if text == "face":
         return "face"
     if text == "whole":
         return "whole"
+    if text == "squash":
+        return "squash"
     numbers = _numbers(text)
     if len(numbers) != 4:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither face nor whole nor left,top,right,bottom")
+        problem = f"{text!r} is neither face nor whole nor squash nor left,top,right,bottom"
+        raise argparse.ArgumentTypeError(problem)
     left, top, right, bottom = numbers
     return left, top, right, bottom
 

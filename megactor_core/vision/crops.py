@@ -11,27 +11,32 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from .squash import resampled
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A square of a picture, resized to ``size`` x ``size``.
+    """A square of a picture, resized to ``size`` x ``size``, or all of it squashed to that.
 
     Attributes:
         box: (left, top, right, bottom) in whole pixels of the picture, right and bottom exclusive. It may
             reach over the picture's border; what lies outside repeats the border's pixels.
         source_size: (height, width) of the picture.
         size: side of the result in pixels.
+        squashed: the box is the whole picture, of whatever shape, and ``apply`` resamples it as ``squash``
+            does.
     """
 
     box: tuple[int, int, int, int]
     source_size: tuple[int, int]
     size: int
+    squashed: bool = False
 
     @property
-    def scale(self) -> float:
-        """Pixels of the result for one pixel of the picture."""
-        return self.size / (self.box[2] - self.box[0])
+    def scale(self) -> NDArray[np.float32]:
+        """Pixels of the result for one pixel of the picture, along x and y."""
+        left, top, right, bottom = self.box
+        return np.array([self.size / (right - left), self.size / (bottom - top)], np.float32)
 
     def apply(self, image: NDArray, antialias: bool = False) -> NDArray[np.float32]:
         """Cuts the square out of a picture of ``source_size``.
@@ -49,6 +54,8 @@ class Crop:
         """
         if image.shape[:2] != self.source_size:
             raise ValueError(f"the crop is of a picture of {self.source_size}, got {image.shape[:2]}")
+        if self.squashed:
+            return resampled(image.astype(np.float32), self.size)
         left, top, right, bottom = self.box
         height, width = self.source_size
         inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
@@ -69,13 +76,13 @@ class Crop:
         """Maps positions of the picture into the crop; last axis: x, y, ... (points and boxes alike)."""
         pairs = np.asarray(coordinates, np.float32)
         origin = np.resize(np.array(self.box[:2], np.float32), pairs.shape[-1])
-        return (pairs - origin) * np.float32(self.scale)
+        return (pairs - origin) * np.resize(self.scale, pairs.shape[-1])
 
     def to_source(self, coordinates: ArrayLike) -> NDArray[np.float32]:
         """Maps positions of the crop back into the picture; last axis: x, y, ..."""
         pairs = np.asarray(coordinates, np.float32)
         origin = np.resize(np.array(self.box[:2], np.float32), pairs.shape[-1])
-        return pairs / np.float32(self.scale) + origin
+        return np.asarray(pairs / np.resize(self.scale, pairs.shape[-1]) + origin, np.float32)
 
 
 def face_crop(boxes: ArrayLike, source_size: tuple[int, int], size: int) -> Crop:
@@ -113,6 +120,12 @@ def whole_crop(source_size: tuple[int, int], size: int) -> Crop:
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
     return Crop((left, top, left + side, top + side), source_size, size)
+
+
+def squashed_crop(source_size: tuple[int, int], size: int) -> Crop:
+    """The whole picture of (height, width), squashed to a square: what X-Portrait was trained on."""
+    height, width = source_size
+    return Crop((0, 0, width, height), source_size, size, squashed=True)
 
 
 def box_crop(box: Sequence[float], source_size: tuple[int, int], size: int) -> Crop:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..media.source import DrivingSource
+from .coarse_landmarks import CoarseLandmarker
 from .condition import (
     PatchPlan,
     contour_plan,
@@ -19,16 +20,19 @@ from .condition import (
     plain_boxes,
     plain_condition,
 )
-from .crops import Crop, box_crop, face_crop, whole_crop
+from .crops import Crop, box_crop, face_crop, squashed_crop, whole_crop
+from .face_patches import BestFrame
 from .faces import Detector, Face, FaceChoice
+from .hints import HintPlan, plan_hints
 from .landmarks import Landmarker, to_68, track_landmarks
 from .portrait import CropMode, Portrait, need_detector
 from .tracking import FaceTrack, LostPolicy, NoFaceError, follow_face
 
 T = TypeVar("T")
 
-DrivingMode = Literal["plain", "contour"]
-"""What is kept of a driving frame: the face's surroundings, or patches of eyes, brows and mouth."""
+DrivingMode = Literal["plain", "contour", "hints"]
+"""What is kept of a driving frame: in grey the face's surroundings, or patches of eyes, brows and mouth; or the
+frame in colour and its eyes and mouth, each for a ControlNet of its own (X-Portrait)."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class PreparedDriving:
         boxes: plain mode: what is kept of each cropped frame, int64 (frames, 4), or None to keep all of it.
         passed: bool (frames,), True for frames whose whole square is kept because the face was lost.
         contour: contour mode: patches and alignment.
+        hints: hints mode: alignment and patches.
         report: one line about the face, empty where none was looked for.
         antialias: how the squares are shrunk, see ``Crop.apply``.
     """
@@ -52,6 +57,7 @@ class PreparedDriving:
     contour: PatchPlan | None
     report: str
     antialias: bool
+    hints: HintPlan | None = None
 
     @property
     def num_frames(self) -> int:
@@ -79,6 +85,14 @@ class PreparedDriving:
         """Grey condition frames, float32 (size, size), 0..255, read from the source one by one."""
         return (self.condition(index, cropped) for index, cropped in enumerate(self.crops()))
 
+    def hint_pictures(self) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """Hints by ControlNet, float32 (size, size, 3) in [-1, 1], read from the source one by one."""
+        assert self.hints is not None
+        return (
+            self.hints.pictures(index, cropped / np.float32(255))
+            for index, cropped in enumerate(self.crops())
+        )
+
     def times(self) -> Iterator[Fraction]:
         """Time of each frame in seconds after the first."""
         return (self.source.frame_times.time(index) for index in range(self.num_frames))
@@ -98,6 +112,7 @@ def prepare_driving(
     faces: Sequence[tuple[Face, ...]] | None = None,
     portrait: Portrait | None = None,
     portrait_landmarks: NDArray[np.floating] | None = None,
+    best_frame: BestFrame = "auto",
     detector: Detector | None = None,
     landmarker: Landmarker | None = None,
     antialias: bool = False,
@@ -117,7 +132,8 @@ def prepare_driving(
         faces: those of every frame of ``source`` where they are known already, else the detector finds them.
         portrait: aligns the patches of the contour mode with its face, as the landmarker sees it.
         portrait_landmarks: the same as landmarks, (68 or 478, 2) in pixels of the portrait's square.
-        detector, landmarker: find faces and their landmarks.
+        best_frame: of the hints mode, see ``BestFrame``.
+        detector, landmarker: find faces and their landmarks. The hints mode makes do with the detector.
         antialias: see ``Crop.apply``.
         on_frame: called with its number before every frame that is searched; raise in it to cancel.
 
@@ -144,12 +160,21 @@ def prepare_driving(
     frame_size = (clip.height, clip.width)
     if not isinstance(crop, str):
         square = box_crop(crop, frame_size, size)
+    elif crop == "squash":
+        square = squashed_crop(frame_size, size)
     elif crop == "whole" or track is None:
         square = whole_crop(frame_size, size)
     else:
         square = face_crop(track.boxes, frame_size, size)
     passed = np.zeros(clip.num_frames, bool) if track is None else track.passed
     prepared = PreparedDriving(clip, square, None, passed, None, report, antialias)
+    if mode == "hints":
+        looker = landmarker or (None if detector is None else CoarseLandmarker(detector))
+        if portrait_landmarks is None and portrait is not None and looker is not None:
+            portrait_landmarks = looker(portrait.picture)
+        seen = _landmarks_of(prepared, track, looker, on_frame)
+        hints, notes = plan_hints(portrait_landmarks, seen, size, best_frame, clip.name)
+        return replace(prepared, hints=hints, report="; ".join(filter(None, (report, notes))))
     if mode == "contour":
         driver = None if track is None or track.landmarks is None else square.to_crop(track.landmarks)
         if driver is None:
@@ -161,6 +186,22 @@ def prepare_driving(
         return replace(prepared, contour=contour_plan(driver, target, size))
     boxes = None if track is None else plain_boxes(square.to_crop(track.boxes), size)
     return replace(prepared, boxes=boxes)
+
+
+def _landmarks_of(
+    prepared: PreparedDriving,
+    track: FaceTrack | None,
+    looker: Landmarker | None,
+    on_frame: Callable[[int], None] | None,
+) -> list[NDArray[np.floating] | None]:
+    """Landmarks in every square, (68, 2) in its pixels; None where no face was seen."""
+    if track is not None and track.landmarks is not None:
+        rows = prepared.crop.to_crop(track.landmarks)
+        return [row if found else None for row, found in zip(rows, track.found, strict=True)]
+    if looker is None:
+        return [None] * prepared.num_frames
+    pictures = (cropped.astype(np.uint8) for cropped in _watched(prepared.crops(), on_frame))
+    return [None if points is None else to_68(points) for points in map(looker, pictures)]
 
 
 def _watched(items: Iterable[T], on_item: Callable[[int], None] | None) -> Iterator[T]:

@@ -38,17 +38,16 @@ def paste_back(
         raise ValueError(f"frame and mask must be of the crop's picture, {crop.source_size}")
     left, top, right, bottom = crop.box
     height, width = crop.source_size
-    side = right - left
     rows = slice(max(top, 0), min(bottom, height))
     columns = slice(max(left, 0), min(right, width))
     inside = (
         slice(rows.start - top, rows.stop - top),
         slice(columns.start - left, columns.stop - left),
     )
-    shrinking = picture.shape[0] > side
+    shrinking = picture.shape[0] > right - left
     resized = cv2.resize(
         picture.astype(np.float32),
-        (side, side),
+        (right - left, bottom - top),
         interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC,
     )[inside]
     weight = feather_weights(crop)[inside]
@@ -62,12 +61,11 @@ def paste_back(
 
 
 def feather_weights(crop: Crop) -> NDArray[np.float32]:
-    """Weight of each pixel of the crop's box, float32 (side, side): 1 inside, falling to 0 at its border."""
+    """Weight of each pixel of the crop's box, float32 (height, width): 1 inside, 0 at its border."""
     left, top, right, bottom = crop.box
     height, width = crop.source_size
-    side = right - left
-    horizontal = _ramp(side, fade_start=left > 0, fade_end=right < width)
-    vertical = _ramp(side, fade_start=top > 0, fade_end=bottom < height)
+    horizontal = _ramp(right - left, fade_start=left > 0, fade_end=right < width)
+    vertical = _ramp(bottom - top, fade_start=top > 0, fade_end=bottom < height)
     return vertical[:, None] * horizontal[None, :]
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .crops import Crop, box_crop, face_crop, whole_crop
+from .crops import Crop, box_crop, face_crop, squashed_crop, whole_crop
 from .faces import Detector, Face, FaceChoice, choose_face
 from .foreground import foreground_mask
 
-CropMode = Literal["auto", "face", "whole"] | tuple[float, float, float, float]
+CropMode = Literal["auto", "face", "whole", "squash"] | tuple[float, float, float, float]
 """How the square is chosen: around the face, the largest centred one, or around a box in pixels; ``"auto"``
-is around the face where one is found, else the largest centred one."""
+is around the face where one is found, else the largest centred one. ``"squash"`` takes the whole picture and
+squashes it to a square, as X-Portrait was trained to see it."""
 
 NO_FACE = "Choose the crop whole, or give a box"
 
@@ -95,6 +96,8 @@ def segment_reference(
         raise InputError("reference picture", "no face was found", NO_FACE)
     if not isinstance(crop, str):
         square = box_crop(crop, source_size, size)
+    elif crop == "squash":
+        square = squashed_crop(source_size, size)
     elif crop == "whole" or box is None:
         square = whole_crop(source_size, size)
     else:

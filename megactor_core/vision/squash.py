@@ -11,10 +11,7 @@ _TRUNCATE = 4.0
 
 
 def squash(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-    """Resize to a square without keeping the aspect.
-
-    An axis that shrinks is blurred first by a Gaussian of (factor - 1) / 2 pixels; then bilinear with
-    half-pixel centres, mirrored at the border: the numbers of scikit-image's ``resize``.
+    """Resize to a square without keeping the aspect; see ``resampled``.
 
     Args:
         image: RGB (H, W, 3) or more channels, of which the first three count.
@@ -23,7 +20,16 @@ def squash(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     Returns:
         float32 (size, size, 3), 0..1.
     """
-    pixels = image[..., :3].astype(np.float32) / 255
+    return resampled(image[..., :3].astype(np.float32) / np.float32(255), size)
+
+
+def resampled(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Resize (H, W) or (H, W, C) to a square in any range.
+
+    An axis that shrinks is blurred first by a Gaussian of (factor - 1) / 2 pixels; then bilinear with
+    half-pixel centres, mirrored at the border: the numbers of scikit-image's ``resize``.
+    """
+    pixels = image
     kernels = [_blur_kernel(length / size) for length in image.shape[:2]]
     if any(len(kernel) > 1 for kernel in kernels):
         rows, columns = kernels
@@ -31,7 +37,7 @@ def squash(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
         pixels = np.asarray(blurred, np.float32)
     for axis in range(2):
         below, above, weight = _neighbours(pixels.shape[axis], size)
-        weight = weight.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        weight = weight.reshape([-1 if i == axis else 1 for i in range(image.ndim)])
         pixels = pixels.take(below, axis) * (1 - weight) + pixels.take(above, axis) * weight
     return np.asarray(pixels, np.float32)
 
