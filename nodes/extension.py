@@ -1,10 +1,11 @@
-"""What the pack adds to the host: its nodes and its models folder."""
+"""What the pack adds to the host: its nodes, its models folder and its templates."""
 
 from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
 from .host.model_files import register_folder
+from .host.templates import serve_templates
 
 
 class MegActorExtension(ComfyExtension):
@@ -12,6 +13,7 @@ class MegActorExtension(ComfyExtension):
 
     async def on_load(self) -> None:
         register_folder()
+        serve_templates()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from .animate_portrait import AnimatePortrait
