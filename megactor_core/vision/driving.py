@@ -31,8 +31,8 @@ from .tracking import FaceTrack, LostPolicy, NoFaceError, follow_face
 T = TypeVar("T")
 
 DrivingMode = Literal["plain", "contour", "hints"]
-"""What is kept of a driving frame: in grey the face's surroundings, or patches of eyes, brows and mouth; or the
-frame in colour and its eyes and mouth, each for a ControlNet of its own (X-Portrait)."""
+"""What is kept of a driving frame: in grey the face's surroundings, or patches of eyes, brows and mouth; or
+the frame in colour and its eyes and mouth, each for a ControlNet of its own (X-Portrait)."""
 
 
 @dataclass(frozen=True)

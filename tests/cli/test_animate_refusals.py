@@ -201,7 +201,7 @@ def test_pickled_code_is_not_run(job: Job, refused: Refused) -> None:
         ({"guidance": "nan"}, "finite"),
         ({"seed": -1}, "from 0"),
         ({"steps": "many"}, "invalid int value: 'many'"),
-        ({"crop": "1,2,3"}, "neither face nor whole nor left,top,right,bottom"),
+        ({"crop": "1,2,3"}, "neither face nor whole nor squash nor left,top,right,bottom"),
         ({"crop": "0,0,0,10", "driving_crop": "whole"}, "it is empty"),
         ({"crop": "500,500,600,600", "driving_crop": "whole"}, "outside the 96x80 picture"),
         ({"face": "biggest"}, "neither largest nor a number from 0 nor a point x,y"),
