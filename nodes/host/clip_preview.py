@@ -1,4 +1,4 @@
-"""A look at a clip while it is being sampled: a still sheet for any client, an animation for ComfyUI's page."""
+"""A look at a clip while it is being sampled: a still sheet for any client, an animation for the page."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _latent_colours(model: PortraitModel, latents: Tensor) -> Tensor:
 
 
 def _send_animation(pictures: Tensor, num_frames: int) -> None:
-    """Send frames ``(shown, h, w, 3)``, uint8, of a clip to the page; they take as long as the clip, up to 2 s."""
+    """Send the page frames ``(shown, h, w, 3)``, uint8, of a clip; they take its time, but at most 2 s."""
     context = get_executing_context()
     if context is None:  # called by a program that has no server
         return
