@@ -16,9 +16,9 @@ def add_parser(subparsers: Any) -> None:
         help="list, download, convert and verify model files",
         description="Everything about weight files. The demo model comes with the package; the official "
         "MegActor weights are downloaded and converted once.",
-        epilog="Official weights in two commands:\n"
+        epilog="Official weights in two commands, here MegActor's:\n"
         "  python -m megactor_core weights download megactor\n"
-        "  python -m megactor_core weights convert",
+        "  python -m megactor_core weights convert megactor",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -30,19 +30,22 @@ def add_parser(subparsers: Any) -> None:
         "names",
         nargs="+",
         metavar="NAME",
-        help="'megactor' (the official weights), 'vision' (face detector, landmarks), or a name from 'list'",
+        help="'megactor' or 'megactor-sigma' (official weights), 'vision' (face detector, landmarks), or a "
+        "name from 'list'",
     )
 
     convert = _action(actions, "convert", "turn the official weights into a model folder of safetensors")
     convert.add_argument(
         "source",
         nargs="?",
-        type=Path,
-        help="folder that holds the checkpoint, StableDiffusion/ and sd-vae-ft-mse/ "
-        "(default: where 'download megactor' puts them)",
+        default="megactor",
+        help="'megactor' or 'megactor-sigma', where 'download' puts them, or the folder that holds a "
+        "checkpoint with the files that belong to it (default: megactor)",
     )
     convert.add_argument(
-        "--output", type=Path, help="model folder to write (default: 'megactor' in the models folder)"
+        "--output",
+        type=Path,
+        help="model folder to write (default: named by its family, in the models folder)",
     )
     convert.add_argument("--checkpoint", type=Path, help="the checkpoint file, if the folder holds several")
     convert.add_argument(
@@ -116,8 +119,9 @@ def _download(args: argparse.Namespace) -> int:
     rows = [known for name in args.names for known in find_known(name)]
     for known in rows:
         print(f"{known.name}: {fetch_file(known, args.models_folder)}")
-    if any(name in OFFICIAL_FOLDERS for name in args.names):
-        print("Next: python -m megactor_core weights convert")
+    for name in args.names:
+        if name in OFFICIAL_FOLDERS:
+            print(f"Next: python -m megactor_core weights convert {name}")
     return 0
 
 
@@ -128,9 +132,15 @@ def _convert(args: argparse.Namespace) -> int:
     from megactor_core.weights.catalogue import OFFICIAL_FOLDERS
     from megactor_core.weights.convert import convert_official
     from megactor_core.weights.folders import models_folder, named_model_folder
+    from megactor_core.weights.official import find_official_files
 
-    source = args.source or models_folder(args.models_folder) / OFFICIAL_FOLDERS["megactor"]
-    output = args.output or named_model_folder("megactor", args.models_folder)
+    source = Path(args.source)
+    if args.source in OFFICIAL_FOLDERS:
+        source = models_folder(args.models_folder) / OFFICIAL_FOLDERS[args.source]
+    output = args.output
+    if output is None:
+        family = find_official_files(source, args.checkpoint).family
+        output = named_model_folder(family.name, args.models_folder)
     with tqdm(unit="B", unit_scale=True, desc="Converting") as bar:
 
         def show(done: int, total: int) -> None:

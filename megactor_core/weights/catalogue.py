@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from ..errors import InputError
 
 HUB = "https://huggingface.co"
-OFFICIAL_FOLDERS = {"megactor": "official/megactor"}
+OFFICIAL_FOLDERS = {
+    "megactor": "official/megactor",
+    "megactor-sigma": "official/megactor-sigma",
+}
 """Folder below the models folder that holds a family's files as published, ready for conversion."""
 
 
@@ -56,10 +59,41 @@ class KnownFile:
         return self.file.endswith("/")
 
 
-_MEGACTOR = OFFICIAL_FOLDERS["megactor"]
+_MEGACTOR, _SIGMA = OFFICIAL_FOLDERS["megactor"], OFFICIAL_FOLDERS["megactor-sigma"]
 _PUBLISHER = "HVSiniX/RawVideoDriven"
 _VAE = "stabilityai/sd-vae-ft-mse"
 _VAE_COMMIT = "31f26fdeee1355a5c34592e401dd41e45d25a493"
+
+
+def _vae_rows(family: str) -> tuple[KnownFile, KnownFile]:
+    """The autoencoder of a family whose files lie together; both MegActors use the same."""
+    folder = f"{OFFICIAL_FOLDERS[family]}/sd-vae-ft-mse"
+    weights = KnownFile(
+        name=f"{family}-vae",
+        family=family,
+        file=f"{folder}/diffusion_pytorch_model.safetensors",
+        repository=_VAE,
+        revision=_VAE_COMMIT,
+        path="diffusion_pytorch_model.safetensors",
+        size=334_643_276,
+        sha256="a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
+        licence="MIT",
+        purpose="autoencoder between pictures and latents",
+    )
+    config = KnownFile(
+        name=f"{family}-vae-config",
+        family=family,
+        file=f"{folder}/config.json",
+        repository=_VAE,
+        revision=_VAE_COMMIT,
+        path="config.json",
+        size=547,
+        sha256="92d3dfb746fca211a2c9e019e285f8597412211728dce3c5bcf4eda0f2d62e7e",
+        licence="MIT",
+        purpose="configuration of the autoencoder",
+    )
+    return weights, config
+
 
 CATALOGUE: tuple[KnownFile, ...] = (
     KnownFile(
@@ -103,30 +137,7 @@ CATALOGUE: tuple[KnownFile, ...] = (
         licence="see the repository (unknown)",
         purpose="CLIP image encoder of the background picture",
     ),
-    KnownFile(
-        name="megactor-vae",
-        family="megactor",
-        file=f"{_MEGACTOR}/sd-vae-ft-mse/diffusion_pytorch_model.safetensors",
-        repository=_VAE,
-        revision=_VAE_COMMIT,
-        path="diffusion_pytorch_model.safetensors",
-        size=334_643_276,
-        sha256="a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
-        licence="MIT",
-        purpose="autoencoder between pictures and latents",
-    ),
-    KnownFile(
-        name="megactor-vae-config",
-        family="megactor",
-        file=f"{_MEGACTOR}/sd-vae-ft-mse/config.json",
-        repository=_VAE,
-        revision=_VAE_COMMIT,
-        path="config.json",
-        size=547,
-        sha256="92d3dfb746fca211a2c9e019e285f8597412211728dce3c5bcf4eda0f2d62e7e",
-        licence="MIT",
-        purpose="configuration of the autoencoder",
-    ),
+    *_vae_rows("megactor"),
     KnownFile(
         name="megactor-base-unet",
         family="megactor",
@@ -147,6 +158,35 @@ CATALOGUE: tuple[KnownFile, ...] = (
         purpose="fills reference network keys that the checkpoint lacks; normally none",
         required=False,
     ),
+    KnownFile(
+        name="megactor-sigma-checkpoint",
+        family="megactor-sigma",
+        file=f"{_SIGMA}/megactor-sigma.ckpt",
+        repository=_PUBLISHER,
+        path="weights/megactor-sigma.ckpt",
+        licence="see the repository (unknown)",
+        purpose="MegActor-Sigma: denoiser with motion modules, audio attention and driving encoder, and "
+        "reference network",
+    ),
+    KnownFile(
+        name="megactor-sigma-constant-context",
+        family="megactor-sigma",
+        file=f"{_SIGMA}/sd15_empty_str_embedding.pt",
+        repository=_PUBLISHER,
+        path="weights/sd15_empty_str_embedding.pt",
+        licence="see the repository (unknown)",
+        purpose="the embedding of the empty text, which stands where Stable Diffusion reads its prompt",
+    ),
+    KnownFile(
+        name="megactor-sigma-audio-encoder",
+        family="megactor-sigma",
+        file=f"{_SIGMA}/whisper-tiny/model.safetensors",
+        repository="openai/whisper-tiny",
+        path="model.safetensors",
+        licence="Apache-2.0",
+        purpose="speech features (Whisper tiny, of which the encoder is used)",
+    ),
+    *_vae_rows("megactor-sigma"),
 )
 
 

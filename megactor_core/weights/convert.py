@@ -70,7 +70,7 @@ def convert_official(
     Tensors are read, cast and written one by one: memory stays near 0.3 GB, whatever the file sizes.
 
     Args:
-        source: folder with the checkpoint, ``StableDiffusion/`` and ``sd-vae-ft-mse/``, or the one above it.
+        source: folder with the checkpoint of a family and what ``families`` puts beside it, or the one above.
         output: folder to make.
         checkpoint: the checkpoint, if ``source`` holds several.
         dtype: float16 (what the reference implementation computes in), bfloat16 or float32.

@@ -51,6 +51,9 @@ KINDS: tuple[Kind, ...] = (
     Kind("image_encoder", "a CLIP image encoder", (".vision_model.embeddings.",)),
     Kind("text_encoder", "a CLIP text encoder", (".text_model.embeddings.",)),
     Kind("whisper", "a Whisper speech model", (".encoder.blocks.", ".attn.query.")),
+    Kind("whisper", "a Whisper speech model", (".encoder.layers.", ".encoder_attn.")),
+    Kind("audio_encoder", "a speech encoder (Whisper's)", (".blocks.", ".attn.query.")),
+    Kind("constant_context", "the embedding of the empty text", (".tokens",)),
 )
 UNKNOWN = Kind("unknown", "a file of unknown weights", ())
 
@@ -60,6 +63,17 @@ IGNORED_PARTS = ("text_encoder",)
 
 _OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_VAE_KEY = re.compile(r"(.*\.mid_block\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
+_WHISPER_LAYERS = {
+    "self_attn.q_proj": "attn.query",
+    "self_attn.k_proj": "attn.key",
+    "self_attn.v_proj": "attn.value",
+    "self_attn.out_proj": "attn.out",
+    "self_attn_layer_norm": "attn_ln",
+    "fc1": "mlp.0",
+    "fc2": "mlp.2",
+    "final_layer_norm": "mlp_ln",
+}
+_WHISPER_KEY = re.compile(r"(?:model\.)?encoder\.layers\.(\d+)\.(.+)\.(weight|bias)")
 _UNUSED_CLIP_KEY = re.compile(r"text_model\.|text_projection\.|logit_scale$|.*\.position_ids$")
 
 
@@ -109,19 +123,38 @@ def map_key(network: str, key: str) -> str | None:
     """Name in our network of a published key of that network's own file; None if it is not used.
 
     Old autoencoders name their attention query, key, value and proj_attn (some as 1x1 convolutions); full
-    CLIP files carry a text tower and a position buffer.
+    CLIP files carry a text tower and a position buffer; of Whisper only the encoder without its final norm is
+    used, under OpenAI's names or those of transformers; an embedding is a file of a single tensor.
     """
     if network == "vae" and (match := _OLD_VAE_KEY.fullmatch(key)):
         block, layer, parameter = match.groups()
         return f"{block}.{_OLD_VAE_ATTENTION[layer]}.{parameter}"
     if network == "image_encoder" and _UNUSED_CLIP_KEY.match(key):
         return None
+    if network == "audio_encoder":
+        return _whisper_key(key)
+    if network == "constant_context":
+        return "tokens"
     return key
 
 
+def _whisper_key(key: str) -> str | None:
+    if match := _WHISPER_KEY.fullmatch(key):
+        layer, part, parameter = match.groups()
+        return f"blocks.{layer}.{_WHISPER_LAYERS[part]}.{parameter}"
+    name = key.removeprefix("model.")
+    if not name.startswith("encoder.") or re.match(r"encoder\.(ln_post|layer_norm)\.", name):
+        return None
+    name = name.removeprefix("encoder.")
+    return "positional_embedding" if name == "embed_positions.weight" else name
+
+
 def reconcile_shape(shape: Shape, expected: Shape) -> bool:
-    """Whether a tensor can take the expected shape: equal, or a 1x1 convolution for a linear layer."""
-    return shape == expected or shape == (*expected, 1, 1) or (*shape, 1, 1) == expected
+    """Whether a tensor can take the expected shape: equal but for axes of length one.
+
+    A 1x1 convolution stands for a linear layer, an embedding for a batch of one.
+    """
+    return [length for length in shape if length != 1] == [length for length in expected if length != 1]
 
 
 def check_keys(

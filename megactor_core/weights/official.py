@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..models.config import ModelConfig
-from .catalogue import OFFICIAL_FOLDERS, find_known
+from .catalogue import CATALOGUE, OFFICIAL_FOLDERS, find_known
+from .families import FAMILIES, Family
 from .layout import (
     Shape,
     describe,
@@ -18,18 +20,15 @@ from .layout import (
     map_key,
     recognise,
     reconcile_shape,
-    split_checkpoint,
 )
-from .shapes import driving_encoder_config, image_encoder_config, unet_config, vae_config
+from .shapes import (
+    audio_encoder_config,
+    driving_encoder_config,
+    image_encoder_config,
+    unet_config,
+    vae_config,
+)
 from .tensor_files import TensorFile, open_tensor_file
-
-FOLDERS = {
-    "denoiser": "StableDiffusion/unet",
-    "reference_network": "appearance_encoder/appearance_encoder",
-    "vae": "sd-vae-ft-mse",
-    "image_encoder": "StableDiffusion/image_encoder",
-}
-"""Folder of each network beside the checkpoint; the first two hold the weights training started from."""
 
 CHECKPOINT_SUFFIXES = (".ckpt", ".pth", ".pt", ".bin", ".safetensors")
 WEIGHT_NAMES = (
@@ -57,6 +56,7 @@ class OfficialFiles:
     """The opened files of the layout.
 
     Attributes:
+        family: whose weights they are.
         root: the folder that holds them.
         checkpoint: the training checkpoint.
         sources: per network, our key name -> where the tensor is.
@@ -65,6 +65,7 @@ class OfficialFiles:
         ignored: names in the checkpoint that no network uses.
     """
 
+    family: Family
     root: Path
     checkpoint: Path
     sources: Mapping[str, Mapping[str, Source]]
@@ -86,35 +87,43 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
     used only without that folder.
 
     Raises:
-        InputError: a file is missing, damaged or of another family.
+        InputError: a file is missing, damaged or of another kind.
     """
     root = folder / "weights" if (folder / "weights").is_dir() else folder
     if not root.is_dir():
         raise InputError(folder, "there is no such folder", "Give the folder that holds the official weights")
-    main = _open_checkpoint(root, checkpoint)
-    split = split_checkpoint(main.shapes)
+    family, main = _open_checkpoint(root, checkpoint)
+    split = family.split(main.shapes)
     if split.unexpected:
         problem = f"has unknown keys: {first_few(split.unexpected)}"
         raise InputError(main.path, problem, "Give another checkpoint")
     sources: dict[str, dict[str, Source]] = {}
     from_base: dict[str, frozenset[str]] = {}
-    for network, place in FOLDERS.items():
+    for network, places in family.places.items():
         trained = {name: Source(main, key) for name, key in split.networks.get(network, {}).items()}
-        if network == "vae" and _weight_file(root / place):
+        file = _weight_file(root, places)
+        if network in family.own_files and file is not None:
             trained = {}
-        base = {} if network == "vae" and trained else _open_network(root / place, network)
+        needs_base = network not in family.own_files or not trained
+        base = _open_network(file, network) if file is not None and needs_base else {}
         sources[network] = {**base, **trained}
         from_base[network] = frozenset(base.keys() - trained.keys())
         if not sources[network]:
-            row = find_known({"vae": "megactor-vae"}.get(network, "megactor-image-encoder"))[0]
-            raise InputError(
-                root / place,
-                f"holds no weights of {describe(network)}",
-                f"Put {row.address} there, or fetch all files with: "
-                f"python -m megactor_core weights download {row.family}",
-            )
-    configs = {network: _published_config(root / place) for network, place in FOLDERS.items()}
-    return OfficialFiles(root, main.path, sources, from_base, configs, split.ignored)
+            raise _missing(root, family, network)
+    configs = {network: _published_config(root, places) for network, places in family.places.items()}
+    return OfficialFiles(family, root, main.path, sources, from_base, configs, split.ignored)
+
+
+def _missing(root: Path, family: Family, network: str) -> InputError:
+    names = {row.name for row in CATALOGUE}
+    name = f"{family.name}-{network.replace('_', '-')}"
+    row = find_known(name if name in names else f"{family.name}-checkpoint")[0]
+    return InputError(
+        root / (family.places[network] or ("",))[0],
+        f"holds no weights of {describe(network)}",
+        f"Put {row.address} there, or fetch all files with: "
+        f"python -m megactor_core weights download {row.family}",
+    )
 
 
 def infer_config(files: OfficialFiles) -> ModelConfig:
@@ -123,21 +132,29 @@ def infer_config(files: OfficialFiles) -> ModelConfig:
     Raises:
         InputError: the weights lack a layer that every such model has.
     """
-    shapes = {network: files.shapes(network) for network in FOLDERS}
-    base = files.configs["denoiser"]
-    reference_base = files.configs["reference_network"] or base
+    published, configs = files.family.config, files.configs
+    shapes = {network: files.shapes(network) for network in files.sources}
+    reference_base = configs["reference_network"] or configs["denoiser"]
+    values: dict[str, Any] = {}
     try:
-        return ModelConfig(
-            denoiser=unet_config(shapes["denoiser"], base),
-            driving_encoder=driving_encoder_config(shapes["denoiser"]),
-            reference_network=unet_config(shapes["reference_network"], reference_base),
-            vae=vae_config(shapes["vae"], files.configs["vae"]),
-            image_encoder=image_encoder_config(shapes["image_encoder"], files.configs["image_encoder"]),
+        values["denoiser"] = unet_config(shapes["denoiser"], configs["denoiser"], published.denoiser)
+        if published.driving_encoder is not None:
+            values["driving_encoder"] = driving_encoder_config(shapes["denoiser"], published.driving_encoder)
+        values["reference_network"] = unet_config(
+            shapes["reference_network"], reference_base, published.reference_network
         )
-    except KeyError as error:
+        values["vae"] = vae_config(shapes["vae"], configs["vae"])
+        if "image_encoder" in shapes:
+            values["image_encoder"] = image_encoder_config(shapes["image_encoder"], configs["image_encoder"])
+        if "constant_context" in shapes:
+            values["constant_context"] = shapes["constant_context"]["tokens"][-2]
+        if "audio_encoder" in shapes:
+            values["audio_encoder"] = audio_encoder_config(shapes["audio_encoder"])
+    except (KeyError, IndexError) as error:
         raise InputError(
             files.checkpoint, f"the weights have no layer {error}", "Give the complete official weights"
         ) from error
+    return replace(published, **values)
 
 
 def fit_sources(files: OfficialFiles, network: str, expected: Mapping[str, Shape]) -> dict[str, Source]:
@@ -167,53 +184,61 @@ def fit_sources(files: OfficialFiles, network: str, expected: Mapping[str, Shape
     return {name: sources[name] for name in expected if name in sources}
 
 
-def _open_checkpoint(root: Path, checkpoint: Path | None) -> TensorFile:
+def _open_checkpoint(root: Path, checkpoint: Path | None) -> tuple[Family, TensorFile]:
     if checkpoint is not None:
-        return _expect(open_tensor_file(checkpoint), "megactor")
+        return _family_of(open_tensor_file(checkpoint))
     candidates = sorted(p for p in root.iterdir() if p.suffix in CHECKPOINT_SUFFIXES and p.is_file())
     if not candidates:
-        place = OFFICIAL_FOLDERS["megactor"]
+        name = next((name for name, place in OFFICIAL_FOLDERS.items() if root.match(place)), "megactor")
         raise InputError(
             root,
             "holds no checkpoint",
-            f"Fetch it into {place} with: python -m megactor_core weights download megactor",
+            f"Fetch it into {OFFICIAL_FOLDERS[name]} with: python -m megactor_core weights download {name}",
         )
     if len(candidates) == 1:
-        return _expect(open_tensor_file(candidates[0]), "megactor")
-    opened = [open_tensor_file(path) for path in candidates]
-    fitting = [file for file in opened if recognise(file.shapes).name == "megactor"]
+        return _family_of(open_tensor_file(candidates[0]))
+    fitting = []
+    for path in candidates:
+        # Other files beside the checkpoint may be of any kind, and are not ours to judge.
+        with suppress(InputError):
+            fitting.append(_family_of(open_tensor_file(path)))
     if len(fitting) != 1:
         names = ", ".join(path.name for path in candidates)
         raise InputError(
-            root, f"holds {len(fitting)} MegActor checkpoints among {names}", "Name one with --checkpoint"
+            root, f"holds {len(fitting)} known checkpoints among {names}", "Name one with --checkpoint"
         )
     return fitting[0]
 
 
-def _expect(file: TensorFile, name: str) -> TensorFile:
+def _family_of(file: TensorFile) -> tuple[Family, TensorFile]:
     kind = recognise(file.shapes)
-    if kind.name != name:
-        raise InputError(file.path, f"is {kind.description}, not {describe(name)}", "Give the right file")
-    return file
+    family = next((family for family in FAMILIES if family.kind == kind.name), None)
+    if family is None:
+        known = " or ".join(describe(family.kind) for family in FAMILIES)
+        raise InputError(file.path, f"is {kind.description}, not {known}", "Give the right file")
+    return family, file
 
 
-def _open_network(folder: Path, network: str) -> dict[str, Source]:
-    path = _weight_file(folder)
-    if path is None:
-        return {}
+_OWN_KINDS = {"vae": "vae", "image_encoder": "image_encoder", "audio_encoder": "whisper"}
+"""Kind of the file that a network of its own is published in."""
+
+
+def _open_network(path: Path, network: str) -> dict[str, Source]:
     file = open_tensor_file(path)
-    if network in ("vae", "image_encoder"):
-        _expect(file, network)
+    kind, expected = recognise(file.shapes), _OWN_KINDS.get(network)
+    if expected is not None and kind.name != expected:
+        raise InputError(path, f"is {kind.description}, not {describe(expected)}", "Give the right file")
     return {name: Source(file, key) for key in file.shapes if (name := map_key(network, key))}
 
 
-def _weight_file(folder: Path) -> Path | None:
-    return next((folder / name for name in WEIGHT_NAMES if (folder / name).is_file()), None)
+def _weight_file(root: Path, places: Iterable[str]) -> Path | None:
+    candidates = (root / place / name for place in places for name in ("", *WEIGHT_NAMES))
+    return next((path for path in candidates if path.is_file()), None)
 
 
-def _published_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
+def _published_config(root: Path, places: Iterable[str]) -> dict[str, Any]:
+    path = next((path for place in places if (path := root / place / "config.json").is_file()), None)
+    if path is None:
         return {}
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -5,26 +5,34 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..models.config import (
     OFFICIAL_IMAGE_ENCODER,
     OFFICIAL_VAE,
+    AudioEncoderConfig,
     DrivingEncoderConfig,
     UNetConfig,
 )
+from ..models.families import MEGACTOR
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
+_DRIVING_ENCODER = MEGACTOR.driving_encoder or DrivingEncoderConfig()
 
-def unet_config(shapes: Shapes, published: Mapping[str, Any]) -> UNetConfig:
+
+def unet_config(
+    shapes: Shapes, published: Mapping[str, Any], family: UNetConfig = MEGACTOR.denoiser
+) -> UNetConfig:
     """Configuration of a denoiser or reference network.
 
     Args:
         shapes: its weights, by our key names.
         published: its ``config.json``; only what shapes do not tell is read from it: ``attention_head_dim``
             (a head count in SD1.5) and ``norm_num_groups``.
+        family: the published network; what neither tells is taken from it.
 
     Raises:
         KeyError: the weights lack a layer every such network has.
@@ -32,24 +40,32 @@ def unet_config(shapes: Shapes, published: Mapping[str, Any]) -> UNetConfig:
     levels = range(_count(shapes, "down_blocks"))
     tables = [shape for key, shape in shapes.items() if key.endswith(".pos_encoder.pe")]
     contexts = (shape[1] for key, shape in shapes.items() if key.endswith(".attn2.to_k.weight"))
-    motion = any(".motion_modules." in key for key in shapes)
-    default = UNetConfig()
-    return UNetConfig(
+    audio = (shape[1] for key, shape in shapes.items() if key.endswith(".attn_audio.to_k.weight"))
+    return replace(
+        family,
         in_channels=shapes["conv_in.weight"][1],
         out_channels=shapes["conv_out.weight"][0] if "conv_out.weight" in shapes else 0,
         block_out_channels=tuple(shapes[f"down_blocks.{i}.resnets.0.conv1.weight"][0] for i in levels),
         attention_levels=tuple(_count(shapes, f"down_blocks.{i}.attentions") > 0 for i in levels),
         layers_per_block=_count(shapes, "down_blocks.0.resnets"),
-        num_attention_heads=published.get("attention_head_dim", default.num_attention_heads),
-        cross_attention_dim=next(contexts, default.cross_attention_dim),
-        norm_num_groups=published.get("norm_num_groups", default.norm_num_groups),
-        motion_modules=motion,
-        motion_max_positions=tables[0][1] if tables else default.motion_max_positions,
+        num_attention_heads=published.get("attention_head_dim", family.num_attention_heads),
+        cross_attention_dim=next(contexts, family.cross_attention_dim),
+        norm_num_groups=published.get("norm_num_groups", family.norm_num_groups),
+        motion_modules=any(".motion_modules." in key for key in shapes),
+        motion_in_middle=_count(shapes, "mid_block.motion_modules") > 0,
+        motion_max_positions=tables[0][1] if tables else family.motion_max_positions,
+        audio_dim=next(audio, 0),
     )
 
 
-def driving_encoder_config(shapes: Shapes) -> DrivingEncoderConfig:
+def driving_encoder_config(
+    shapes: Shapes, family: DrivingEncoderConfig = _DRIVING_ENCODER
+) -> DrivingEncoderConfig:
     """Configuration of the driving encoder inside a denoiser with these weights.
+
+    Args:
+        shapes: of the denoiser's weights.
+        family: of the published denoiser; what shapes do not tell is taken from it.
 
     Raises:
         KeyError: the weights lack one of its layers.
@@ -58,13 +74,31 @@ def driving_encoder_config(shapes: Shapes) -> DrivingEncoderConfig:
     stages = range(_count(layers, "spatial_conv_layers"))
     # convolutions and activations alternate; the last two convolutions do not belong to a halving pair
     pairs = range(0, 2 * (_count(layers, "refer_convs") - 2), 4)
-    return DrivingEncoderConfig(
+    modulation = layers["refer_linears.0.weight"][0] if pairs else family.modulation_dim
+    return replace(
+        family,
         channels=tuple(layers[f"spatial_conv_layers.{i}.2.weight"][0] for i in stages),  # type: ignore[arg-type]
         out_channels=layers["spatial_conv_out.weight"][0],
         reference_channels=tuple(
             (layers[f"refer_convs.{i}.weight"][0], layers[f"refer_convs.{i + 2}.weight"][0]) for i in pairs
         ),
-        modulation_dim=layers["refer_linears.0.weight"][0],
+        modulation_dim=modulation,
+    )
+
+
+def audio_encoder_config(shapes: Shapes) -> AudioEncoderConfig:
+    """Configuration of a Whisper encoder; its heads are 64 wide in every published size.
+
+    Raises:
+        KeyError: the weights lack a layer every such encoder has.
+    """
+    width, bands, _ = shapes["conv1.weight"]
+    return AudioEncoderConfig(
+        bands=bands,
+        width=width,
+        heads=max(1, width // 64),
+        layers=_count(shapes, "blocks"),
+        positions=shapes["positional_embedding"][0],
     )
 
 

@@ -134,7 +134,7 @@ def _read(source: TensorFile, names: Sequence[str]) -> Iterator[tuple[str, Tenso
 
 
 def _load_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Tensors of a checkpoint; those in a nested state dict if there is one."""
+    """Tensors of a checkpoint; those in a nested state dict if there is one; a bare one as ``tensor``."""
     try:
         # only archives can be mapped; a checkpoint in the format before torch 1.6 is read whole
         mapped = zipfile.is_zipfile(path)
@@ -147,6 +147,8 @@ def _load_checkpoint(path: Path) -> dict[str, Tensor]:
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise InputError(path, "is damaged or truncated", "Download it again") from error
+    if isinstance(content, Tensor):
+        return {"tensor": content}
     for wrapper in ("state_dict", "model_state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]

@@ -17,16 +17,27 @@ from megactor_core.models.config import (
     ModelConfig,
     UNetConfig,
 )
+from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA
 from megactor_core.weights.layout import check_keys, map_key, recognise, split_checkpoint
-from megactor_core.weights.shapes import driving_encoder_config, image_encoder_config, unet_config, vae_config
+from megactor_core.weights.shapes import (
+    audio_encoder_config,
+    driving_encoder_config,
+    image_encoder_config,
+    unet_config,
+    vae_config,
+)
 
 MANIFESTS = Path(__file__).parents[1] / "golden" / "manifests"
 INDEX = json.loads((MANIFESTS / "index.json").read_text())["files"]
+FAMILIES = {"megactor_v1": MEGACTOR, "megactor_sigma": MEGACTOR_SIGMA}
 NETWORK_MANIFESTS = {
-    "denoiser": "megactor_v1_unet3d.json",
-    "reference_network": "megactor_v1_appearance_encoder.json",
-    "vae": "megactor_v1_vae.json",
-    "image_encoder": "megactor_v1_clip_image_encoder_vitl14.json",
+    "megactor_v1_unet3d.json": "denoiser",
+    "megactor_v1_appearance_encoder.json": "reference_network",
+    "megactor_v1_vae.json": "vae",
+    "megactor_v1_clip_image_encoder_vitl14.json": "image_encoder",
+    "megactor_sigma_unet.json": "denoiser",
+    "megactor_sigma_appearance_encoder.json": "reference_network",
+    "megactor_sigma_vae.json": "vae",
 }
 CHECKPOINT_MANIFESTS = sorted(name for name, entry in INDEX.items() if entry["checkpoint_prefix"])
 
@@ -38,24 +49,32 @@ def manifest(name: str) -> Shapes:
 
 
 @pytest.fixture(scope="module")
-def official_networks() -> Networks:
+def official_networks() -> dict[str, Networks]:
     with torch.device("meta"):
-        return build_networks(ModelConfig())
+        return {family: build_networks(config) for family, config in FAMILIES.items()}
 
 
-@pytest.mark.parametrize("network", NETWORK_MANIFESTS)
+def shapes_of(networks: dict[str, Networks], name: str, network: str) -> Shapes:
+    """Of the network of ours that a manifest's family has."""
+    (family,) = (family for family in FAMILIES if name.startswith(family))
+    state = getattr(networks[family], network).state_dict()
+    return {key: tuple(tensor.shape) for key, tensor in state.items()}
+
+
+@pytest.mark.parametrize("name", NETWORK_MANIFESTS)
 def test_full_size_networks_have_exactly_the_published_keys_and_shapes(
-    network: str, official_networks: Networks
+    name: str, official_networks: dict[str, Networks]
 ) -> None:
-    ours = {key: tuple(t.shape) for key, t in getattr(official_networks, network).state_dict().items()}
-    published = manifest(NETWORK_MANIFESTS[network])
+    ours = shapes_of(official_networks, name, NETWORK_MANIFESTS[name])
 
-    assert ours == published
-    assert len(ours) == INDEX[NETWORK_MANIFESTS[network]]["keys"]
+    assert ours == manifest(name)
+    assert len(ours) == INDEX[name]["keys"]
 
 
 @pytest.mark.parametrize("name", CHECKPOINT_MANIFESTS)
-def test_every_key_of_a_published_checkpoint_is_mapped(name: str, official_networks: Networks) -> None:
+def test_every_key_of_a_published_checkpoint_is_mapped(
+    name: str, official_networks: dict[str, Networks]
+) -> None:
     prefix = INDEX[name]["checkpoint_prefix"]
 
     split = split_checkpoint(prefix + key for key in manifest(name))
@@ -63,7 +82,33 @@ def test_every_key_of_a_published_checkpoint_is_mapped(name: str, official_netwo
     assert not split.unexpected and not split.ignored
     ((network, mapped),) = split.networks.items()
     assert mapped == {key: prefix + key for key in manifest(name)}
-    assert mapped.keys() <= getattr(official_networks, network).state_dict().keys()
+    assert mapped.keys() <= shapes_of(official_networks, name, network).keys()
+
+
+def test_of_whisper_the_encoder_is_used_without_its_final_norm(
+    official_networks: dict[str, Networks],
+) -> None:
+    published = manifest("megactor_sigma_whisper_tiny.json")
+    ours = shapes_of(official_networks, "megactor_sigma", "audio_encoder")
+
+    mapped = {name: key for key in published if (name := map_key("audio_encoder", key))}
+
+    assert {name: published[key] for name, key in mapped.items()} == ours
+    unused = published.keys() - mapped.values()
+    assert all(key.startswith(("decoder.", "encoder.ln_post.")) for key in unused)
+    assert audio_encoder_config(ours) == MEGACTOR_SIGMA.audio_encoder
+
+
+def test_whisper_under_the_names_of_transformers(official_networks: dict[str, Networks]) -> None:
+    from transformers import WhisperConfig, WhisperModel
+
+    with torch.device("meta"):
+        model = WhisperModel(WhisperConfig(encoder_layers=4, decoder_layers=1, d_model=384, vocab_size=51865))
+    for prefix in ("", "model."):
+        keys = [prefix + key for key in model.state_dict()]
+        mapped = {name for key in keys if (name := map_key("audio_encoder", key))}
+        assert mapped == shapes_of(official_networks, "megactor_sigma", "audio_encoder").keys()
+        assert recognise(keys).name == "whisper"
 
 
 def test_the_text_encoder_of_a_checkpoint_is_ignored_and_the_rest_reported() -> None:
@@ -96,6 +141,17 @@ def test_old_autoencoder_names_map_onto_every_new_one() -> None:
 )
 def test_the_rest_of_a_full_clip_file_is_dropped(key: str) -> None:
     assert map_key("image_encoder", key) is None
+
+
+def test_the_configuration_of_sigma_is_read_off_the_published_shapes() -> None:
+    denoiser, encoder = manifest("megactor_sigma_unet.json"), MEGACTOR_SIGMA.driving_encoder
+    assert encoder is not None
+
+    assert unet_config(denoiser, {}) == MEGACTOR_SIGMA.denoiser
+    assert driving_encoder_config(denoiser, encoder) == encoder
+    assert unet_config(manifest("megactor_sigma_appearance_encoder.json"), {}) == (
+        MEGACTOR_SIGMA.reference_network
+    )
 
 
 def test_the_official_configuration_is_read_off_the_published_shapes() -> None:
@@ -153,9 +209,10 @@ def test_families_are_told_apart_by_their_keys(keys: list[str], name: str) -> No
     assert recognise(keys).name == name
 
 
-@pytest.mark.parametrize("network", NETWORK_MANIFESTS)
-def test_published_networks_are_recognised(network: str) -> None:
-    assert recognise(manifest(NETWORK_MANIFESTS[network])).name == network
+@pytest.mark.parametrize("name", NETWORK_MANIFESTS)
+def test_published_networks_are_recognised(name: str) -> None:
+    expected = "megactor_sigma_denoiser" if name == "megactor_sigma_unet.json" else NETWORK_MANIFESTS[name]
+    assert recognise(manifest(name)).name == expected
 
 
 def test_an_error_lists_the_first_few_keys_and_says_that_there_are_more() -> None:
