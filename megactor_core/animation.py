@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from .conditioning.conditions import (
     BackgroundCondition,
     Conditions,
+    ControlCondition,
+    ControlStrength,
     DrivingCondition,
     ReferenceCondition,
 )
+from .errors import InputError
 from .media.outputs import check_output
 from .media.pictures import load_picture
 from .media.reading import open_driving
@@ -28,7 +32,8 @@ from .media.writing import FORMATS, VideoWriter
 from .models.config import ModelConfig
 from .sampling.sampler import Progress, SamplingSettings, Step
 from .vision.crops import checked_size
-from .vision.driving import PreparedDriving, prepare_driving
+from .vision.driving import DrivingMode, PreparedDriving, prepare_driving
+from .vision.face_patches import BestFrame
 from .vision.faces import Detector
 from .vision.landmarks import Landmarker
 from .vision.paste import paste_back
@@ -97,6 +102,15 @@ class PortraitAnimator(ABC):
         """Features of the driving frames, read in chunks; ``on_chunk`` is told the frames done so far."""
 
     @abstractmethod
+    def encode_hints(
+        self,
+        driving: PreparedDriving,
+        strengths: Mapping[str, ControlStrength],
+        on_chunk: Callable[[int], None] | None = None,
+    ) -> dict[str, ControlCondition]:
+        """What the ControlNets see of the driving frames, read in chunks; empty where the model has none."""
+
+    @abstractmethod
     def sample(
         self,
         conditions: Conditions,
@@ -136,8 +150,13 @@ class PortraitAnimator(ABC):
     def prepare_driving(
         self, source: DrivingSource, *, size: int | None = None, **options: Any
     ) -> PreparedDriving:
-        """Look at the driver; options as in ``vision.driving.prepare_driving``."""
+        """Look at the driver; options as in ``vision.driving.prepare_driving``.
+
+        Raises:
+            InputError: also for a mode that is not the model's.
+        """
         size = self.checked_size(size)
+        options["mode"] = checked_mode(self.config, options.get("mode"))
         return prepare_driving(
             source,
             size,
@@ -153,11 +172,28 @@ class PortraitAnimator(ABC):
         driving: PreparedDriving,
         seed: int = 42,
         on_chunk: Callable[[int], None] | None = None,
+        *,
+        more_portraits: Sequence[Portrait] = (),
+        strengths: Mapping[str, ControlStrength] | None = None,
     ) -> Conditions:
-        """Everything the denoiser is told."""
+        """Everything the denoiser is told.
+
+        Args:
+            portrait: of the person.
+            driving: the motion.
+            seed: matters where the posterior of the reference is sampled.
+            on_chunk: told the driving frames done so far.
+            more_portraits: of the same person; the denoiser reads their tokens too.
+            strengths: of the ControlNets, by name.
+        """
         reference = self.encode_reference(portrait, seed)
+        if more_portraits:
+            latents = [self.encode_reference(other, seed).latents for other in more_portraits]
+            reference = replace(reference, latents=torch.cat([reference.latents, *latents]))
         background = self.encode_background(portrait)
-        return Conditions(reference, background, self.encode_driving(driving, reference, on_chunk))
+        encoded = self.encode_driving(driving, reference, on_chunk)
+        controls = self.encode_hints(driving, strengths or {}, on_chunk)
+        return Conditions(reference, background, encoded, controls=controls)
 
     def animate(
         self,
@@ -177,6 +213,8 @@ class PortraitAnimator(ABC):
         audio: bool = True,
         overwrite: bool = False,
         settings: SamplingSettings | None = None,
+        more_references: Sequence[PathLike | NDArray[np.uint8]] = (),
+        strengths: Mapping[str, ControlStrength] | None = None,
         on_prepare: Callable[[int, int], None] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_step: Callable[[Step], None] | None = None,
@@ -199,11 +237,13 @@ class PortraitAnimator(ABC):
             audio: keep the driver's sound.
             overwrite: replace an existing file.
             settings: how to sample; the model's defaults otherwise.
+            more_references: other pictures of the same person, cut out in the same way.
+            strengths: of the ControlNets, by name (``models.build.CONTROLS``).
             on_prepare: called while the driver is looked at and encoded, with what is done and the whole.
             on_progress: called before every window.
             on_step: called after every step of sampling.
             on_frame: called with the number and the picture of every frame as it is written.
-            driving_options: mode, lost, smoothing of ``vision.driving.prepare_driving``.
+            driving_options: mode, best_frame, lost, smoothing of ``vision.driving.prepare_driving``.
 
         Raise in a callback to cancel: nothing is left behind.
 
@@ -213,9 +253,14 @@ class PortraitAnimator(ABC):
         begin = time.perf_counter()
         settings = settings or self.settings()
         given = [reference, driving.path if isinstance(driving, DrivingSource) else driving]
+        given += more_references
+        checked_mode(self.config, driving_options.get("mode"))
+        check_controls(self.config, strengths or {}, driving_options.get("best_frame"))
         files = [path for path in given if isinstance(path, (str, os.PathLike))]
         check_output(output, FORMATS, overwrite, files)
-        picture = reference if isinstance(reference, np.ndarray) else load_picture(reference)
+        picture, *others = (
+            one if isinstance(one, np.ndarray) else load_picture(one) for one in (reference, *more_references)
+        )
         source = driving if isinstance(driving, DrivingSource) else open_driving(driving)
         source = source.part(start, stop)
         size = self.checked_size(size)
@@ -248,7 +293,12 @@ class PortraitAnimator(ABC):
             **driving_options,
         )
         conditions = self.condition(
-            portrait, prepared, settings.seed, lambda done: prepared_frames(source.num_frames + done)
+            portrait,
+            prepared,
+            settings.seed,
+            lambda done: prepared_frames(source.num_frames + done),
+            more_portraits=[self.segment_reference(other, size=size, crop=crop) for other in others],
+            strengths=strengths,
         )
         latents = self.sample(conditions, settings, on_progress, on_step)
         with writer:
@@ -265,3 +315,33 @@ class PortraitAnimator(ABC):
     def checked_size(self, size: int | None) -> int:
         """The size to use; see ``vision.crops.checked_size``."""
         return checked_size(self.size if size is None else size)
+
+
+def checked_mode(config: ModelConfig, mode: DrivingMode | None = None) -> DrivingMode:
+    """What is shown of the driver to a model; its usual way where none is given.
+
+    Raises:
+        InputError: not one of the model's.
+    """
+    modes: tuple[DrivingMode, ...] = ("plain", "contour") if config.control_network is None else ("hints",)
+    if mode is not None and mode not in modes:
+        raise InputError(
+            f"driving mode {mode}",
+            f"is not for a model of the family {config.family}",
+            f"use {' or '.join(modes)}",
+        )
+    return mode or modes[0]
+
+
+def check_controls(
+    config: ModelConfig, strengths: Mapping[str, ControlStrength], best_frame: BestFrame | None = None
+) -> None:
+    """Raises InputError for what only ControlNets can use, where the model has none."""
+    given = [f"strength of {name}" for name in strengths]
+    given += [] if best_frame is None else [f"best frame {best_frame}"]
+    if given and config.control_network is None:
+        raise InputError(
+            ", ".join(given),
+            f"a model of the family {config.family} has no ControlNets",
+            "leave it out, or use an X-Portrait model",
+        )

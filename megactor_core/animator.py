@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,13 @@ from .conditioning.background import encode_context
 from .conditioning.conditions import (
     BackgroundCondition,
     Conditions,
+    ControlCondition,
+    ControlStrength,
     DrivingCondition,
     ReferenceCondition,
 )
-from .conditioning.driving import encode_driving
+from .conditioning.driving import encode_driving, no_driving_channels
+from .conditioning.hints import encode_hints
 from .conditioning.reference import encode_reference
 from .errors import InputError
 from .memory import check_memory
@@ -102,8 +105,23 @@ class Animator(PortraitAnimator):
         reference: ReferenceCondition,
         on_chunk: Callable[[int], None] | None = None,
     ) -> DrivingCondition:
-        encoder = self.model.networks.denoiser.condition_input_layer
+        denoiser = self.model.networks.denoiser
+        if not denoiser.driving_channels:
+            return no_driving_channels(driving.num_frames, reference)
+        encoder = denoiser.condition_input_layer
         return encode_driving(encoder, driving.conditions(), reference.modulation, on_chunk=on_chunk)
+
+    def encode_hints(
+        self,
+        driving: PreparedDriving,
+        strengths: Mapping[str, ControlStrength],
+        on_chunk: Callable[[int], None] | None = None,
+    ) -> dict[str, ControlCondition]:
+        networks = self.model.networks.controls
+        if not networks:
+            return {}
+        pictures = driving.hint_pictures()
+        return encode_hints(networks, pictures, driving.num_frames, strengths, on_chunk=on_chunk)
 
     def sample(
         self,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from megactor_core.cli.animate_options import (
+    add_control_options,
     add_files_options,
     add_look_options,
     add_machine_options,
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from megactor_core.animator import AnimationReport
+    from megactor_core.conditioning.conditions import ControlStrength
     from megactor_core.models.config import ModelConfig
     from megactor_core.sampling.sampler import SamplingSettings
+    from megactor_core.vision.driving import DrivingMode
     from megactor_core.vision.faces import FaceDetector
     from megactor_core.vision.landmarks import Landmarker
 
@@ -62,6 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_files_options(parser.add_argument_group("files"))
     add_look_options(parser.add_argument_group("what is taken from the pictures"))
     add_sampling_options(parser.add_argument_group("sampling"))
+    add_control_options(parser.add_argument_group("strength of the motion (X-Portrait)"))
     add_machine_options(parser.add_argument_group("model and machine"))
     parser.set_defaults(run=run)
 
@@ -75,11 +79,13 @@ def run(args: argparse.Namespace) -> int:
     from megactor_core.media.reading import open_driving
     from megactor_core.media.writing import FORMATS
 
-    inputs = [path for path in (args.reference, args.driving, args.mask) if path is not None]
+    given = (args.reference, args.driving, args.mask, *args.more_references)
+    inputs = [path for path in given if path is not None]
     check_output(args.output, FORMATS, args.overwrite, inputs)
     if args.sheet is not None:
         check_output(args.sheet, SAVE_SUFFIXES, args.overwrite, inputs)
     picture = load_picture(args.reference)
+    others = [load_picture(path) for path in args.more_references]
     mask = None if args.mask is None else load_mask(args.mask, picture.shape[:2])
     source = open_driving(args.driving)
     num_frames = len(range(*slice(args.start, args.stop).indices(source.num_frames)))
@@ -92,17 +98,20 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
+    from megactor_core.animation import checked_mode
     from megactor_core.animator import Animator, checked_size, default_dtype, usable_device
     from megactor_core.memory import check_memory, peak_bytes
     from megactor_core.weights.loading import read_config, resolve_model
 
     config = read_config(resolve_model(args.model, args.models_folder))
-    settings = _settings(args, config)
+    settings, strengths = _settings(args, config), _strengths(args, config)
+    mode = checked_mode(config, args.driving_mode)
+    options = {} if args.best_frame is None else {"best_frame": args.best_frame}
     size = checked_size(config.defaults.size if args.size is None else args.size)
     device = usable_device(args.device)
     dtype = getattr(torch, args.dtype) if args.dtype else default_dtype(device)
     check_memory(config, settings, size, num_frames, device=device, dtype=dtype, weights_loaded=False)
-    detector, landmarker = _detector(args), _landmarker(args)
+    detector, landmarker = _detector(args), _landmarker(args, mode)
     animator = Animator.from_pretrained(
         args.model,
         device=device,
@@ -139,9 +148,12 @@ def run(args: argparse.Namespace) -> int:
                 settings=settings,
                 on_progress=bar.sampling,
                 on_frame=on_frame,
-                mode=args.driving_mode,
+                more_references=others,
+                strengths=strengths,
+                mode=mode,
                 lost=args.lost,
                 smoothing=args.smoothing,
+                **options,
             )
     except torch.OutOfMemoryError as error:
         remedy = "Use a smaller --size or --context-length, or --dtype bfloat16"
@@ -195,9 +207,9 @@ def _detector(args: argparse.Namespace) -> FaceDetector | None:
     return detector
 
 
-def _landmarker(args: argparse.Namespace) -> Landmarker | None:
-    """The landmarker that the contour mode needs."""
-    if args.driving_mode != "contour":
+def _landmarker(args: argparse.Namespace, mode: DrivingMode) -> Landmarker | None:
+    """The landmarker that the contour mode needs, and the hints mode uses where one is given."""
+    if mode == "plain" or (mode == "hints" and args.landmarker is None):
         return None
     from megactor_core.vision.landmarks import MediaPipeLandmarker
     from megactor_core.weights.catalogue import find_known
@@ -206,6 +218,21 @@ def _landmarker(args: argparse.Namespace) -> Landmarker | None:
     return MediaPipeLandmarker(
         args.landmarker or models_folder(args.models_folder) / find_known("face-landmarker")[0].file
     )
+
+
+def _strengths(args: argparse.Namespace, config: ModelConfig) -> dict[str, ControlStrength]:
+    """Strengths of the ControlNets that were given.
+
+    Raises:
+        InputError: impossible ones, or for a model without ControlNets.
+    """
+    from megactor_core.animation import check_controls
+    from megactor_core.conditioning.conditions import ControlStrength
+
+    given = {"face_control": args.face_control, "patch_control": args.patch_control}
+    strengths = {name: ControlStrength(*values) for name, values in given.items() if values is not None}
+    check_controls(config, strengths, args.best_frame)
+    return strengths
 
 
 def _print(report: AnimationReport, sheet: Path | None, peak: int) -> None:

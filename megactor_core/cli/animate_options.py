@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from megactor_core.cli.arguments import crop_mode, face_choice, fraction_below_one, frame_number
+from megactor_core.cli.arguments import (
+    best_frame,
+    crop_mode,
+    face_choice,
+    fraction_below_one,
+    frame_number,
+    strength,
+)
 
 Group = argparse._ArgumentGroup
 
@@ -14,6 +21,14 @@ def add_files_options(group: Group) -> None:
     """What is read and written."""
     group.add_argument(
         "--reference", type=Path, required=True, metavar="PICTURE", help="the portrait to animate"
+    )
+    group.add_argument(
+        "--more-references",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PICTURE",
+        help="other pictures of the same person, seen together with the portrait",
     )
     group.add_argument(
         "--driving",
@@ -40,8 +55,8 @@ def add_files_options(group: Group) -> None:
 def add_look_options(group: Group) -> None:
     """What is taken from the pictures."""
     boxes = (
-        "'face' (needs the face detector), 'whole' (largest centred square) or a box left,top,right,bottom "
-        "in pixels"
+        "'face' (needs the face detector), 'whole' (largest centred square), 'squash' (all of it, squashed "
+        "to a square, as X-Portrait was trained) or a box left,top,right,bottom in pixels"
     )
     group.add_argument(
         "--crop",
@@ -75,10 +90,17 @@ def add_look_options(group: Group) -> None:
     )
     group.add_argument(
         "--driving-mode",
-        choices=("plain", "contour"),
-        default="plain",
-        help="what is shown of the driver: the face's surroundings, or patches of eyes, brows and mouth, "
-        "which carry less of the driver's looks and need --landmarker (default: plain)",
+        choices=("plain", "contour", "hints"),
+        help="what is shown of the driver: plain, the face's surroundings; contour, patches of eyes, brows "
+        "and mouth, which carry less of the driver's looks and need --landmarker; hints, all of it and its "
+        "eyes and mouth, for X-Portrait (default: plain, or hints for X-Portrait)",
+    )
+    group.add_argument(
+        "--best-frame",
+        type=best_frame,
+        metavar="FRAME",
+        help="X-Portrait: the driving frame whose face is laid over the portrait's: 'auto' (the one most "
+        "like it), a number from 0, or 'off' (default: auto)",
     )
     group.add_argument(
         "--lost",
@@ -137,6 +159,18 @@ def add_sampling_options(group: Group) -> None:
     group.add_argument(
         "--size", type=int, metavar="PIXELS", help="side of the animated square, a multiple of 8"
     )
+
+
+def add_control_options(group: Group) -> None:
+    """How much X-Portrait's ControlNets count."""
+    for name, what in (("face", "the driver's whole face"), ("patch", "the driver's eyes and mouth")):
+        group.add_argument(
+            f"--{name}-control",
+            type=strength,
+            metavar="STRENGTH[,START,END]",
+            help=f"how much {what} counts, 1 as trained, 0 not at all; and between which shares of the noise "
+            "schedule, 0 to 1 (default: 1,0,1)",
+        )
 
 
 def add_machine_options(group: Group) -> None:

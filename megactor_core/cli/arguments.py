@@ -35,6 +35,26 @@ def face_choice(text: str) -> Literal["largest"] | int | tuple[float, float]:
     return x, y
 
 
+def best_frame(text: str) -> Literal["auto", "off"] | int:
+    """``auto``, ``off`` or an index; see ``vision.face_patches.BestFrame``."""
+    if text == "auto":
+        return "auto"
+    if text == "off":
+        return "off"
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor off nor a number from 0")
+    return int(text)
+
+
+def strength(text: str) -> tuple[float, float, float]:
+    """``strength`` or ``strength,start,end``; see ``conditioning.conditions.ControlStrength``."""
+    numbers = _numbers(text)
+    if len(numbers) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor strength,start,end")
+    factor, start, end = numbers if len(numbers) == 3 else (*numbers, 0.0, 1.0)
+    return factor, start, end
+
+
 def frame_number(text: str) -> int:
     """A whole number from 0."""
     if not text.isdecimal():

@@ -98,17 +98,14 @@ class AudioCondition:
 
 
 @dataclass(frozen=True)
-class ControlCondition:
-    """What one ControlNet is shown, and how much it counts.
+class ControlStrength:
+    """How much a ControlNet counts, and when.
 
     Attributes:
-        features: its hint features, ``(frames, width, h, w)``. They are large: they may stay in main memory,
-            and sampling moves those of a window at a time.
         strength: factor of what it adds; 1 = as trained, 0 switches it off.
         start, end: share of the noise schedule, 0..1, where it begins and where it stops to count.
     """
 
-    features: Tensor
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
@@ -123,9 +120,21 @@ class ControlCondition:
                 "use 0 to 1",
             )
 
-    def strength_at(self, timestep: int) -> float:
+    def at(self, timestep: int) -> float:
         """Factor at a timestep, which sampling counts from 999 down to 0."""
         return self.strength if self.start <= 1 - timestep / 999 <= self.end else 0.0
+
+
+@dataclass(frozen=True)
+class ControlCondition:
+    """What one ControlNet is shown, and how much it counts.
+
+    ``features`` are its hint features, ``(frames, width, h, w)``. They are large: they may stay in main
+    memory, and sampling moves those of a window at a time.
+    """
+
+    features: Tensor
+    use: ControlStrength = ControlStrength()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..models.driving_encoder import DrivingEncoder
-from .conditions import DrivingCondition, DrivingFeatures
+from .conditions import DrivingCondition, DrivingFeatures, ReferenceCondition
 
 CHUNK_LENGTH = 8
 """Driving frames encoded together."""
@@ -90,6 +90,12 @@ def modulate_driving(
     chunks = (chunk.to(modulation) for chunk in features.features.split(chunk_length))
     channels = torch.cat([encoder.modulate(chunk, modulation, len(chunk)) for chunk in chunks], dim=2)
     return _condition(encoder, channels, modulation)
+
+
+def no_driving_channels(num_frames: int, reference: ReferenceCondition) -> DrivingCondition:
+    """Condition of a model whose driver does not join the noisy latent; it only counts the frames."""
+    height, width = reference.latents.shape[-2:]
+    return DrivingCondition(reference.latents.new_empty(1, 0, num_frames, height, width))
 
 
 def _condition(encoder: DrivingEncoder, channels: Tensor, modulation: Tensor) -> DrivingCondition:

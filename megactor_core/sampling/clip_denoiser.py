@@ -71,7 +71,7 @@ class ClipDenoiser:
         strengths = {
             name: strength
             for name, control in self.conditions.controls.items()
-            if (strength := control.strength_at(int(timestep)))
+            if (strength := control.use.at(int(timestep)))
         }
         total = torch.zeros_like(latents)
         visits = torch.zeros(latents.shape[2], dtype=latents.dtype, device=latents.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import comfy.model_management
@@ -21,6 +21,8 @@ from ...megactor_core.animation import PortraitAnimator
 from ...megactor_core.conditioning.conditions import (
     BackgroundCondition,
     Conditions,
+    ControlCondition,
+    ControlStrength,
     DrivingCondition,
     ReferenceCondition,
 )
@@ -140,6 +142,14 @@ class HostAnimator(PortraitAnimator):
         encoder = load_driving_encoder(self.model, size, size)
         modulation = reference.modulation.to(self.model.device, self.model.dtype)
         return encode_driving(encoder, driving.conditions(), modulation, on_chunk=on_chunk)
+
+    def encode_hints(
+        self,
+        driving: PreparedDriving,
+        strengths: Mapping[str, ControlStrength],
+        on_chunk: Callable[[int], None] | None = None,
+    ) -> dict[str, ControlCondition]:
+        return {}  # the host loads no model with ControlNets
 
     def sample(
         self,

@@ -11,6 +11,7 @@ from megactor_core.conditioning.conditions import (
     BackgroundCondition,
     Conditions,
     ControlCondition,
+    ControlStrength,
     DrivingCondition,
     ReferenceCondition,
     StartCondition,
@@ -91,7 +92,11 @@ def test_few_step_schedulers(model: LoadedModel, scheduler: str) -> None:
 
 def with_control(conditions: Conditions, name: str, **changes: float) -> Conditions:
     return replace(
-        conditions, controls={**conditions.controls, name: replace(conditions.controls[name], **changes)}
+        conditions,
+        controls={
+            **conditions.controls,
+            name: replace(conditions.controls[name], use=ControlStrength(**changes)),
+        },
     )
 
 
@@ -109,10 +114,9 @@ def test_each_control_has_its_strength(model: LoadedModel, name: str) -> None:
 
 def test_a_control_counts_between_start_and_end(model: LoadedModel) -> None:
     conditions = conditions_of(model, 2)
-    control = conditions.controls["face_control"]
-    first_half, second_half = replace(control, end=0.4), replace(control, start=0.5)
-    assert [first_half.strength_at(t) for t in (999, 600, 599, 1)] == [1, 1, 0, 0]
-    assert [second_half.strength_at(t) for t in (999, 501, 499, 0)] == [0, 0, 1, 1]
+    first, second = ControlStrength(end=0.4), ControlStrength(start=0.5)
+    assert [first.at(timestep) for timestep in (999, 600, 599, 1)] == [1, 1, 0, 0]
+    assert [second.at(timestep) for timestep in (999, 501, 499, 0)] == [0, 0, 1, 1]
     results = [
         sampled(model, with_control(conditions, "face_control", **changes), num_inference_steps=3)
         for changes in ({}, {"end": 0.4}, {"start": 0.5}, {"strength": 0})
@@ -127,7 +131,7 @@ def test_a_control_counts_between_start_and_end(model: LoadedModel) -> None:
 )
 def test_impossible_strengths_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(InputError):
-        ControlCondition(torch.empty(1, 8, CELLS, CELLS), **changes)
+        ControlStrength(**changes)
 
 
 def test_sampling_starts_from_given_latents_or_the_first_reference(model: LoadedModel) -> None:
