@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,12 +13,13 @@ from torch.utils.data import Dataset
 
 from megactor_core.conditioning.background import image_tokens
 from megactor_core.data.motion import MOTION_NAMES
+from megactor_core.errors import InputError
 from megactor_core.models.build import Networks
 from megactor_core.models.config import ModelConfig
 from megactor_core.training.denoiser_validation import validate_denoiser
 from megactor_core.training.latent_cache import LatentCache
 from megactor_core.training.model_folder import save_model
-from megactor_core.training.noising import Noising, draw_noise, draw_timesteps, start_some
+from megactor_core.training.noising import LAST_TIMESTEP, Noising, draw_noise, draw_timesteps, start_some
 from megactor_core.training.prediction_error import prediction_error
 from megactor_core.training.puppet_clips import PuppetClips
 from megactor_core.training.puppet_pictures import to_signed
@@ -25,6 +27,23 @@ from megactor_core.training.task import Batch, Position
 from megactor_core.training.task_config import DenoiserTaskConfig
 
 _POOLED = 4
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the denoiser is given beside the noisy latents.
+
+    inputs: (R, C, F, h, w), joins them. tokens: background tokens (R, tokens, width). reference_latents:
+    (R, C, h, w).
+    """
+
+    inputs: Tensor
+    tokens: Tensor
+    reference_latents: Tensor
+
+    def rows(self, rows: Tensor) -> Given:
+        """The same of some clips."""
+        return Given(self.inputs[rows], self.tokens[rows], self.reference_latents[rows])
 
 
 class DenoiserTask:
@@ -43,6 +62,12 @@ class DenoiserTask:
             LatentCache(self._clips(), cache, config.cached_batches) if config.cached_batches else None
         )
         self.noising = Noising(model.training_scheduler)
+        if config.own_start and self.noising.prediction_type != "v_prediction":
+            raise InputError(
+                "task.own_start",
+                f"needs a model that predicts velocity; this one has {self.noising.prediction_type}",
+                "Leave it out",
+            )
         assert model.driving_encoder is not None
         width = model.driving_encoder.channels[-1]
         with torch.random.fork_rng(devices=()):
@@ -91,24 +116,22 @@ class DenoiserTask:
         device, count, frames = latents.device, latents.shape[0], latents.shape[2]
         timesteps, noise = (tensor.to(device) for tensor in self._timesteps_and_noise(latents, generator))
         reading = int((torch.rand(count, generator=generator) >= config.reference_dropout).sum())
-        noisy, target = self.noising(latents, noise, timesteps)
         tokens = image_tokens(networks.image_encoder, batch["backgrounds"])
         features, driving = self._drive(references, batch["driving"])
         static = torch.cat([static_latents, batch["background_masks"]], dim=1)[:, :, None]
-        sample = torch.cat([noisy, static.expand(-1, -1, frames, -1, -1), driving], dim=1)
-        # Without this, the first trained GroupNorm of stage 2 gets an input that needs no gradient, and the
-        # channels-last kernel of PyTorch 2.13 crashes on that (CPU).
-        sample.requires_grad_()
-        prediction = networks.denoiser(
-            sample,
-            timesteps,
-            networks.denoiser.context_keys_values(tokens),
-            self._read_reference(reference_latents, timesteps, tokens, reading) if reading else None,
-            rows=count,
-            reading_rows=reading,
-            motion=config.motion_modules,
+        given = Given(
+            torch.cat([static.expand(-1, -1, frames, -1, -1), driving], dim=1), tokens, reference_latents
         )
-        difference = prediction.float() - target
+        noisy, target = self.noising(latents, noise, timesteps)
+        sizes = torch.ones_like(noisy[:, :1, :1, :1, :1])
+        rows = (timesteps < LAST_TIMESTEP).nonzero().flatten()
+        if config.own_start and len(rows):
+            start = noise[rows] * config.start_noise_scale
+            guess = self._first_guess(start, given.rows(rows))
+            noisy[rows], target[rows], sizes[rows] = self.noising.correction(
+                latents[rows], guess, start, timesteps[rows]
+            )
+        difference = (self._predict(noisy, timesteps, given, reading).float() - target) * sizes
         loss = prediction_error(difference, batch["weights"], config.change_weight)
         scalars = {"mse": difference.detach().square().mean()}
         if config.auxiliary_weight:
@@ -177,6 +200,33 @@ class DenoiserTask:
         grey = (driving.float() / 255)[:, None].expand(-1, 3, -1, -1, -1)
         features = encoder.features(grey)
         return features, encoder.modulate(features, encoder.modulation(small), driving.shape[1])
+
+    def _predict(self, noisy: Tensor, timesteps: Tensor, given: Given, reading: int) -> Tensor:
+        """Noise or velocity (R, C, F, h, w); the last ``reading`` clips read their reference."""
+        denoiser = self.all_networks.denoiser
+        sample = torch.cat([noisy, given.inputs], dim=1)
+        if torch.is_grad_enabled():
+            # Without this, the first trained GroupNorm of stage 2 gets an input that needs no gradient, and
+            # the channels-last kernel of PyTorch 2.13 crashes on that (CPU).
+            sample.requires_grad_()
+        return denoiser(
+            sample,
+            timesteps,
+            denoiser.context_keys_values(given.tokens),
+            self._read_reference(given.reference_latents, timesteps, given.tokens, reading)
+            if reading
+            else None,
+            rows=noisy.shape[0],
+            reading_rows=reading,
+            motion=self.config.motion_modules,
+        )
+
+    @torch.no_grad()
+    def _first_guess(self, start: Tensor, given: Given) -> Tensor:
+        """Latents as the first step of sampling sees them in noise (R, C, F, h, w)."""
+        timesteps = torch.full((len(start),), LAST_TIMESTEP, device=start.device)
+        velocity = self._predict(start, timesteps, given, len(start)).float()
+        return self.noising.clean(start, velocity, timesteps)
 
     def _read_reference(self, latents: Tensor, timesteps: Tensor, tokens: Tensor, reading: int) -> Mapping:
         """Keys and values for the last ``reading`` rows; the others train the unguided prediction."""

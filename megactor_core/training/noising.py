@@ -8,7 +8,7 @@ from torch import Tensor
 from megactor_core.models.config import SchedulerConfig
 from megactor_core.sampling.schedulers import build_scheduler
 
-_LAST_TIMESTEP = 999
+LAST_TIMESTEP = 999
 
 
 def draw_timesteps(count: int, power: float, generator: torch.Generator) -> Tensor:
@@ -52,7 +52,7 @@ def start_some(
     """
     chosen = torch.rand(len(timesteps), generator=generator) < share
     sizes = torch.where(chosen, scale, 1.0).view(-1, *[1] * (noise.ndim - 1))
-    return torch.where(chosen, _LAST_TIMESTEP, timesteps), noise * sizes
+    return torch.where(chosen, LAST_TIMESTEP, timesteps), noise * sizes
 
 
 class Noising:
@@ -64,7 +64,35 @@ class Noising:
 
     def __call__(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         """Noisy latents, and what is to be predicted: the noise, or the velocity (Salimans & Ho 2022)."""
-        alphas = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, *[1] * (latents.ndim - 1))
-        signal, deviation = alphas.sqrt(), (1 - alphas).sqrt()
+        signal, deviation = self._sizes(latents, timesteps)
         noisy = signal * latents + deviation * noise
         return noisy, noise if self.prediction_type == "epsilon" else signal * noise - deviation * latents
+
+    def clean(self, noisy: Tensor, velocity: Tensor, timesteps: Tensor) -> Tensor:
+        """The latents that a predicted velocity sees in noisy ones."""
+        signal, deviation = self._sizes(noisy, timesteps)
+        return signal * noisy - deviation * velocity
+
+    def correction(
+        self, latents: Tensor, guess: Tensor, noise: Tensor, timesteps: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What sampling has at ``timesteps`` after a guess, and the velocity that leads to the truth.
+
+        Args:
+            latents: true latents (clips, channels, frames, h, w).
+            guess: the model's own.
+            noise: that sampling started from.
+            timesteps: (clips,), int64, above 0.
+
+        Returns:
+            noisy latents, velocity, and the noise's size (clips, 1, 1, 1, 1): an error of the velocity, times
+            that size, is the error of the latents.
+        """
+        signal, deviation = self._sizes(latents, timesteps)
+        noisy = signal * guess + deviation * noise
+        return noisy, (signal * noisy - latents) / deviation, deviation
+
+    def _sizes(self, latents: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Sizes of signal and noise, each (clips, 1, 1, 1, 1)."""
+        alphas = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, *[1] * (latents.ndim - 1))
+        return alphas.sqrt(), (1 - alphas).sqrt()

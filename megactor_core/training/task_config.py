@@ -84,6 +84,10 @@ class DenoiserTaskConfig(Section):
     start_noise_scale: float = Field(
         1.0, ge=0, le=1, description="size of the noise of these clips: the noise_scale of sampling"
     )
+    own_start: bool = Field(
+        False,
+        description="the other clips go on from the model's own first step, as in sampling; velocity only",
+    )
     sample_latents: bool = Field(
         True, description="latents are samples of the VAE's posterior; off: its mean"
     )
@@ -115,6 +119,8 @@ class DenoiserTaskConfig(Section):
             raise ValueError("give either model or initial_weights")
         if self.vae is not None and self.model is None:
             raise ValueError("vae goes with model; initial_weights have their own")
+        if self.own_start and not self.start_share:
+            raise ValueError("own_start needs a start_share: without it the first step is hardly trained")
         if self.cached_batches and self.sample_latents:
             raise ValueError("cached_batches keeps latents, so sample_latents must be false")
         return self

@@ -49,6 +49,7 @@ def test_an_unknown_field_is_named_with_the_allowed_ones(denoiser_data, write_ya
         ({"precision": "fp8"}, "field precision: .*'fp32' or 'bf16'"),
         ({"task": {"name": "sculptor"}}, "field task: .*'autoencoder', 'denoiser'"),
         ({"task": {"name": "denoiser"}}, "give either model or initial_weights"),
+        ({"task": {"name": "denoiser", "model": {}, "own_start": True}}, "own_start needs a start_share"),
         ({"optimizer": {"warmup_steps": 9}}, "exceed steps"),
     ],
 )

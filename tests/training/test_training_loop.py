@@ -62,7 +62,9 @@ def same_tensors(first: Path, second: Path) -> bool:
 
 
 def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(denoiser_data, write_yaml, tmp_path):
-    data = {**denoiser_data, "steps": 16, "validation_interval": 1000, "num_workers": 1, "precision": "bf16"}
+    start_task = {**denoiser_data["task"], "start_share": 0.5, "start_noise_scale": 0.1, "own_start": True}
+    data = {**denoiser_data, "task": start_task, "steps": 16, "validation_interval": 1000}
+    data = {**data, "num_workers": 1, "precision": "bf16"}
     config = write_yaml(data)
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     assert start(config, unbroken).communicate()[0].endswith("True\n")
@@ -98,6 +100,7 @@ def test_the_exported_model_loads_and_stage_2_trains_only_temporal_modules(denoi
     first = load_model(tmp_path / "stage1" / "model")
     task = {**denoiser_data["task"], "initial_weights": str(tmp_path / "stage1" / "model")}
     task = {**task, "motion_modules": True, "trainable": ["motion_module"], "auxiliary_weight": 0.0}
+    task = {**task, "start_share": 0.5, "own_start": True, "change_weight": 1.0}
     task["data"] = {**task["data"], "frames": 4}
     del task["model"]
     train({**denoiser_data, "task": task, "gradient_checkpointing": True}, tmp_path / "stage2")

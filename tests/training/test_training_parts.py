@@ -79,6 +79,20 @@ def test_velocity_and_noise_recover_the_latents():
     torch.testing.assert_close(noisy[1], noise[1], atol=1e-3, rtol=0)
 
 
+def test_the_correction_of_a_guess_leads_to_the_truth():
+    latents, guess, noise = torch.randn(3, 2, 4, 2, 3, 3).unbind()
+    timesteps = torch.tensor([100, 900])
+    config = SchedulerConfig(
+        beta_schedule="scaled_linear", prediction_type="v_prediction", rescale_betas_zero_snr=True
+    )
+    noising = Noising(config)
+    noisy, velocity, sizes = noising.correction(latents, guess, noise, timesteps)
+    torch.testing.assert_close(noisy, noising(guess, noise, timesteps)[0])
+    torch.testing.assert_close(noising.clean(noisy, velocity, timesteps), latents, atol=1e-5, rtol=1e-4)
+    wrong = noising.clean(noisy, velocity + 1, timesteps)
+    torch.testing.assert_close(latents - wrong, sizes.expand_as(latents), atol=1e-5, rtol=1e-4)
+
+
 def test_an_error_that_changes_costs_more_than_one_that_stays():
     weights = torch.ones(1, 4, 2, 2)
     steady = torch.ones(1, 3, 4, 2, 2)
