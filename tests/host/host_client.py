@@ -314,3 +314,8 @@ def _note(record: _Record, kind: str, data: dict[str, Any]) -> str | None:
     elif kind == "execution_success":
         return "success"
     return None
+
+
+def nodes_of(workflow: Workflow, class_type: str) -> list[str]:
+    """Ids of a workflow's nodes of one type."""
+    return [name for name, node in workflow.items() if node["class_type"] == class_type]
