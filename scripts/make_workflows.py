@@ -34,6 +34,7 @@ def build(page: Page, workflow: Workflow) -> tuple[dict[str, Any], dict[str, Any
         # The folder a user cloned into, and the host's version, say nothing about the graph.
         for name in ("aux_id", "ver"):
             node["properties"].pop(name, None)
+        node.setdefault("widgets_values", [])  # as the page writes it once the graph was loaded
     graph["extra"] = {}
     return graph, prompt
 
@@ -56,7 +57,7 @@ def main() -> None:
         page = browser.new_page()
         page.goto(options.host)
         page.wait_for_function(
-            "window.LiteGraph?.registered_node_types.SaveVideo !== undefined && window.app?.graph.nodes.length"
+            "window.LiteGraph?.registered_node_types.SaveVideo != null && window.app?.graph.nodes.length"
         )
         for workflow in WORKFLOWS:
             graph, prompt = build(page, workflow)
