@@ -30,8 +30,7 @@ def add_parser(subparsers: Any) -> None:
         "names",
         nargs="+",
         metavar="NAME",
-        help="'megactor' or 'megactor-sigma' (official weights), 'vision' (face detector, landmarks), or a "
-        "name from 'list'",
+        help="a family (official weights), 'vision' (face detector, landmarks), or a name from 'list'",
     )
 
     convert = _action(actions, "convert", "turn the official weights into a model folder of safetensors")
@@ -39,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
         "source",
         nargs="?",
         default="megactor",
-        help="'megactor' or 'megactor-sigma', where 'download' puts them, or the folder that holds a "
+        help="a family, where 'download' puts them, or the folder that holds a "
         "checkpoint with the files that belong to it (default: megactor)",
     )
     convert.add_argument(
@@ -162,6 +161,8 @@ def _convert(args: argparse.Namespace) -> int:
             print(f"{name}: {count} tensors the checkpoint lacks were taken from its starting weights")
     if report.recomputed:
         print(f"{report.recomputed} temporal position tables were recomputed")
+    if report.shared_vae is not None:
+        print(f"The autoencoder is the same as that of {report.shared_vae} and is stored once")
     print(f"{report.ignored} tensors of {report.checkpoint.name} are not needed")
     print(f"Model folder: {report.output}")
     return 0

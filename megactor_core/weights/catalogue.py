@@ -10,6 +10,7 @@ HUB = "https://huggingface.co"
 OFFICIAL_FOLDERS = {
     "megactor": "official/megactor",
     "megactor-sigma": "official/megactor-sigma",
+    "xportrait": "official/xportrait",
 }
 """Folder below the models folder that holds a family's files as published, ready for conversion."""
 
@@ -187,6 +188,16 @@ CATALOGUE: tuple[KnownFile, ...] = (
         purpose="speech features (Whisper tiny, of which the encoder is used)",
     ),
     *_vae_rows("megactor-sigma"),
+    KnownFile(
+        name="xportrait-checkpoint",
+        family="xportrait",
+        file=f"{OFFICIAL_FOLDERS['xportrait']}/model_state-415001.th",
+        repository="fffiloni/X-Portrait",
+        path="model_state-415001.th",
+        licence="CreativeML OpenRAIL-M (this copy; the code is Apache-2.0)",
+        purpose="X-Portrait: denoiser, reference network, two ControlNets, autoencoder, text encoder; about "
+        "12.3 GB, 6 GB after conversion",
+    ),
 )
 
 

@@ -47,6 +47,7 @@ _FIXED = {
     "input_hint_block.14": "controlnet_cond_embedding.conv_out",
 }
 _MIDDLE = ("resnets.0", "attentions.0", "resnets.1")
+_ATTENTION = re.compile(r"up_blocks\.\d+\.attentions\.\d+\.")
 _BLOCK = re.compile(r"(input_blocks|output_blocks)\.(\d+)\.(\d+)\.(.+)")
 _MOTION = re.compile(r"(input|output)_blocks_motion_module\.(\d+)\.0\.(.+)")
 _VAE_BLOCK = re.compile(r"(encoder|decoder)\.(down|up)\.(\d+)\.(block\.(\d+)|downsample|upsample)\.(.+)")
@@ -128,8 +129,8 @@ def vae_key(key: str, levels: int = 4) -> str | None:
 def split_xportrait(keys: Iterable[str]) -> SplitCheckpoint:
     """Sort the keys of X-Portrait's checkpoint by network.
 
-    Ignored are the schedule's buffers, the text encoder's position buffer and the hint convolutions of the
-    reference network, which X-Portrait never calls.
+    Ignored are the schedule's buffers, the text encoder's position buffer, and of the reference network its
+    hint convolutions, which X-Portrait never calls, and what follows its last norm, which nothing reads.
     """
     keys = list(keys)
     levels = len({m[1] for key in keys if (m := re.match(r"first_stage_model\.decoder\.up\.(\d+)\.", key))})
@@ -156,4 +157,18 @@ def split_xportrait(keys: Iterable[str]) -> SplitCheckpoint:
             unexpected.append(key)
         else:
             networks.setdefault(network, {})[mapped] = key
+    reference = networks.get("reference_network", {})
+    last = max((name for name in reference if _ATTENTION.match(name)), default="")
+    for name in [name for name in reference if _is_unread(name, last)]:
+        ignored.append(reference.pop(name))
     return SplitCheckpoint(networks, tuple(ignored), tuple(unexpected))
+
+
+def _is_unread(name: str, last: str) -> bool:
+    """Whether a parameter of the reference network lies behind the norm in the last of its attentions."""
+    match = _ATTENTION.match(last)
+    return (
+        match is not None
+        and name.startswith(match[0])
+        and not name.removeprefix(match[0]).startswith(("norm.", "proj_in.", "transformer_blocks.0.norm1."))
+    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from ..errors import InputError
 from ..models.build import build_networks
 from ..models.config import ModelConfig
 from ..models.temporal import PositionTable
+from .empty_text import empty_text_tokens
 from .layout import Shape
 from .official import (
     OfficialFiles,
@@ -45,6 +47,7 @@ class ConversionReport:
         from_base: per network, how many tensors the checkpoint lacked and its starting weights gave.
         recomputed: position tables that no file held.
         ignored: tensors of the checkpoint that no network uses.
+        shared_vae: a model folder whose autoencoder is the same, which is then stored once.
     """
 
     output: Path
@@ -54,6 +57,7 @@ class ConversionReport:
     from_base: Mapping[str, int]
     recomputed: int
     ignored: int
+    shared_vae: Path | None = None
 
 
 def convert_official(
@@ -85,6 +89,7 @@ def convert_official(
     files = find_official_files(source, checkpoint)
     config = infer_config(files)
     plans = _plan(files, config)
+    shared_vae: Path | None = None
     sizes = {name: _count(plan.expected) * dtype.itemsize for name, plan in plans.items()}
     total, done = sum(sizes.values()), 0
     with _temporary_folder(output, total) as folder:
@@ -94,6 +99,7 @@ def convert_official(
                     done += nbytes
                     if progress:
                         progress(done, total)
+        shared_vae = _share_vae(folder, output)
         (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
     return ConversionReport(
         output=output,
@@ -104,17 +110,24 @@ def convert_official(
             name: len(files.from_base[name] & plans[name].sources.keys())
             for name in ("denoiser", "reference_network")
         },
-        recomputed=sum(len(plan.expected) - len(plan.sources) for plan in plans.values()),
-        ignored=len(files.ignored),
+        recomputed=sum(
+            len(plan.expected) - len(plan.sources) - len(plan.computed) for plan in plans.values()
+        ),
+        ignored=len(files.ignored) + len(files.text_encoder),
+        shared_vae=shared_vae,
     )
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Expected tensors of one network and where they come from; those without a source are recomputed."""
+    """Expected tensors of one network and where they come from.
+
+    Those without a source are ``computed`` already, or are position tables.
+    """
 
     expected: Mapping[str, Shape]
     sources: Mapping[str, Source]
+    computed: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def groups(self) -> list[tuple[TensorFile | None, list[str]]]:
@@ -153,7 +166,46 @@ def _plan(files: OfficialFiles, config: ModelConfig) -> dict[str, _Plan]:
         name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
         for name, network in networks.items()
     }
-    return {name: _Plan(keys, fit_sources(files, name, keys)) for name, keys in expected.items()}
+    plans = {}
+    for name, keys in expected.items():
+        if name == "constant_context" and files.text_encoder:
+            plans[name] = _Plan(keys, {}, {"tokens": _empty_text(files)})
+        else:
+            plans[name] = _Plan(keys, fit_sources(files, name, keys))
+    return plans
+
+
+def _empty_text(files: OfficialFiles) -> Tensor:
+    text = files.text_encoder
+    file = next(iter(text.values())).file
+    names = {source.key: name for name, source in text.items()}
+
+    def stream(wanted: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+        return ((names[key], tensor) for key, tensor in file.stream([text[name].key for name in wanted]))
+
+    try:
+        return empty_text_tokens({name: source.shape for name, source in text.items()}, stream)
+    except (KeyError, RuntimeError) as error:
+        raise InputError(
+            files.checkpoint, f"its text encoder is not CLIP's ({error})", "Give the official weights"
+        ) from error
+
+
+def _share_vae(folder: Path, output: Path) -> Path | None:
+    """Store the autoencoder once where a model beside ``output`` has the same; returns that model."""
+    own = folder / "vae.safetensors"
+    for other in sorted(output.parent.glob("*/vae.safetensors")):
+        unfinished = other.parent.name.startswith(".")
+        if unfinished or other.parent == output or not filecmp.cmp(own, other, shallow=False):
+            continue
+        twin = folder / ".vae.safetensors"
+        try:
+            os.link(other, twin)
+        except OSError:
+            return None  # this file system knows no links: the copy stays
+        os.replace(twin, own)
+        return other.parent
+    return None
 
 
 def _cast(plan: _Plan, dtype: torch.dtype) -> Iterator[Tensor]:
@@ -173,7 +225,9 @@ def _cast(plan: _Plan, dtype: torch.dtype) -> Iterator[Tensor]:
 def _tensors(plan: _Plan) -> Iterator[tuple[str, Tensor]]:
     for file, names in plan.groups:
         if file is None:
-            yield from ((name, _position_table(plan.expected[name])) for name in names)
+            for name in names:
+                computed = plan.computed.get(name)
+                yield name, _position_table(plan.expected[name]) if computed is None else computed
         else:
             by_key = {plan.sources[name].key: name for name in names}
             for key, tensor in file.stream(by_key):

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..models.config import ModelConfig
-from ..models.families import MEGACTOR, MEGACTOR_SIGMA
+from ..models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
+from .compvis import split_xportrait
 from .layout import SplitCheckpoint, split_checkpoint
 
 
@@ -60,6 +61,19 @@ FAMILIES: tuple[Family, ...] = (
             "audio_encoder": ("whisper_tiny.pt", "whisper-tiny"),
         },
         own_files=frozenset({"vae"}),
+    ),
+    Family(
+        kind="xportrait",
+        config=XPORTRAIT,
+        split=split_xportrait,
+        places={
+            "denoiser": ("StableDiffusion/unet",),
+            "reference_network": (),
+            "face_control": (),
+            "patch_control": (),
+            "vae": ("vae",),
+            "constant_context": ("sd15_empty_str_embedding.pt",),
+        },
     ),
 )
 """Families whose weights can be converted."""

@@ -9,7 +9,7 @@ from pathlib import Path
 BUNDLED = Path(__file__).parent
 """Folder of the models that come with the package."""
 
-MODEL_NAMES = ("demo", "megactor", "megactor-sigma")
+MODEL_NAMES = ("demo", "megactor", "megactor-sigma", "xportrait")
 """Names that a model can be loaded by; ``demo`` is bundled, the others are looked up in the models folder."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import InputError
 from ..models.config import ModelConfig
 from .catalogue import CATALOGUE, OFFICIAL_FOLDERS, find_known
+from .empty_text import num_text_tokens
 from .families import FAMILIES, Family
 from .layout import (
     Shape,
@@ -30,7 +31,7 @@ from .shapes import (
 )
 from .tensor_files import TensorFile, open_tensor_file
 
-CHECKPOINT_SUFFIXES = (".ckpt", ".pth", ".pt", ".bin", ".safetensors")
+CHECKPOINT_SUFFIXES = (".ckpt", ".th", ".pth", ".pt", ".bin", ".safetensors")
 WEIGHT_NAMES = (
     "diffusion_pytorch_model.safetensors",
     "model.safetensors",
@@ -63,6 +64,7 @@ class OfficialFiles:
         from_base: per network, names that the checkpoint lacks and the starting weights have.
         configs: per network, its published ``config.json``; empty if there is none.
         ignored: names in the checkpoint that no network uses.
+        text_encoder: the checkpoint's text encoder, of which only the embedding of the empty text is needed.
     """
 
     family: Family
@@ -72,6 +74,7 @@ class OfficialFiles:
     from_base: Mapping[str, frozenset[str]] = field(default_factory=dict)
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    text_encoder: Mapping[str, Source] = field(default_factory=dict)
 
     def shapes(self, network: str) -> dict[str, Shape]:
         """Shapes of a network's tensors as published."""
@@ -79,7 +82,7 @@ class OfficialFiles:
 
 
 def find_official_files(folder: Path, checkpoint: Path | None = None) -> OfficialFiles:
-    """Open the official layout below ``folder``, which is ``weights/`` or the repository that holds it.
+    """Open the official layout below ``folder``: ``weights/``, the repository that holds it, or a checkpoint.
 
     A key that the checkpoint lacks is taken from the weights that training started from
     (``StableDiffusion/unet``, ``appearance_encoder/appearance_encoder``), as the reference implementation
@@ -89,6 +92,8 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
     Raises:
         InputError: a file is missing, damaged or of another kind.
     """
+    if folder.is_file():
+        folder, checkpoint = folder.parent, folder
     root = folder / "weights" if (folder / "weights").is_dir() else folder
     if not root.is_dir():
         raise InputError(folder, "there is no such folder", "Give the folder that holds the official weights")
@@ -97,6 +102,7 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
     if split.unexpected:
         problem = f"has unknown keys: {first_few(split.unexpected)}"
         raise InputError(main.path, problem, "Give another checkpoint")
+    text = {name: Source(main, key) for name, key in split.networks.get("text_encoder", {}).items()}
     sources: dict[str, dict[str, Source]] = {}
     from_base: dict[str, frozenset[str]] = {}
     for network, places in family.places.items():
@@ -108,10 +114,10 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
         base = _open_network(file, network) if file is not None and needs_base else {}
         sources[network] = {**base, **trained}
         from_base[network] = frozenset(base.keys() - trained.keys())
-        if not sources[network]:
+        if not sources[network] and not (network == "constant_context" and text):
             raise _missing(root, family, network)
     configs = {network: _published_config(root, places) for network, places in family.places.items()}
-    return OfficialFiles(family, root, main.path, sources, from_base, configs, split.ignored)
+    return OfficialFiles(family, root, main.path, sources, from_base, configs, split.ignored, text)
 
 
 def _missing(root: Path, family: Family, network: str) -> InputError:
@@ -143,10 +149,16 @@ def infer_config(files: OfficialFiles) -> ModelConfig:
         values["reference_network"] = unet_config(
             shapes["reference_network"], reference_base, published.reference_network
         )
+        if published.control_network is not None:
+            control = unet_config(shapes["face_control"], configs["denoiser"], published.control_network)
+            values["control_network"] = control
         values["vae"] = vae_config(shapes["vae"], configs["vae"])
         if "image_encoder" in shapes:
             values["image_encoder"] = image_encoder_config(shapes["image_encoder"], configs["image_encoder"])
-        if "constant_context" in shapes:
+        if files.text_encoder:
+            text = {name: source.shape for name, source in files.text_encoder.items()}
+            values["constant_context"] = num_text_tokens(text)
+        elif "constant_context" in shapes:
             values["constant_context"] = shapes["constant_context"]["tokens"][-2]
         if "audio_encoder" in shapes:
             values["audio_encoder"] = audio_encoder_config(shapes["audio_encoder"])

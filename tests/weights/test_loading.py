@@ -200,9 +200,15 @@ def test_a_checkpoint_with_code_is_not_run(official: Callable[..., Path], tmp_pa
         (lambda root: cut(root / "checkpoint-steps9000.ckpt"), "damaged or truncated"),
         (
             lambda root: torch.save(
-                {"appearance_control_model.out": torch.ones(1)}, root / "checkpoint-steps9000.ckpt"
+                {"model.diffusion_model.out.2.bias": torch.ones(4)}, root / "checkpoint-steps9000.ckpt"
             ),
-            "is an X-Portrait checkpoint, not a MegActor .v1. checkpoint",
+            "is a Stable Diffusion single-file checkpoint, not a MegActor .v1. checkpoint or a MegActor-Sigma",
+        ),
+        (
+            lambda root: torch.save(
+                {"control_model.input_hint_block.0.bias": torch.ones(16)}, root / "checkpoint-steps9000.ckpt"
+            ),
+            "is a ControlNet, not a MegActor",
         ),
         (
             lambda root: edit_checkpoint(root, lambda s: s.pop("module.unet.conv_in.bias")),
@@ -221,7 +227,8 @@ def test_a_checkpoint_with_code_is_not_run(official: Callable[..., Path], tmp_pa
         "no-checkpoint",
         "no-image-encoder",
         "truncated",
-        "xportrait",
+        "stable-diffusion",
+        "controlnet",
         "key-missing",
         "key-unknown",
         "infinite",
