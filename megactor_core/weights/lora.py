@@ -1,0 +1,162 @@
+"""Low-rank additions ("LoRA") from the files users have: style, few-step (LCM, Hyper-SD) and camera motion.
+
+Merged into the denoiser's weights, so that sampling does no more work than without.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .layout import describe, first_few, recognise
+from .tensor_files import open_tensor_file
+
+# Both factors and their scale, however the tool that trained them calls them; the layer's name comes before.
+# kohya: X.lora_down.weight, X.alpha; PEFT: X.lora_A.weight, X.lora_A.default.weight; diffusers, by age:
+# X.lora_linear_layer.down.weight, X.lora.down.weight, and attention.processor.to_q_lora.down.weight.
+_ENDINGS = (
+    (re.compile(r"(.+)\.lora_(?P<part>down|up)\.weight"), r"\1"),
+    (re.compile(r"(.+)\.lora_(?P<part>[AB])(?:\.[^.]+)?\.weight"), r"\1"),
+    (re.compile(r"(.+)\.lora(?:_linear_layer)?\.(?P<part>down|up)\.weight"), r"\1"),
+    (re.compile(r"(.+)\.processor\.(to_q|to_k|to_v)_lora\.(?P<part>down|up)\.weight"), r"\1.\2"),
+    (re.compile(r"(.+)\.processor\.to_out_lora\.(?P<part>down|up)\.weight"), r"\1.to_out.0"),
+    (re.compile(r"(.+)\.(?P<part>alpha)"), r"\1"),
+)
+_PARTS = {"A": "down", "B": "up"}
+_PREFIXES = re.compile(r"(?:base_model\.model\.|module\.|unet\.|model\.diffusion_model\.|lora_unet_)+")
+_TEXT = re.compile(r"(?:lora_te\d?_|text_encoder|te\d?_text_model|base_model\.model\.text_model)")
+# diffusers' motion adapter and the original AnimateDiff nest the same layers differently.
+_ADAPTER = re.compile(
+    r"(.*motion_modules\.\d+\.)(?:temporal_transformer\.)?(transformer_blocks\.\d+\.)attn([12])\.(.+)"
+)
+_ADAPTER_PLAIN = re.compile(r"(.*motion_modules\.\d+\.)((?:transformer_blocks|proj_in|proj_out).*)")
+
+
+@dataclass(frozen=True)
+class LoraReport:
+    """What of a file was used.
+
+    Attributes:
+        path: the file.
+        merged: layers of the denoiser that it changed.
+        unmatched: names in the file that fit no layer or are of an unknown kind.
+        text: how many names belong to a text encoder, which these models do not have.
+    """
+
+    path: Path
+    merged: tuple[str, ...]
+    unmatched: tuple[str, ...]
+    text: int
+
+    def __str__(self) -> str:
+        parts = [f"{self.path.name}: {len(self.merged)} layers changed"]
+        if self.unmatched:
+            parts.append(f"{len(self.unmatched)} names without a match: {first_few(self.unmatched)}")
+        if self.text:
+            parts.append(f"{self.text} names of the text encoder left out")
+        return "; ".join(parts)
+
+
+class _Name(NamedTuple):
+    layer: str
+    part: str
+
+
+def merge_lora(denoiser: nn.Module, path: Path, scale: float = 1.0) -> LoraReport:
+    """Add a LoRA to the denoiser's weights, in their place and type.
+
+    Args:
+        denoiser: with the names of our networks; its spatial and its temporal layers take part.
+        path: safetensors file or checkpoint, named by kohya's tools, PEFT, diffusers or AnimateDiff.
+        scale: factor of the addition; 1 as trained, 0 none, negative the opposite.
+
+    Raises:
+        InputError: an unusable file, a LoRA of another architecture, or a scale that is no finite number.
+    """
+    if not math.isfinite(scale):
+        raise InputError(f"LoRA scale {scale}", "must be a finite number", "use 0 to 1")
+    file = open_tensor_file(path)
+    layers = {name: module for name, module in denoiser.named_modules() if _weight(module) is not None}
+    flat = {name.replace(".", "_"): name for name in layers}
+    factors: dict[str, dict[str, str]] = defaultdict(dict)
+    unmatched: list[str] = []
+    text = 0
+    for key in file.shapes:
+        if _TEXT.match(key):
+            text += 1
+            continue
+        name = _parse(key)
+        layer = None if name is None else _find(name.layer, layers, flat)
+        if name is None or layer is None:
+            unmatched.append(key)
+        else:
+            factors[layer][name.part] = key
+    incomplete = [layer for layer, parts in factors.items() if not {"down", "up"} <= parts.keys()]
+    for layer in incomplete:
+        unmatched += factors.pop(layer).values()
+    if not factors:
+        kind = recognise(file.shapes)
+        problem = "fits no layer of this model" if kind.name == "lora" else f"is {describe(kind.name)}"
+        raise InputError(path, f"{problem}; it may be for another architecture", "Use a LoRA of SD1.5")
+    for layer, parts in factors.items():
+        _check(path, layer, layers[layer], *(file.shapes[parts[part]] for part in ("down", "up")))
+    for layer, parts in factors.items():
+        read = {key: tensor.float() for key, tensor in file.stream(parts.values())}
+        _add(layers[layer], {part: read[key] for part, key in parts.items()}, scale)
+    return LoraReport(path, tuple(factors), tuple(unmatched), text)
+
+
+def _parse(key: str) -> _Name | None:
+    for pattern, layer in _ENDINGS:
+        if match := pattern.fullmatch(key):
+            part = match["part"]
+            return _Name(match.expand(layer), _PARTS.get(part, part))
+    return None
+
+
+def _find(name: str, layers: Iterable[str], flat: dict[str, str]) -> str | None:
+    """Our name of a layer; kohya's names have underscores for dots."""
+    if prefix := _PREFIXES.match(name):
+        name = name[prefix.end() :]
+    if match := _ADAPTER.fullmatch(name):
+        head, block, attention, rest = match.groups()
+        name = f"{head}temporal_transformer.{block}attention_blocks.{int(attention) - 1}.{rest}"
+    elif match := _ADAPTER_PLAIN.fullmatch(name):
+        name = f"{match[1]}temporal_transformer.{match[2]}"
+    return name if name in layers else flat.get(name.replace(".", "_"))
+
+
+def _weight(module: nn.Module) -> Tensor | None:
+    return module.weight if isinstance(module, nn.Linear | nn.Conv2d) else None
+
+
+def _check(path: Path, layer: str, module: nn.Module, down: tuple[int, ...], up: tuple[int, ...]) -> None:
+    weight = _weight(module)
+    assert weight is not None
+    fits = up[1] == down[0] and up[0] * math.prod(down[1:]) == weight.numel() and up[0] == weight.shape[0]
+    if not fits:
+        raise InputError(
+            path,
+            f"its {layer} is for a layer of {up[0]} x {math.prod(down[1:])}, here it is "
+            f"{weight.shape[0]} x {math.prod(weight.shape[1:])}: it is for another architecture",
+            "Use a LoRA of SD1.5",
+        )
+
+
+@torch.no_grad()
+def _add(module: nn.Module, factors: dict[str, Tensor], scale: float) -> None:
+    weight = _weight(module)
+    assert weight is not None
+    down, up = factors["down"].to(weight.device), factors["up"].to(weight.device)
+    alpha = float(factors["alpha"]) / down.shape[0] if "alpha" in factors else 1.0
+    change = (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
+    weight.copy_(weight.float() + scale * alpha * change)
