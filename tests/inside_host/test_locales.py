@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from scripts.make_locales import node_texts, pack_schemas
 
 LOCALES = Path(__file__).parents[2] / "locales"
