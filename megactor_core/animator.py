@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +33,11 @@ from .vision.driving import PreparedDriving
 from .vision.faces import Detector, FaceDetector
 from .vision.landmarks import Landmarker
 from .vision.portrait import Portrait
+from .weights.base_model import swap_base
 from .weights.catalogue import find_known
 from .weights.folders import models_folder
 from .weights.loading import LoadedModel, load_model
+from .weights.lora import LoraReport, merge_lora
 
 __all__ = ["AnimationReport", "Animator", "checked_size", "default_dtype", "find_detector", "usable_device"]
 
@@ -49,13 +51,19 @@ class Animator(PortraitAnimator):
     Args:
         model: config and networks.
         detector, landmarker: find faces and their landmarks.
+        loras: what was merged into the denoiser.
     """
 
     def __init__(
-        self, model: LoadedModel, detector: Detector | None = None, landmarker: Landmarker | None = None
+        self,
+        model: LoadedModel,
+        detector: Detector | None = None,
+        landmarker: Landmarker | None = None,
+        loras: tuple[LoraReport, ...] = (),
     ) -> None:
         super().__init__(model.config, detector, landmarker)
         self.model = model
+        self.loras = loras
 
     @classmethod
     def from_pretrained(
@@ -67,6 +75,8 @@ class Animator(PortraitAnimator):
         folder: PathLike | None = None,
         face_detector: PathLike | Detector | None = None,
         landmarker: Landmarker | None = None,
+        base: PathLike | None = None,
+        loras: Sequence[tuple[PathLike, float]] = (),
     ) -> Animator:
         """Load a model and, where its file is at hand, the face detector.
 
@@ -78,17 +88,23 @@ class Animator(PortraitAnimator):
             face_detector: YuNet's ONNX file or a detector; by default the file in the models folder.
             landmarker: for the contour driving mode.
 
+            base: another SD1.5 checkpoint for a model whose spatial weights are SD1.5's, see ``swap_base``.
+            loras: files and scales, merged in this order, see ``merge_lora``.
+
         Raises:
-            InputError: from ``load_model`` or ``FaceDetector``.
+            InputError: from ``load_model``, ``swap_base``, ``merge_lora`` or ``FaceDetector``.
         """
         device = usable_device(device)
         dtype = dtype or default_dtype(device)
         model = load_model(source, device=device, dtype=dtype, models_folder=folder)
+        if base is not None:
+            swap_base(model.networks.denoiser, Path(base))
+        reports = tuple(merge_lora(model.networks.denoiser, Path(path), scale) for path, scale in loras)
         for _, network in model.networks.items():
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if face_detector is None or isinstance(face_detector, (str, os.PathLike)):
             face_detector = find_detector(face_detector, folder)
-        return cls(model, face_detector, landmarker)
+        return cls(model, face_detector, landmarker, reports)
 
     def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:
         sampled = self.config.reference_posterior == "sample"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from tiny_model import portrait_image, tiny_model, write_driver, write_portrait
 
 from megactor_core.animator import Animator
@@ -131,3 +133,40 @@ def test_command_line(folder: Path, driver: Path, tmp_path: Path, capsys: pytest
     assert "must be 0 or more" in capsys.readouterr().err
     assert main([*arguments, "--overwrite", "--driving-mode", "contour"]) == 2
     assert "use hints" in capsys.readouterr().err
+
+
+def test_loras_and_a_base_from_the_command_line(
+    folder: Path, driver: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_portrait(tmp_path / "a.png")
+    layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+    factors = {f"{layer}.lora_down.weight": torch.ones(2, 8), f"{layer}.lora_up.weight": torch.ones(8, 2)}
+    save_file({**factors, "lora_unet_other.alpha": torch.ones(())}, tmp_path / "style.safetensors")
+    denoiser = load_model(folder).networks.denoiser.state_dict()
+    base = {key: value / 2 for key, value in denoiser.items() if ".motion_modules." not in key}
+    save_file(base, tmp_path / "base.safetensors")
+    arguments = [
+        "animate",
+        "--model",
+        str(folder),
+        "--driving",
+        str(driver),
+        "--crop",
+        "whole",
+        "--steps",
+        "2",
+    ]
+    arguments += ["--reference", str(tmp_path / "a.png"), "--device", "cpu"]
+
+    def run(name: str, *more: str) -> np.ndarray:
+        assert main([*arguments, "--output", str(tmp_path / f"{name}.mp4"), *more]) == 0
+        return frames_of(tmp_path / f"{name}.mp4")
+
+    plain = run("plain")
+    styled = run("styled", "--lora", f"{tmp_path / 'style.safetensors'},0.5")
+    report = "style.safetensors: 1 layers changed; 1 names without a match: lora_unet_other.alpha"
+    assert report in capsys.readouterr().out
+    other = run("other", "--base", str(tmp_path / "base.safetensors"))
+    assert np.abs(styled - plain).max() > 0 and np.abs(other - plain).max() > 0
+    assert main([*arguments, "--output", str(tmp_path / "no.mp4"), "--base", str(tmp_path / "a.png")]) == 2
+    assert "is not a file of weights" in capsys.readouterr().err

@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     from megactor_core.media.reading import open_driving
     from megactor_core.media.writing import FORMATS
 
-    given = (args.reference, args.driving, args.mask, *args.more_references)
+    loras = [path for path, _ in args.lora]
+    given = (args.reference, args.driving, args.mask, args.base, *args.more_references, *loras)
     inputs = [path for path in given if path is not None]
     check_output(args.output, FORMATS, args.overwrite, inputs)
     if args.sheet is not None:
@@ -119,7 +120,11 @@ def run(args: argparse.Namespace) -> int:
         folder=args.models_folder,
         face_detector=detector,
         landmarker=landmarker,
+        base=args.base,
+        loras=args.lora,
     )
+    for merged in animator.loras:
+        print(merged)
     results: dict[int, NDArray[np.uint8]] = {}
     try:
         with AnimationBar(num_frames) as bar:

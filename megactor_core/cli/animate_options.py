@@ -11,6 +11,7 @@ from megactor_core.cli.arguments import (
     face_choice,
     fraction_below_one,
     frame_number,
+    lora,
     strength,
 )
 
@@ -177,6 +178,20 @@ def add_machine_options(group: Group) -> None:
     """Model, device and helper files."""
     group.add_argument(
         "--model", default="demo", metavar="MODEL", help="demo, megactor, or a model folder (default: demo)"
+    )
+    group.add_argument(
+        "--base",
+        type=Path,
+        metavar="FILE",
+        help="another Stable Diffusion 1.5 checkpoint or UNet for X-Portrait to work with",
+    )
+    group.add_argument(
+        "--lora",
+        type=lora,
+        action="append",
+        default=[],
+        metavar="FILE[,SCALE]",
+        help="a LoRA of Stable Diffusion 1.5 or AnimateDiff; may be given several times (default scale: 1)",
     )
     group.add_argument(
         "--device", metavar="NAME", help="cpu, cuda, mps ... (default: a GPU where there is one)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Literal
 
 
@@ -53,6 +54,13 @@ def strength(text: str) -> tuple[float, float, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor strength,start,end")
     factor, start, end = numbers if len(numbers) == 3 else (*numbers, 0.0, 1.0)
     return factor, start, end
+
+
+def lora(text: str) -> tuple[Path, float]:
+    """``file`` or ``file,scale``."""
+    path, _, scale = text.rpartition(",")
+    numbers = _numbers(scale)
+    return (Path(path), numbers[0]) if path and numbers else (Path(text), 1.0)
 
 
 def frame_number(text: str) -> int:
