@@ -7,15 +7,21 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .amplitude import AS_DRIVEN, Amplitude
+from .audio.waveform import silence
+from .clip import DRIVERS_SOUND, find_clip
+from .conditioning.amplitude import scale_conditions
 from .conditioning.conditions import (
+    AudioCondition,
     BackgroundCondition,
     Conditions,
     ControlCondition,
@@ -26,18 +32,21 @@ from .conditioning.conditions import (
 from .errors import InputError
 from .media.outputs import check_output
 from .media.pictures import load_picture
-from .media.reading import open_driving
+from .media.samples import Samples
 from .media.source import DrivingSource
 from .media.writing import FORMATS, VideoWriter
 from .models.config import ModelConfig
 from .sampling.sampler import Progress, SamplingSettings, Step
+from .vision.coarse_landmarks import CoarseLandmarker
 from .vision.crops import checked_size
 from .vision.driving import DrivingMode, PreparedDriving, prepare_driving
 from .vision.face_patches import BestFrame
 from .vision.faces import Detector
+from .vision.framing import CropMode
 from .vision.landmarks import Landmarker
 from .vision.paste import paste_back
-from .vision.portrait import CropMode, Portrait, segment_reference
+from .vision.portrait import Portrait, segment_reference
+from .vision.still import Liveliness, still_driving
 
 PathLike = str | os.PathLike[str]
 
@@ -111,6 +120,10 @@ class PortraitAnimator(ABC):
         """What the ControlNets see of the driving frames, read in chunks; empty where the model has none."""
 
     @abstractmethod
+    def encode_audio(self, waveform: NDArray[np.float32], times: Iterator[Fraction]) -> AudioCondition | None:
+        """The sound at the frames' times; None where the model hears nothing. See ``conditioning.audio``."""
+
+    @abstractmethod
     def sample(
         self,
         conditions: Conditions,
@@ -144,8 +157,14 @@ class PortraitAnimator(ABC):
     ) -> Portrait:
         """Look at the portrait; options as in ``vision.portrait.segment_reference``."""
         size = self.checked_size(size)
-        antialias = self.config.antialiased_crops
-        return segment_reference(picture, size, detector=self.detector, antialias=antialias, **options)
+        return segment_reference(
+            picture,
+            size,
+            detector=self.detector,
+            antialias=self.config.antialiased_crops,
+            framing=self.config.framing,
+            **options,
+        )
 
     def prepare_driving(
         self, source: DrivingSource, *, size: int | None = None, **options: Any
@@ -163,8 +182,23 @@ class PortraitAnimator(ABC):
             detector=self.detector,
             landmarker=self.landmarker,
             antialias=self.config.antialiased_crops,
+            framing=self.config.framing,
             **options,
         )
+
+    def still_driving(
+        self,
+        portrait: Portrait,
+        num_frames: int,
+        frame_rate: Fraction,
+        liveliness: Liveliness,
+        amplitude: Amplitude = AS_DRIVEN,
+    ) -> PreparedDriving:
+        """A driver made of the portrait, for speech without a video; see ``vision.still``."""
+        looker = self.landmarker or (None if self.detector is None else CoarseLandmarker(self.detector))
+        landmarks = None if looker is None else looker(portrait.picture)
+        sway = amplitude.frames("head_motion", num_frames)
+        return still_driving(portrait.picture, landmarks, num_frames, frame_rate, liveliness, sway)
 
     def condition(
         self,
@@ -175,6 +209,8 @@ class PortraitAnimator(ABC):
         *,
         more_portraits: Sequence[Portrait] = (),
         strengths: Mapping[str, ControlStrength] | None = None,
+        waveform: NDArray[np.float32] | None = None,
+        amplitude: Amplitude = AS_DRIVEN,
     ) -> Conditions:
         """Everything the denoiser is told.
 
@@ -185,6 +221,8 @@ class PortraitAnimator(ABC):
             on_chunk: told the driving frames done so far.
             more_portraits: of the same person; the denoiser reads their tokens too.
             strengths: of the ControlNets, by name.
+            waveform: what is said, 16 kHz mono; without it a model that hears is given silence.
+            amplitude: of speech and expression; that of the head's motion belongs to ``prepare_driving``.
         """
         reference = self.encode_reference(portrait, seed)
         if more_portraits:
@@ -193,12 +231,16 @@ class PortraitAnimator(ABC):
         background = self.encode_background(portrait)
         encoded = self.encode_driving(driving, reference, on_chunk)
         controls = self.encode_hints(driving, strengths or {}, on_chunk)
-        return Conditions(reference, background, encoded, controls=controls)
+        if waveform is None:
+            waveform = silence(driving.source.duration)
+        audio = self.encode_audio(waveform, driving.times())
+        conditions = Conditions(reference, background, encoded, audio, controls=controls)
+        return scale_conditions(conditions, amplitude)
 
     def animate(
         self,
         reference: PathLike | NDArray[np.uint8],
-        driving: PathLike | DrivingSource,
+        driving: PathLike | DrivingSource | None,
         output: PathLike,
         *,
         crop: CropMode = "face",
@@ -215,6 +257,10 @@ class PortraitAnimator(ABC):
         settings: SamplingSettings | None = None,
         more_references: Sequence[PathLike | NDArray[np.uint8]] = (),
         strengths: Mapping[str, ControlStrength] | None = None,
+        speech: PathLike | Samples | None = None,
+        frame_rate: Fraction = Fraction(25),
+        liveliness: Liveliness | None = None,
+        amplitude: Amplitude = AS_DRIVEN,
         on_prepare: Callable[[int, int], None] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_step: Callable[[Step], None] | None = None,
@@ -225,20 +271,25 @@ class PortraitAnimator(ABC):
 
         Args:
             reference: picture file or uint8 RGB (H, W, 3).
-            driving: driving file, or what ``open_driving`` gave.
+            driving: driving file, or what ``open_driving`` gave; None where speech alone drives.
             output: video file to write.
             crop, face, mask: see ``vision.portrait.segment_reference``.
             driving_crop: like ``crop``, of the driver; by default the same way, and ``"face"`` where ``crop``
                 is a box.
             driving_face: which face of the driver.
             size: side of the square; the model's own by default.
-            start, stop: the driving frames to use, as in a slice.
+            start, stop: the driving frames to use, as in a slice; without a driver, those of the speech.
             paste: put the result back into the whole picture, at its resolution.
-            audio: keep the driver's sound.
+            audio: keep the sound: the speech, or else the driver's.
             overwrite: replace an existing file.
             settings: how to sample; the model's defaults otherwise.
             more_references: other pictures of the same person, cut out in the same way.
             strengths: of the ControlNets, by name (``models.build.CONTROLS``).
+            speech: sound that moves the lips, from the driver's first frame on: a file, samples, or
+                ``DRIVERS_SOUND``. Only for models that hear.
+            frame_rate: of a clip that speech alone drives.
+            liveliness: how the portrait blinks and sways where speech alone drives; by default as people do.
+            amplitude: how much of each source of motion reaches the result.
             on_prepare: called while the driver is looked at and encoded, with what is done and the whole.
             on_progress: called before every window.
             on_step: called after every step of sampling.
@@ -252,53 +303,61 @@ class PortraitAnimator(ABC):
         """
         begin = time.perf_counter()
         settings = settings or self.settings()
-        given = [reference, driving.path if isinstance(driving, DrivingSource) else driving]
+        given = [reference, driving.path if isinstance(driving, DrivingSource) else driving, speech]
         given += more_references
-        checked_mode(self.config, driving_options.get("mode"))
+        mode = checked_mode(self.config, driving_options.pop("mode", None), speech is not None)
         check_controls(self.config, strengths or {}, driving_options.get("best_frame"))
-        files = [path for path in given if isinstance(path, (str, os.PathLike))]
+        check_motion(self.config, driving is not None, speech is not None, amplitude)
+        files = [path for path in given if isinstance(path, (str, os.PathLike)) and path != DRIVERS_SOUND]
         check_output(output, FORMATS, overwrite, files)
         picture, *others = (
             one if isinstance(one, np.ndarray) else load_picture(one) for one in (reference, *more_references)
         )
-        source = driving if isinstance(driving, DrivingSource) else open_driving(driving)
-        source = source.part(start, stop)
         size = self.checked_size(size)
+        clip = find_clip(driving, speech, start, stop, frame_rate)
         height, width = picture.shape[:2] if paste else (size, size)
         writer = VideoWriter(
             output,
             width,
             height,
-            source.frame_rate,
-            audio_source=source.sound if audio else None,
+            clip.frame_rate,
+            audio_source=clip.sound if audio else None,
             overwrite=overwrite,
-            audio_start=source.sound_start,
+            audio_start=clip.sound_start,
         )
-        self.check_memory(settings, size, source.num_frames)
+        self.check_memory(settings, size, clip.num_frames)
 
         def prepared_frames(done: int) -> None:
             if on_prepare is not None:
-                on_prepare(done, 2 * source.num_frames)
+                on_prepare(done, 2 * clip.num_frames)
 
         portrait = self.segment_reference(picture, size=size, crop=crop, face=face, mask=mask)
-        if driving_crop is None:
-            driving_crop = crop if isinstance(crop, str) else "face"
-        prepared = self.prepare_driving(
-            source,
-            size=size,
-            crop=driving_crop,
-            face=driving_face,
-            portrait=portrait,
-            on_frame=prepared_frames,
-            **driving_options,
-        )
+        if clip.source is None:
+            liveliness = liveliness or Liveliness(seed=settings.seed)
+            prepared = self.still_driving(portrait, clip.num_frames, clip.frame_rate, liveliness, amplitude)
+        else:
+            if driving_crop is None:
+                driving_crop = crop if isinstance(crop, str) else "face"
+            prepared = self.prepare_driving(
+                clip.source,
+                size=size,
+                crop=driving_crop,
+                face=driving_face,
+                portrait=portrait,
+                mode=mode,
+                amplitude=amplitude,
+                on_frame=prepared_frames,
+                **driving_options,
+            )
         conditions = self.condition(
             portrait,
             prepared,
             settings.seed,
-            lambda done: prepared_frames(source.num_frames + done),
+            lambda done: prepared_frames(clip.num_frames + done),
             more_portraits=[self.segment_reference(other, size=size, crop=crop) for other in others],
             strengths=strengths,
+            waveform=clip.waveform,
+            amplitude=amplitude,
         )
         latents = self.sample(conditions, settings, on_progress, on_step)
         with writer:
@@ -317,20 +376,51 @@ class PortraitAnimator(ABC):
         return checked_size(self.size if size is None else size)
 
 
-def checked_mode(config: ModelConfig, mode: DrivingMode | None = None) -> DrivingMode:
+def checked_mode(config: ModelConfig, mode: DrivingMode | None = None, speech: bool = False) -> DrivingMode:
     """What is shown of the driver to a model; its usual way where none is given.
+
+    Args:
+        config: of the model.
+        mode: what is asked for.
+        speech: whether sound moves the lips.
 
     Raises:
         InputError: not one of the model's.
     """
-    modes: tuple[DrivingMode, ...] = ("plain", "contour") if config.control_network is None else ("hints",)
+    modes = cast("tuple[DrivingMode, ...]", config.driving_modes)
     if mode is not None and mode not in modes:
         raise InputError(
             f"driving mode {mode}",
             f"is not for a model of the family {config.family}",
             f"use {' or '.join(modes)}",
         )
-    return mode or modes[0]
+    return mode or modes[-1 if speech and config.audio_encoder is not None else 0]
+
+
+def check_motion(config: ModelConfig, driving: bool, speech: bool, amplitude: Amplitude) -> None:
+    """Refuse what a model cannot be moved by.
+
+    Args:
+        config: of the model.
+        driving, speech: whether there is a driver, and sound that moves the lips.
+        amplitude: of their motion.
+
+    Raises:
+        InputError: nothing drives, or the model hears nothing, or encodes no driver to scale.
+    """
+    hears = config.audio_encoder is not None
+    if not driving and not speech:
+        remedy = "Give a driving video" + (", or speech" if hears else "")
+        raise InputError("driving", "nothing is given that could drive the portrait", remedy)
+    needs = {"speech": speech or amplitude.speech != 1, "amplitude of expression": amplitude.expression != 1}
+    has = {"speech": hears, "amplitude of expression": config.driving_encoder is not None}
+    for name, needed in needs.items():
+        if needed and not has[name]:
+            raise InputError(
+                name,
+                f"a model of the family {config.family} cannot use it",
+                "Leave it out, or use another model",
+            )
 
 
 def check_controls(

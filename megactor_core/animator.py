@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .animation import AnimationReport, PathLike, PortraitAnimator
+from .conditioning.audio import encode_audio
 from .conditioning.background import encode_context
 from .conditioning.conditions import (
+    AudioCondition,
     BackgroundCondition,
     Conditions,
     ControlCondition,
@@ -138,6 +141,10 @@ class Animator(PortraitAnimator):
             return {}
         pictures = driving.hint_pictures()
         return encode_hints(networks, pictures, driving.num_frames, strengths, on_chunk=on_chunk)
+
+    def encode_audio(self, waveform: NDArray[np.float32], times: Iterator[Fraction]) -> AudioCondition | None:
+        encoder = self.model.networks.audio_encoder
+        return None if encoder is None else encode_audio(encoder, waveform, times)
 
     def sample(
         self,

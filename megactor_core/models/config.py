@@ -202,6 +202,9 @@ class ModelConfig:
         start: what sampling starts from: noise, or the reference's latents noised to the last timestep.
         antialiased_crops: average over the covered pixels where a crop shrinks the picture. The official
             model was trained on plain bilinear samples.
+        framing: what of a face's surroundings the model was trained to see, see ``vision.framing``.
+        driving_modes: what may be shown of the driver, see ``vision.driving``; the usual one first, the one
+            for a driver that comes with speech last.
         inference_scheduler / training_scheduler: noise schedules (they differ in the official model, and the
             difference must be kept).
         defaults: sampling defaults.
@@ -219,6 +222,8 @@ class ModelConfig:
     reference_posterior: Literal["sample", "mean"] = "sample"
     start: Literal["noise", "reference"] = "noise"
     antialiased_crops: bool = False
+    framing: Literal["face", "head"] = "face"
+    driving_modes: tuple[str, ...] = ("plain", "contour")
     inference_scheduler: SchedulerConfig = SchedulerConfig()
     training_scheduler: SchedulerConfig = SchedulerConfig(
         beta_schedule="scaled_linear", rescale_betas_zero_snr=True
@@ -255,6 +260,8 @@ class ModelConfig:
         for key in parts.keys() & data.keys():
             if data[key] is not None:
                 values[key] = parts[key](**{name: _tuples(value) for name, value in data[key].items()})
+        if "driving_modes" in values:
+            values["driving_modes"] = tuple(values["driving_modes"])
         return cls(**values)
 
 

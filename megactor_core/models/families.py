@@ -23,6 +23,8 @@ MEGACTOR_SIGMA = ModelConfig(
     audio_encoder=AudioEncoderConfig(),
     reference_posterior="mean",
     start="reference",
+    framing="head",
+    driving_modes=("eyes_mouth", "eyes"),
     defaults=SamplingDefaults(context_overlap=0, window_grid="shifted"),
 )
 """MegActor-Sigma, the released model on Stable Diffusion 1.5 (arXiv 2408.14975)."""
@@ -48,6 +50,7 @@ XPORTRAIT = ModelConfig(
     constant_context=77,
     reference_posterior="mean",
     start="reference",
+    driving_modes=("hints",),
     inference_scheduler=_SQRT_LINEAR,
     training_scheduler=_SQRT_LINEAR,
     defaults=SamplingDefaults(

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..amplitude import AS_DRIVEN, Amplitude
 from ..errors import InputError
 from ..media.source import DrivingSource
 from .coarse_landmarks import CoarseLandmarker
@@ -19,20 +20,24 @@ from .condition import (
     patch_condition,
     plain_boxes,
     plain_condition,
+    region_plan,
 )
-from .crops import Crop, box_crop, face_crop, squashed_crop, whole_crop
+from .crops import Crop
 from .face_patches import BestFrame
 from .faces import Detector, Face, FaceChoice
+from .framing import CropMode, Framing, frame_square
+from .head_motion import box_anchors, head_corrections, moved_picture, moved_points, rigid_anchors
 from .hints import HintPlan, plan_hints
-from .landmarks import Landmarker, to_68, track_landmarks
-from .portrait import CropMode, Portrait, need_detector
+from .landmarks import Landmarker, hold_landmarks, to_68
+from .portrait import Portrait, need_detector
 from .tracking import FaceTrack, LostPolicy, NoFaceError, follow_face
 
 T = TypeVar("T")
 
-DrivingMode = Literal["plain", "contour", "hints"]
-"""What is kept of a driving frame: in grey the face's surroundings, or patches of eyes, brows and mouth; or
-the frame in colour and its eyes and mouth, each for a ControlNet of its own (X-Portrait)."""
+DrivingMode = Literal["plain", "contour", "hints", "eyes_mouth", "eyes"]
+"""What is kept of a driving frame: in grey the face's surroundings; patches of eyes, brows and mouth; the
+frame in colour and its eyes and mouth, each for a ControlNet of its own (X-Portrait); patches of eyes with
+brows, with or without one of the mouth (MegActor-Sigma)."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,11 @@ class PreparedDriving:
         crop: the square that is used of every frame.
         boxes: plain mode: what is kept of each cropped frame, int64 (frames, 4), or None to keep all of it.
         passed: bool (frames,), True for frames whose whole square is kept because the face was lost.
-        contour: contour mode: patches and alignment.
+        contour: modes of grey patches: these and their alignment.
         hints: hints mode: alignment and patches.
         report: one line about the face, empty where none was looked for.
         antialias: how the squares are shrunk, see ``Crop.apply``.
+        head: float64 (frames, 2, 3), where the squares are moved to scale the head's motion, if they are.
     """
 
     source: DrivingSource
@@ -58,6 +64,7 @@ class PreparedDriving:
     report: str
     antialias: bool
     hints: HintPlan | None = None
+    head: NDArray[np.float64] | None = None
 
     @property
     def num_frames(self) -> int:
@@ -66,8 +73,9 @@ class PreparedDriving:
 
     def crops(self) -> Iterator[NDArray[np.float32]]:
         """The squares, float32 (size, size, 3), 0..255, read from the source one by one."""
-        for _, _, image in self.source.frames():
-            yield self.crop.apply(image, self.antialias).clip(0, 255)
+        for index, (_, _, image) in enumerate(self.source.frames()):
+            square = self.crop.apply(image, self.antialias).clip(0, 255)
+            yield square if self.head is None else moved_picture(square, self.head[index])
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """One square for people to look at, uint8 (size, size, 3)."""
@@ -116,6 +124,9 @@ def prepare_driving(
     detector: Detector | None = None,
     landmarker: Landmarker | None = None,
     antialias: bool = False,
+    framing: Framing = "face",
+    fixed_patches: bool = False,
+    amplitude: Amplitude = AS_DRIVEN,
     on_frame: Callable[[int], None] | None = None,
 ) -> PreparedDriving:
     """Decide what is shown to the model of every driving frame; the frames are read twice at most.
@@ -124,23 +135,28 @@ def prepare_driving(
         source: from ``open_driving``.
         size: side of the squares in pixels.
         crop: see ``CropMode``. Where no face is found the whole square is the condition.
-        mode: see ``DrivingMode``; contour needs faces with landmarks, or a landmarker.
+        mode: see ``DrivingMode``; contour needs faces with landmarks, or a landmarker. The eye modes make do
+            with the detector.
         face: which face.
         lost: what frames without the face get.
         smoothing: of the face's boxes over time, 0 to below 1.
         start, stop: the frames to use, as in a slice.
         faces: those of every frame of ``source`` where they are known already, else the detector finds them.
-        portrait: aligns the patches of the contour mode with its face, as the landmarker sees it.
+        portrait: aligns the patches with its face, as the landmarker sees it.
         portrait_landmarks: the same as landmarks, (68 or 478, 2) in pixels of the portrait's square.
         best_frame: of the hints mode, see ``BestFrame``.
         detector, landmarker: find faces and their landmarks. The hints mode makes do with the detector.
         antialias: see ``Crop.apply``.
+        framing: what of the face's surroundings belongs to the square.
+        fixed_patches: eye modes: one box per region for the whole clip instead of one per frame.
+        amplitude: its head motion is applied to what is shown of the frames.
         on_frame: called with its number before every frame that is searched; raise in it to cancel.
 
     Raises:
         InputError: no face where one is needed, no frames left, or a missing detector or landmarker.
     """
     clip = source.part(start, stop)
+    head_motion = amplitude.frames("head_motion", clip.num_frames)
     found: Iterable[tuple[Face, ...]] | None = None
     if faces is not None:
         found = faces[start:stop]
@@ -157,35 +173,38 @@ def prepare_driving(
             if crop == "face":
                 raise
             report = f"{error.problem}: the whole square is shown"
-    frame_size = (clip.height, clip.width)
-    if not isinstance(crop, str):
-        square = box_crop(crop, frame_size, size)
-    elif crop == "squash":
-        square = squashed_crop(frame_size, size)
-    elif crop == "whole" or track is None:
-        square = whole_crop(frame_size, size)
-    else:
-        square = face_crop(track.boxes, frame_size, size)
+    boxes = None if track is None else track.boxes
+    square = frame_square(crop, boxes, (clip.height, clip.width), size, framing)
     passed = np.zeros(clip.num_frames, bool) if track is None else track.passed
     prepared = PreparedDriving(clip, square, None, passed, None, report, antialias)
+    if mode == "plain":
+        kept: NDArray[np.floating] | None = None if boxes is None else square.to_crop(boxes)
+        if kept is not None and (head_motion != 1).any():
+            head = head_corrections(box_anchors(kept), head_motion)
+            prepared = replace(prepared, head=head)
+            kept = moved_points(kept.reshape(-1, 2, 2), head).reshape(-1, 4)
+        return replace(prepared, boxes=None if kept is None else plain_boxes(kept, size))
+    looker = landmarker
+    if looker is None and detector is not None and mode != "contour":
+        looker = CoarseLandmarker(detector)
+    if portrait_landmarks is None and portrait is not None and looker is not None:
+        portrait_landmarks = looker(portrait.picture)
+    seen = _landmarks_of(prepared, track, looker, on_frame)
+    held: NDArray[np.floating] | None = hold_landmarks(seen)
+    if held is not None and (head_motion != 1).any():
+        head = head_corrections(rigid_anchors(held), head_motion)
+        prepared, held = replace(prepared, head=head), moved_points(held, head)
+        seen = [None if points is None else row for points, row in zip(seen, held, strict=True)]
     if mode == "hints":
-        looker = landmarker or (None if detector is None else CoarseLandmarker(detector))
-        if portrait_landmarks is None and portrait is not None and looker is not None:
-            portrait_landmarks = looker(portrait.picture)
-        seen = _landmarks_of(prepared, track, looker, on_frame)
         hints, notes = plan_hints(portrait_landmarks, seen, size, best_frame, clip.name)
         return replace(prepared, hints=hints, report="; ".join(filter(None, (report, notes))))
+    if held is None:
+        raise _no_landmarks(clip.name, mode, looker)
+    target = None if portrait_landmarks is None else to_68(portrait_landmarks)
     if mode == "contour":
-        driver = None if track is None or track.landmarks is None else square.to_crop(track.landmarks)
-        if driver is None:
-            pictures = (cropped.astype(np.uint8) for cropped in _watched(prepared.crops(), on_frame))
-            driver, _ = track_landmarks(pictures, _need_landmarker(landmarker), clip.name)
-        if portrait_landmarks is None and portrait is not None and landmarker is not None:
-            portrait_landmarks = landmarker(portrait.picture)
-        target = None if portrait_landmarks is None else to_68(portrait_landmarks)
-        return replace(prepared, contour=contour_plan(driver, target, size))
-    boxes = None if track is None else plain_boxes(square.to_crop(track.boxes), size)
-    return replace(prepared, boxes=boxes)
+        return replace(prepared, contour=contour_plan(held, target, size))
+    plan = region_plan(held, target, size, mouth=mode == "eyes_mouth", fixed=fixed_patches)
+    return replace(prepared, contour=plan)
 
 
 def _landmarks_of(
@@ -204,16 +223,15 @@ def _landmarks_of(
     return [None if points is None else to_68(points) for points in map(looker, pictures)]
 
 
+def _no_landmarks(subject: str, mode: DrivingMode, looker: Landmarker | None) -> InputError:
+    if looker is None:
+        remedy = "Give a landmarker's file" + (", or use the plain mode" if mode == "contour" else "")
+        return InputError(f"driving mode {mode}", "needs face landmarks", remedy)
+    return InputError(subject, "no face landmarks were found", "Use another video")
+
+
 def _watched(items: Iterable[T], on_item: Callable[[int], None] | None) -> Iterator[T]:
     for index, item in enumerate(items):
         if on_item is not None:
             on_item(index)
         yield item
-
-
-def _need_landmarker(landmarker: Landmarker | None) -> Landmarker:
-    if landmarker is None:
-        raise InputError(
-            "driving mode contour", "needs face landmarks", "Give a landmarker's file, or use the plain mode"
-        )
-    return landmarker

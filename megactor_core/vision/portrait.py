@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .crops import Crop, box_crop, face_crop, squashed_crop, whole_crop
+from .crops import Crop
 from .faces import Detector, Face, FaceChoice, choose_face
 from .foreground import foreground_mask
-
-CropMode = Literal["auto", "face", "whole", "squash"] | tuple[float, float, float, float]
-"""How the square is chosen: around the face, the largest centred one, or around a box in pixels; ``"auto"``
-is around the face where one is found, else the largest centred one. ``"squash"`` takes the whole picture and
-squashes it to a square, as X-Portrait was trained to see it."""
+from .framing import CropMode, Framing, frame_square
 
 NO_FACE = "Choose the crop whole, or give a box"
 
@@ -64,6 +59,7 @@ def segment_reference(
     faces: tuple[Face, ...] = (),
     detector: Detector | None = None,
     antialias: bool = False,
+    framing: Framing = "face",
 ) -> Portrait:
     """Cut the portrait out of a picture and part the person from the background.
 
@@ -77,6 +73,7 @@ def segment_reference(
         detector: looks for faces where none are known. Without a face, crop ``"face"`` is refused, and the
             person is expected in the middle.
         antialias: see ``Crop.apply``.
+        framing: what of the face's surroundings belongs to the square.
 
     Raises:
         InputError: no face with crop ``"face"``, no detector, or a mask of another size or without a person.
@@ -94,14 +91,7 @@ def segment_reference(
     if crop == "face" and box is None:
         need_detector(detector)
         raise InputError("reference picture", "no face was found", NO_FACE)
-    if not isinstance(crop, str):
-        square = box_crop(crop, source_size, size)
-    elif crop == "squash":
-        square = squashed_crop(source_size, size)
-    elif crop == "whole" or box is None:
-        square = whole_crop(source_size, size)
-    else:
-        square = face_crop(box, source_size, size)
+    square = frame_square(crop, box, source_size, size, framing)
     pixels = square.apply(picture, antialias).clip(0, 255)
     cropped = pixels.astype(np.uint8)
     given = None if mask is None else np.clip(square.apply(mask, antialias), 0, 1)

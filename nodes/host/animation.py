@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 
 import comfy.model_management
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from ...megactor_core.animation import PortraitAnimator
 from ...megactor_core.conditioning.conditions import (
+    AudioCondition,
     BackgroundCondition,
     Conditions,
     ControlCondition,
@@ -150,6 +152,9 @@ class HostAnimator(PortraitAnimator):
         on_chunk: Callable[[int], None] | None = None,
     ) -> dict[str, ControlCondition]:
         return {}  # the host loads no model with ControlNets
+
+    def encode_audio(self, waveform: NDArray[np.float32], times: Iterator[Fraction]) -> AudioCondition | None:
+        return None  # the host loads no model that hears
 
     def sample(
         self,

@@ -66,6 +66,7 @@ def look_at_portrait(
         faces=known[0] if known else (),
         detector=detector,
         antialias=config.antialiased_crops,
+        framing=config.framing,
     )
 
 
@@ -152,6 +153,7 @@ def look_at_driver(
         portrait_landmarks=landmarks_of_square(portrait_landmarks, size),
         detector=detector,
         antialias=config.antialiased_crops,
+        framing=config.framing,
         on_frame=progress.report,
     )
     condition = torch.empty((num_frames, size, size), device=comfy.model_management.intermediate_device())
