@@ -89,6 +89,12 @@ class NativeModel(comfy.model_base.BaseModel):
                 "does not come from Apply MegActor, so the model has no portrait and no driving frames",
                 "Link positive and negative of Apply MegActor to the sampler",
             )
+        if kwargs.get("control") is not None:
+            raise InputError(
+                "ControlNet",
+                "has nothing to hold on to in this model, whose motion comes from the driving frames",
+                "Remove Apply ControlNet between Apply MegActor and the sampler",
+            )
         channels = row.frame_channels(kwargs["noise"])
         return {
             "c_concat": comfy.conds.CONDNoiseShape(channels.to(kwargs["device"])),

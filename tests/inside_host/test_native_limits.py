@@ -10,6 +10,7 @@ import comfy.controlnet
 import comfy.sample
 import pytest
 import torch
+from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.nodes.host.native_clip import native_clip
 from megactor_pack.nodes.host.portrait_model import PortraitModel, load_portrait_model
 from megactor_pack.nodes.sampling_inputs import sampling_settings
@@ -69,7 +70,7 @@ def test_self_attention_guidance_fails(model: PortraitModel) -> None:
         )
 
 
-def test_a_control_net_fails(model: PortraitModel) -> None:
+def test_a_control_net_is_refused(model: PortraitModel) -> None:
     from nodes import ControlNetApplyAdvanced
 
     network = comfy.cldm.cldm.ControlNet(
@@ -91,7 +92,7 @@ def test_a_control_net_fails(model: PortraitModel) -> None:
         positive, negative, control, torch.zeros(1, 64, 64, 3), 1.0, 0.0, 1.0
     )
     samples = latent["samples"]
-    with pytest.raises(KeyError, match="c_crossattn"):
+    with pytest.raises(InputError, match="Remove Apply ControlNet"):
         comfy.sample.sample(
             patcher,
             samples,
