@@ -29,16 +29,18 @@ from .conditioning.conditions import (
     DrivingCondition,
     ReferenceCondition,
 )
+from .conditioning.start import encode_start
 from .errors import InputError
 from .media.outputs import check_output
 from .media.pictures import load_picture
+from .media.reading import open_driving
 from .media.samples import Samples
 from .media.source import DrivingSource
 from .media.writing import FORMATS, VideoWriter
 from .models.config import ModelConfig
 from .sampling.sampler import Progress, SamplingSettings, Step
 from .vision.coarse_landmarks import CoarseLandmarker
-from .vision.crops import checked_size
+from .vision.crops import checked_size, squashed_crop
 from .vision.driving import DrivingMode, PreparedDriving, prepare_driving
 from .vision.face_patches import BestFrame
 from .vision.faces import Detector
@@ -96,6 +98,10 @@ class PortraitAnimator(ABC):
     @abstractmethod
     def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:
         """Latents, mask and modulation of the portrait; the seed matters where the posterior is sampled."""
+
+    @abstractmethod
+    def encode_latents(self, picture: NDArray[np.uint8]) -> Tensor:
+        """Scaled posterior mean of one square picture (size, size, 3), ``(1, channels, h, w)``."""
 
     @abstractmethod
     def encode_background(self, portrait: Portrait) -> BackgroundCondition:
@@ -257,6 +263,7 @@ class PortraitAnimator(ABC):
         settings: SamplingSettings | None = None,
         more_references: Sequence[PathLike | NDArray[np.uint8]] = (),
         strengths: Mapping[str, ControlStrength] | None = None,
+        start_video: PathLike | DrivingSource | None = None,
         speech: PathLike | Samples | None = None,
         frame_rate: Fraction = Fraction(25),
         liveliness: Liveliness | None = None,
@@ -285,6 +292,8 @@ class PortraitAnimator(ABC):
             settings: how to sample; the model's defaults otherwise.
             more_references: other pictures of the same person, cut out in the same way.
             strengths: of the ControlNets, by name (``models.build.CONTROLS``).
+            start_video: the motion as another tool made it, at least as long as the clip: sampling starts
+                from its noised frames instead of the noised portrait. Only for models that start so.
             speech: sound that moves the lips, from the driver's first frame on: a file, samples, or
                 ``DRIVERS_SOUND``. Only for models that hear.
             frame_rate: of a clip that speech alone drives.
@@ -304,7 +313,7 @@ class PortraitAnimator(ABC):
         begin = time.perf_counter()
         settings = settings or self.settings()
         given = [reference, driving.path if isinstance(driving, DrivingSource) else driving, speech]
-        given += more_references
+        given += [*more_references, start_video]
         mode = checked_mode(self.config, driving_options.pop("mode", None), speech is not None)
         check_controls(self.config, strengths or {}, driving_options.get("best_frame"))
         check_motion(self.config, driving is not None, speech is not None, amplitude)
@@ -315,6 +324,7 @@ class PortraitAnimator(ABC):
         )
         size = self.checked_size(size)
         clip = find_clip(driving, speech, start, stop, frame_rate)
+        first = None if start_video is None else start_source(self.config, start_video, clip.num_frames)
         height, width = picture.shape[:2] if paste else (size, size)
         writer = VideoWriter(
             output,
@@ -359,6 +369,11 @@ class PortraitAnimator(ABC):
             waveform=clip.waveform,
             amplitude=amplitude,
         )
+        if first is not None:
+            square = squashed_crop((first.height, first.width), size)
+            pictures = (square.apply(image).round().astype(np.uint8) for _, _, image in first.frames())
+            start_frames = encode_start(self.encode_latents, pictures, clip.num_frames)
+            conditions = replace(conditions, start=start_frames)
         latents = self.sample(conditions, settings, on_progress, on_step)
         with writer:
             for index, (moment, frame) in enumerate(zip(prepared.times(), self.decode(latents), strict=True)):
@@ -395,6 +410,24 @@ def checked_mode(config: ModelConfig, mode: DrivingMode | None = None, speech: b
             f"use {' or '.join(modes)}",
         )
     return mode or modes[-1 if speech and config.audio_encoder is not None else 0]
+
+
+def start_source(
+    config: ModelConfig, start_video: PathLike | DrivingSource, num_frames: int
+) -> DrivingSource:
+    """The video that sampling starts from.
+
+    Raises:
+        InputError: unusable, too short, or for a model that starts from noise alone.
+    """
+    source = start_video if isinstance(start_video, DrivingSource) else open_driving(start_video)
+    if config.start == "noise":
+        problem = f"a model of the family {config.family} starts from noise alone"
+        raise InputError(f"start video {source.name}", problem, "leave it out")
+    if source.num_frames < num_frames:
+        problem = f"has {source.num_frames} frames, the clip has {num_frames}"
+        raise InputError(f"start video {source.name}", problem, "give one that is as long")
+    return source
 
 
 def check_motion(config: ModelConfig, driving: bool, speech: bool, amplitude: Amplitude) -> None:

@@ -27,6 +27,7 @@ from .conditioning.conditions import (
 from .conditioning.driving import encode_driving, no_driving_channels
 from .conditioning.hints import encode_hints
 from .conditioning.reference import encode_reference
+from .conditioning.tensors import signed_tensor
 from .errors import InputError
 from .memory import check_memory
 from .sampling.decode import decode_latents, to_uint8
@@ -114,6 +115,12 @@ class Animator(PortraitAnimator):
         return encode_reference(
             self.model.networks, portrait.pixels, portrait.foreground, seed=seed if sampled else None
         )
+
+    @torch.inference_mode()
+    def encode_latents(self, picture: NDArray[np.uint8]) -> Tensor:
+        vae = self.model.networks.vae
+        posterior = vae.encode(signed_tensor(picture).to(vae.device, vae.dtype)).latent_dist
+        return posterior.mean * vae.config.scaling_factor
 
     def encode_background(self, portrait: Portrait) -> BackgroundCondition:
         return encode_context(self.model.networks, portrait.picture, portrait.foreground)

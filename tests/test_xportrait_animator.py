@@ -57,13 +57,14 @@ def animated(folder: Path, driver: Path, output: Path, **options: object) -> np.
 
 
 def test_every_option_changes_the_clip(folder: Path, driver: Path, tmp_path: Path) -> None:
-    output = tmp_path / "result.mp4"
+    output, longer = tmp_path / "result.mp4", write_driver(tmp_path / "longer.mp4", num_frames=7)
     clips = {
         "usual": animated(folder, driver, output),
         "off": animated(folder, driver, output, best_frame="off"),
         "third frame": animated(folder, driver, output, best_frame=2),
         "weak face": animated(folder, driver, output, strengths={"face_control": ControlStrength(0.2)}),
         "no patches": animated(folder, driver, output, strengths={"patch_control": ControlStrength(0)}),
+        "started elsewhere": animated(folder, driver, output, start_video=longer),
         "two pictures": animated(folder, driver, output, more_references=[portrait_image(70, 50)[:, ::-1]]),
     }
     written = open_driving(output)
@@ -98,6 +99,11 @@ def test_what_a_family_cannot_use_is_refused(folder: Path, driver: Path, tmp_pat
     for options in ({"strengths": {"face_control": ControlStrength(0.5)}}, {"best_frame": 1}):
         with pytest.raises(InputError, match="has no ControlNets"):
             megactor.animate(portrait_image(), driver, output, crop="whole", **options)
+    with pytest.raises(InputError, match="starts from noise alone"):
+        megactor.animate(portrait_image(), driver, output, crop="whole", start_video=driver)
+    with pytest.raises(InputError, match="has 3 frames, the clip has 5"):
+        short = write_driver(tmp_path / "short.mp4", num_frames=3)
+        xportrait.animate(portrait_image(), driver, output, crop="whole", start_video=short)
     with pytest.raises(InputError, match="frames 0 to 4"):
         xportrait.animate(portrait_image(), driver, output, crop="whole", best_frame=5)
     assert not output.exists()

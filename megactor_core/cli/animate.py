@@ -12,6 +12,7 @@ from megactor_core.cli.animate_options import (
     add_look_options,
     add_machine_options,
     add_sampling_options,
+    add_start_options,
 )
 from megactor_core.errors import InputError
 
@@ -66,6 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_look_options(parser.add_argument_group("what is taken from the pictures"))
     add_sampling_options(parser.add_argument_group("sampling"))
     add_control_options(parser.add_argument_group("strength of the motion (X-Portrait)"))
+    add_start_options(parser.add_argument_group("start of sampling"))
     add_machine_options(parser.add_argument_group("model and machine"))
     parser.set_defaults(run=run)
 
@@ -155,6 +157,7 @@ def run(args: argparse.Namespace) -> int:
                 on_frame=on_frame,
                 more_references=others,
                 strengths=strengths,
+                start_video=args.start_video,
                 mode=mode,
                 lost=args.lost,
                 smoothing=args.smoothing,

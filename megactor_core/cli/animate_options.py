@@ -174,6 +174,17 @@ def add_control_options(group: Group) -> None:
         )
 
 
+def add_start_options(group: Group) -> None:
+    """What sampling starts from."""
+    group.add_argument(
+        "--start-video",
+        type=Path,
+        metavar="VIDEO",
+        help="the motion as another tool made it, at least as long as the result: sampling starts from its "
+        "noised frames instead of the noised portrait (X-Portrait, MegActor-Sigma)",
+    )
+
+
 def add_machine_options(group: Group) -> None:
     """Model, device and helper files."""
     group.add_argument(

@@ -50,6 +50,7 @@ XPORTRAIT = ModelConfig(
     constant_context=77,
     reference_posterior="mean",
     start="reference",
+    antialiased_crops=True,
     driving_modes=("hints",),
     inference_scheduler=_SQRT_LINEAR,
     training_scheduler=_SQRT_LINEAR,

@@ -44,6 +44,7 @@ from .look import Crop
 from .portrait_model import PortraitModel
 from .progress import NodeProgress, PreviewPace
 from .sampling import load_for_sampling
+from .vae import encode_posterior
 from .video import driving_source
 
 _PARTS = 1000
@@ -129,6 +130,9 @@ class HostAnimator(PortraitAnimator):
     def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:
         pixels, foreground = to_image(portrait.pixels), to_mask(portrait.foreground)
         return encode_reference(self.model, pixels, foreground, seed, self.model.vae)
+
+    def encode_latents(self, picture: NDArray[np.uint8]) -> Tensor:
+        return encode_posterior(self.model.vae, picture, self.config.vae["scaling_factor"])[0]
 
     def encode_background(self, portrait: Portrait) -> BackgroundCondition:
         background = to_image(background_image(portrait.picture, portrait.foreground))
