@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -10,15 +11,17 @@ import av
 import numpy as np
 import pytest
 import torch
-from tiny_model import portrait_image, write_driver
+from tiny_model import portrait_image, write_driver, write_portrait
 
 from megactor_core.amplitude import Amplitude
 from megactor_core.animator import Animator
+from megactor_core.cli.main import main
 from megactor_core.clip import DRIVERS_SOUND
 from megactor_core.errors import InputError
 from megactor_core.media.reading import open_driving
 from megactor_core.media.samples import Samples
 from megactor_core.vision.coarse_landmarks import MEAN_FACE
+from megactor_core.vision.faces import Face
 from megactor_core.vision.landmarks import Landmarker
 from megactor_core.vision.still import Liveliness
 from megactor_core.weights.loading import LoadedModel, load_model
@@ -179,3 +182,55 @@ def test_the_work_is_done_once(model: LoadedModel, driver: Path, tmp_path: Path)
     for handle in handles:
         handle.remove()
     assert calls == {"reference": 2, "sound": 1, "keys of sound": 1}
+
+
+def test_every_mode_from_the_command_line(
+    model: LoadedModel, driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("megactor_core.animator.find_detector", lambda *_: FiveFixedPoints())
+    speech, picture = write_speech(tmp_path / "speech.wav", 0.2), write_portrait(tmp_path / "portrait.png")
+    common = ["animate", "--model", str(model.source), "--reference", str(picture), "--crop", "whole"]
+    common += ["--steps", "1", "--device", "cpu", "--overwrite", "--output", str(tmp_path / "result.mp4")]
+    modes = {
+        "visual": ["--driving", str(driver), "--head-motion", "0.5", "--expression", "1,1,0.5,0,0"],
+        "both": ["--driving", str(driver), "--speech", "driving", "--speech-amplitude", "0.5"],
+        "another voice": ["--driving", str(driver), "--speech", str(speech), "--fixed-patches"],
+        "speech alone": ["--speech", str(speech), "--blink", "0", "--sway", "0.5"],
+    }
+    for name, options in modes.items():
+        assert main([*common, *options]) == 0, name
+        result = open_driving(tmp_path / "result.mp4")
+        assert (result.num_frames, result.frame_rate, result.has_audio) == (5, 25, True), name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "nothing is given that could drive"),
+        (["--speech", "driving"], "no such file|cannot be read"),
+        (["--speech", "missing.wav"], "cannot be read"),
+        (["--speech", "VOICE", "--head-motion", "-1"], "finite number from 0"),
+        (["--speech", "VOICE", "--speech-amplitude", "nan"], "finite number from 0"),
+        (["--speech", "VOICE", "--speech-amplitude", "1,1"], "has 2 values, the clip has 5 frames"),
+        (["--speech", "VOICE", "--face-control", "1"], "has no ControlNets"),
+    ],
+)
+def test_bad_command_lines_are_refused_in_one_line(
+    options: list[str], message: str, model: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speech, picture = write_speech(tmp_path / "speech.wav", 0.2), write_portrait(tmp_path / "portrait.png")
+    options = [str(speech) if option == "VOICE" else option for option in options]
+    arguments = ["animate", "--model", str(model.source), "--reference", str(picture), "--crop", "whole"]
+    arguments += ["--output", str(tmp_path / "result.mp4"), "--device", "cpu", *options]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert re.search(message, error) and "\n" not in error.splitlines()[-1]
+    assert not (tmp_path / "result.mp4").exists()
+
+
+class FiveFixedPoints:
+    """A detector that sees one face with five points."""
+
+    def detect(self, image: np.ndarray) -> tuple[Face, ...]:
+        points = np.array([(24, 26), (40, 26), (32, 34), (26, 42), (38, 42)], np.float32)
+        return (Face((16, 14, 48, 50), points=points),)

@@ -12,6 +12,7 @@ from megactor_core.cli.animate_options import (
     add_look_options,
     add_machine_options,
     add_sampling_options,
+    add_speech_options,
     add_start_options,
 )
 from megactor_core.errors import InputError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from megactor_core.amplitude import Amplitude
     from megactor_core.animator import AnimationReport
     from megactor_core.conditioning.conditions import ControlStrength
     from megactor_core.models.config import ModelConfig
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
     from megactor_core.vision.landmarks import Landmarker
 
 _DESCRIPTION = """\
-Make a portrait move like the person in a driving video. The result has as many frames as the driver, its
-frame rate and its sound. What is not given is taken from the model's own settings.
+Make a portrait move like the person in a driving video, and with MegActor-Sigma talk with given sound. The
+result has as many frames as the driver, its frame rate and its sound. What is not given is taken from the
+model's own settings.
 """
 _EXAMPLES = """\
 examples:
@@ -48,6 +51,11 @@ examples:
   the second face from the left of the picture, the driver's face nearest to x=400, y=220:
     python -m megactor_core animate --reference group.jpg --face 1 --driving clip.mp4 \\
         --driving-face 400,220 --output result.mp4
+  speech alone, with MegActor-Sigma; and a video's eyes with half of its head motion and another voice:
+    python -m megactor_core animate --model megactor-sigma --reference me.jpg --speech voice.wav \\
+        --output talk.mp4
+    python -m megactor_core animate --model megactor-sigma --reference me.jpg --driving clip.mp4 \\
+        --speech voice.wav --head-motion 0.5 --output talk.mp4
 
 Ctrl-C stops at once and leaves no file.
 """
@@ -58,7 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "animate",
         help="animate a portrait with a driving video",
-        usage="%(prog)s --reference PICTURE --driving VIDEO --output VIDEO [options]",
+        usage="%(prog)s --reference PICTURE [--driving VIDEO] [--speech SOUND] --output VIDEO [options]",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -66,6 +74,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_files_options(parser.add_argument_group("files"))
     add_look_options(parser.add_argument_group("what is taken from the pictures"))
     add_sampling_options(parser.add_argument_group("sampling"))
+    add_speech_options(parser.add_argument_group("speech, and how much of each motion counts"))
     add_control_options(parser.add_argument_group("strength of the motion (X-Portrait)"))
     add_start_options(parser.add_argument_group("start of sampling"))
     add_machine_options(parser.add_argument_group("model and machine"))
@@ -82,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
     from megactor_core.media.writing import FORMATS
 
     loras = [path for path, _ in args.lora]
-    given = (args.reference, args.driving, args.mask, args.base, *args.more_references, *loras)
+    speech = None if args.speech in (None, "driving") else Path(args.speech)
+    given = (args.reference, args.driving, args.mask, args.base, speech, *args.more_references, *loras)
     inputs = [path for path in given if path is not None]
     check_output(args.output, FORMATS, args.overwrite, inputs)
     if args.sheet is not None:
@@ -90,9 +100,8 @@ def run(args: argparse.Namespace) -> int:
     picture = load_picture(args.reference)
     others = [load_picture(path) for path in args.more_references]
     mask = None if args.mask is None else load_mask(args.mask, picture.shape[:2])
-    source = open_driving(args.driving)
-    num_frames = len(range(*slice(args.start, args.stop).indices(source.num_frames)))
-    if num_frames == 0:
+    source = None if args.driving is None else open_driving(args.driving)
+    if source is not None and not range(*slice(args.start, args.stop).indices(source.num_frames)):
         raise InputError(
             f"--start {args.start} --stop {args.stop}",
             f"leave none of the {source.num_frames} frames of {args.driving}",
@@ -101,14 +110,19 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
-    from megactor_core.animation import checked_mode
+    from megactor_core.animation import check_motion, checked_mode
     from megactor_core.animator import Animator, checked_size, default_dtype, usable_device
+    from megactor_core.clip import find_clip
     from megactor_core.memory import check_memory, peak_bytes
+    from megactor_core.vision.still import Liveliness
     from megactor_core.weights.loading import read_config, resolve_model
 
     config = read_config(resolve_model(args.model, args.models_folder))
     settings, strengths = _settings(args, config), _strengths(args, config)
-    mode = checked_mode(config, args.driving_mode)
+    mode = checked_mode(config, args.driving_mode, args.speech is not None)
+    amplitude = _amplitude(args)
+    check_motion(config, source is not None, args.speech is not None, amplitude)
+    num_frames = find_clip(source, args.speech, args.start, args.stop, args.frame_rate).num_frames
     options = {} if args.best_frame is None else {"best_frame": args.best_frame}
     size = checked_size(config.defaults.size if args.size is None else args.size)
     device = usable_device(args.device)
@@ -158,7 +172,12 @@ def run(args: argparse.Namespace) -> int:
                 more_references=others,
                 strengths=strengths,
                 start_video=args.start_video,
+                speech=args.speech,
+                frame_rate=args.frame_rate,
+                liveliness=Liveliness(args.blink, args.sway, settings.seed),
+                amplitude=amplitude,
                 mode=mode,
+                fixed_patches=args.fixed_patches,
                 lost=args.lost,
                 smoothing=args.smoothing,
                 **options,
@@ -203,8 +222,10 @@ def _detector(args: argparse.Namespace) -> FaceDetector | None:
     from megactor_core.animator import find_detector
 
     detector = find_detector(args.face_detector, args.models_folder)
-    driving_crop = args.driving_crop or (args.crop if isinstance(args.crop, str) else "face")
-    for option, crop in (("--crop", args.crop), ("--driving-crop", driving_crop)):
+    crops = {"--crop": args.crop}
+    if args.driving is not None:
+        crops["--driving-crop"] = args.driving_crop or (args.crop if isinstance(args.crop, str) else "face")
+    for option, crop in crops.items():
         if crop == "face" and detector is None:
             raise InputError(
                 f"{option} face",
@@ -216,8 +237,8 @@ def _detector(args: argparse.Namespace) -> FaceDetector | None:
 
 
 def _landmarker(args: argparse.Namespace, mode: DrivingMode) -> Landmarker | None:
-    """The landmarker that the contour mode needs, and the hints mode uses where one is given."""
-    if mode == "plain" or (mode == "hints" and args.landmarker is None):
+    """The landmarker that the contour mode needs, and the others of patches use where one is given."""
+    if mode == "plain" or (mode != "contour" and args.landmarker is None):
         return None
     from megactor_core.vision.landmarks import MediaPipeLandmarker
     from megactor_core.weights.catalogue import find_known
@@ -226,6 +247,12 @@ def _landmarker(args: argparse.Namespace, mode: DrivingMode) -> Landmarker | Non
     return MediaPipeLandmarker(
         args.landmarker or models_folder(args.models_folder) / find_known("face-landmarker")[0].file
     )
+
+
+def _amplitude(args: argparse.Namespace) -> Amplitude:
+    from megactor_core.amplitude import Amplitude
+
+    return Amplitude(args.speech_amplitude, args.head_motion, args.expression)
 
 
 def _strengths(args: argparse.Namespace, config: ModelConfig) -> dict[str, ControlStrength]:

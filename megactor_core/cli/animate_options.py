@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from fractions import Fraction
 from pathlib import Path
 
 from megactor_core.cli.arguments import (
@@ -11,7 +12,10 @@ from megactor_core.cli.arguments import (
     face_choice,
     fraction_below_one,
     frame_number,
+    frame_rate,
+    keyframes,
     lora,
+    share,
     strength,
 )
 
@@ -34,9 +38,9 @@ def add_files_options(group: Group) -> None:
     group.add_argument(
         "--driving",
         type=Path,
-        required=True,
         metavar="VIDEO",
-        help="the motion: a video, an animated GIF or WebP, or a single picture",
+        help="the motion: a video, an animated GIF or WebP, or a single picture; may be left out where "
+        "--speech drives alone",
     )
     group.add_argument(
         "--output", type=Path, required=True, metavar="VIDEO", help=".mp4, .mov, .mkv, .webm or .gif to write"
@@ -45,7 +49,7 @@ def add_files_options(group: Group) -> None:
         "--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet: reference, driver, result"
     )
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    group.add_argument("--no-audio", dest="audio", action="store_false", help="leave the driver's sound out")
+    group.add_argument("--no-audio", dest="audio", action="store_false", help="leave the sound out")
     group.add_argument(
         "--paste-back",
         action="store_true",
@@ -91,10 +95,16 @@ def add_look_options(group: Group) -> None:
     )
     group.add_argument(
         "--driving-mode",
-        choices=("plain", "contour", "hints"),
-        help="what is shown of the driver: plain, the face's surroundings; contour, patches of eyes, brows "
-        "and mouth, which carry less of the driver's looks and need --landmarker; hints, all of it and its "
-        "eyes and mouth, for X-Portrait (default: plain, or hints for X-Portrait)",
+        choices=("plain", "contour", "hints", "eyes_mouth", "eyes"),
+        help="what is shown of the driver. MegActor: plain, the face's surroundings (default); contour, "
+        "patches of eyes, brows and mouth, which carry less of the driver's looks and need --landmarker. "
+        "MegActor-Sigma: eyes_mouth, patches of eyes and mouth (default); eyes, these alone (default beside "
+        "--speech). X-Portrait: hints, all of it and its eyes and mouth",
+    )
+    group.add_argument(
+        "--fixed-patches",
+        action="store_true",
+        help="MegActor-Sigma: patches stay in one place for the whole clip instead of following the face",
     )
     group.add_argument(
         "--best-frame",
@@ -162,6 +172,44 @@ def add_sampling_options(group: Group) -> None:
     )
 
 
+def add_speech_options(group: Group) -> None:
+    """Sound as a driver, and how much of each source of motion counts."""
+    group.add_argument(
+        "--speech",
+        metavar="SOUND",
+        help="MegActor-Sigma: what is said; a sound or video file, or 'driving' for the driver's own sound. "
+        "Without --driving it decides the length, and the portrait's own eyes are shown",
+    )
+    group.add_argument(
+        "--frame-rate",
+        type=frame_rate,
+        default=Fraction(25),
+        metavar="RATE",
+        help="frames per second where --speech drives alone (default: 25)",
+    )
+    for name, what in (("blink", "how far its eyes shut"), ("sway", "how far its head moves")):
+        group.add_argument(
+            f"--{name}",
+            type=share,
+            default=1.0,
+            metavar="0..1",
+            help=f"{what} where --speech drives alone, 0 not at all (default: 1)",
+        )
+    amplitudes = (
+        ("speech-amplitude", "how far sound moves the mouth (MegActor-Sigma)"),
+        ("head-motion", "how far the driver's head moves from where it is in the first frame"),
+        ("expression", "how far the driver departs from its rest frame (MegActor, MegActor-Sigma)"),
+    )
+    for name, what in amplitudes:
+        group.add_argument(
+            f"--{name}",
+            type=keyframes,
+            default=1.0,
+            metavar="X[,X...]",
+            help=f"{what}: 1 as driven, 0 still; or one number per frame (default: 1)",
+        )
+
+
 def add_control_options(group: Group) -> None:
     """How much X-Portrait's ControlNets count."""
     for name, what in (("face", "the driver's whole face"), ("patch", "the driver's eyes and mouth")):
@@ -188,7 +236,10 @@ def add_start_options(group: Group) -> None:
 def add_machine_options(group: Group) -> None:
     """Model, device and helper files."""
     group.add_argument(
-        "--model", default="demo", metavar="MODEL", help="demo, megactor, or a model folder (default: demo)"
+        "--model",
+        default="demo",
+        metavar="MODEL",
+        help="demo, megactor, megactor-sigma, ... or a model folder (default: demo)",
     )
     group.add_argument(
         "--base",

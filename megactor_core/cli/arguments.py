@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +62,33 @@ def lora(text: str) -> tuple[Path, float]:
     path, _, scale = text.rpartition(",")
     numbers = _numbers(scale)
     return (Path(path), numbers[0]) if path and numbers else (Path(text), 1.0)
+
+
+def keyframes(text: str) -> float | list[float]:
+    """A number, or one per frame with commas between them; see ``amplitude.Amplitude``."""
+    numbers = _numbers(text)
+    if not numbers:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor numbers with commas between them")
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    numbers = _numbers(text)
+    if len(numbers) != 1 or not 0 <= numbers[0] <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return numbers[0]
+
+
+def frame_rate(text: str) -> Fraction:
+    """Frames per second: 25, 29.97 or 30000/1001."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 1 <= rate <= 240:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate from 1 to 240")
+    return rate
 
 
 def frame_number(text: str) -> int:

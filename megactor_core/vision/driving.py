@@ -225,7 +225,8 @@ def _landmarks_of(
 
 def _no_landmarks(subject: str, mode: DrivingMode, looker: Landmarker | None) -> InputError:
     if looker is None:
-        remedy = "Give a landmarker's file" + (", or use the plain mode" if mode == "contour" else "")
+        other = "use the plain mode" if mode == "contour" else "fetch the face detector"
+        remedy = f"Give a landmarker's file, or {other}"
         return InputError(f"driving mode {mode}", "needs face landmarks", remedy)
     return InputError(subject, "no face landmarks were found", "Use another video")
 
