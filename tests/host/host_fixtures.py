@@ -41,6 +41,8 @@ def host(host_process: HostProcess) -> Iterator[Host]:
         yield client
 
 
+# First, since xdist reads the groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what needs the host on one xdist worker: a host takes seconds to start and half a gigabyte."""
     folders = (Path(__file__).parent, Path(__file__).parent.parent / "ui")
