@@ -9,6 +9,7 @@ import psutil
 import torch
 
 from .errors import InputError
+from .models.build import CONTROLS
 from .models.config import ModelConfig
 from .sampling.sampler import SamplingSettings
 from .weights.footprint import weight_bytes
@@ -44,6 +45,14 @@ def working_bytes(
     return max(activations, decoding) + latents
 
 
+def hint_bytes(config: ModelConfig, size: int, num_frames: int, dtype: torch.dtype) -> int:
+    """Bytes of main memory for what the ControlNets see of the whole clip; 0 for models without any."""
+    if config.control_network is None:
+        return 0
+    cells = (size // config.vae_scale_factor) ** 2
+    return len(CONTROLS) * num_frames * cells * config.control_network.block_out_channels[0] * dtype.itemsize
+
+
 def check_memory(
     config: ModelConfig,
     settings: SamplingSettings,
@@ -69,6 +78,7 @@ def check_memory(
         return
     needed = working_bytes(config, settings, size, num_frames, dtype)
     needed += 0 if weights_loaded else sum(weight_bytes(config, dtype).values())
+    needed += hint_bytes(config, size, num_frames, dtype) if device.type == "cpu" else 0
     if needed > free:
         raise InputError(
             f"{num_frames} frames of {size}x{size} in windows of {settings.context_length}",
