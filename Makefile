@@ -40,7 +40,7 @@ demo: $(READY)
 
 test: $(READY) host
 	-@scripts/get_browser.sh
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -rs -n $(JOBS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -rs -n $(JOBS)
 	@echo "and what needs the host's own Python"
 	OMP_NUM_THREADS=1 COMFYUI_PATH=$(HOST)/ComfyUI $(HOST)/environment/bin/python -m pytest -q -rs -n $(JOBS) tests/inside_host
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from host_client import Host
 from host_process import HostProcess
+from xdist.scheduler import LoadScopeScheduling
 
 LOG_START = pytest.StashKey[int]()
 LOG_SHOWN = 12000
@@ -41,14 +42,19 @@ def host(host_process: HostProcess) -> Iterator[Host]:
         yield client
 
 
-# First, since xdist reads the groups in the same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what needs the host on one xdist worker: a host takes seconds to start and half a gigabyte."""
-    folders = (Path(__file__).parent, Path(__file__).parent.parent / "ui")
-    for item in items:
-        if item.path.parent in folders:
-            item.add_marker(pytest.mark.xdist_group("host"))
+class OneHostScheduling(LoadScopeScheduling):
+    """Hands the tests out one by one, but all that need the host to the same worker.
+
+    A host takes seconds to start and half a gigabyte. Marks of xdist's own groups get lost in pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "host" if nodeid.startswith(("tests/host/", "tests/ui/")) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneHostScheduling:
+    return OneHostScheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
