@@ -11,10 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from megactor_core.conditioning.audio import ROWS_AFTER, ROWS_BEFORE, ROWS_PER_SECOND
+from megactor_core.models.attention import gather_rows
 from megactor_core.models.build import build_networks
 from megactor_core.models.config import ModelConfig
 from megactor_core.models.controlnet import add_up
 from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
+
+FRAME_RATE = 25
 
 FAMILIES = {config.family: config for config in (MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT)}
 
@@ -31,7 +35,7 @@ class StepFlops:
         denoiser: one window of one guided step, both rows.
         reference_keys_values: keys and values of the reference tokens, once per step.
         reference_network: once per step, at batch one.
-        once_per_clip: keys and values of the context tokens, of all networks.
+        once_per_clip: keys and values of the context tokens, of all networks, and of the window's sound.
         controls: what the ControlNets add, one window of one step.
         driving_encoder: the window's driving frames or hints, once per clip.
         vae_encode, vae_decode: one picture.
@@ -72,6 +76,10 @@ def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guide
         with _counter() as once:
             context = denoiser.context_keys_values(tokens)
             reference_context = reference_network.context_keys_values(tokens)
+            audio_rows = num_frames * ROWS_PER_SECOND // FRAME_RATE
+            layers = 0 if config.audio_encoder is None else config.audio_encoder.layers + 1
+            features = torch.empty(audio_rows, layers, config.denoiser.audio_dim)
+            sound = denoiser.audio_keys_values(features)
             control_contexts = {n: c.context_keys_values(tokens) for n, c in networks.controls.items()}
         with _counter() as reference:
             latents = torch.empty(1, config.reference_network.in_channels, side, side)
@@ -91,9 +99,16 @@ def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guide
                 for name, network in networks.controls.items()
             ]
         with _counter() as window:
-            sample = torch.empty(1, config.denoiser.in_channels, num_frames, side, side)
+            encoder = config.driving_encoder
+            # The unconditional row has a driver of its own: the rows share nothing.
+            clips = rows if encoder is not None and encoder.black_unconditional else 1
+            sample = torch.empty(clips, config.denoiser.in_channels, num_frames, side, side)
+            frame_rows = torch.empty(num_frames, ROWS_BEFORE + ROWS_AFTER + 1, dtype=torch.int64)
+            heard = {name: gather_rows(pair, frame_rows) for name, pair in sound.items()}
             control = add_up(said) if said else None
-            denoiser(sample, timestep, context, projected, rows=rows, reading_rows=1, control=control)
+            denoiser(
+                sample, timestep, context, projected, rows=rows, reading_rows=1, audio=heard, control=control
+            )
         with _counter() as encode:
             vae.encode(torch.empty(1, 3, size, size))
         with _counter() as decode:

@@ -10,7 +10,7 @@ import torch
 
 from .errors import InputError
 from .models.build import CONTROLS
-from .models.config import ModelConfig
+from .models.config import ModelConfig, UNetConfig
 from .sampling.sampler import SamplingSettings
 from .weights.footprint import weight_bytes
 
@@ -18,6 +18,8 @@ from .weights.footprint import weight_bytes
 # benchmarks/full_size_step.py, which prints the peak.
 _HIDDEN_STATES = 48
 _PIXEL_BYTES = 4 * 24  # float32 values alive per pixel of a decoded frame and unit of the VAE's first width
+
+_SOUND_TOKENS = 25  # per frame: five hidden states, 50 rows a second, ten frames a second or more
 
 
 def working_bytes(
@@ -42,7 +44,17 @@ def working_bytes(
     channels = config.vae["latent_channels"]
     driving = 0 if config.driving_encoder is None else config.driving_encoder.out_channels
     latents = num_frames * side * side * (4 * 4 * channels + driving * item)
-    return max(activations, decoding) + latents
+    return max(activations, decoding) + latents + _sound_values(config.denoiser, num_frames) * item
+
+
+def _sound_values(denoiser: UNetConfig, num_frames: int) -> int:
+    """Numbers in the keys and values of the sound, which every transformer block keeps for the whole clip."""
+    if not denoiser.audio_dim:
+        return 0
+    levels = zip(denoiser.block_out_channels, denoiser.attention_levels, strict=True)
+    widths = sum(width * (2 * denoiser.layers_per_block + 1) for width, attends in levels if attends)
+    tokens = num_frames * _SOUND_TOKENS
+    return 2 * tokens * (widths + denoiser.block_out_channels[-1])
 
 
 def hint_bytes(config: ModelConfig, size: int, num_frames: int, dtype: torch.dtype) -> int:

@@ -103,7 +103,9 @@ def _condition(encoder: DrivingEncoder, channels: Tensor, modulation: Tensor) ->
         return DrivingCondition(channels)
     height, width = (PIXELS_PER_CELL * cells for cells in channels.shape[-2:])
     features = _features(encoder, np.zeros((1, height, width)), modulation.device, modulation.dtype)
-    return DrivingCondition(channels, encoder.modulate(features, modulation, 1))
+    black = encoder.modulate(features, modulation, 1)
+    # A black driver, as where sound alone drives, is the same for both rows, which then share work.
+    return DrivingCondition(channels, None if torch.equal(channels, black.expand_as(channels)) else black)
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.flops import StepFlops, count_step
 from megactor_core.models.config import ModelConfig
-from megactor_core.models.families import XPORTRAIT
+from megactor_core.models.families import MEGACTOR_SIGMA, XPORTRAIT
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +32,11 @@ def test_an_xportrait_window_step_takes_at_most_51_3_tflop() -> None:
     step = count_step(XPORTRAIT, size=512, num_frames=16)
     assert 45e12 < step.window_step + step.reference_network <= 51.3e12
     assert 8e12 < step.controls <= 8.6e12
+
+
+def test_sigma_computes_nothing_for_what_its_unconditional_row_does_not_see() -> None:
+    step = count_step(MEGACTOR_SIGMA, size=512, num_frames=16)
+    one_row = count_step(MEGACTOR_SIGMA, size=512, num_frames=16, guided=False)
+    assert step.window_step + step.reference_network < 37.9e12
+    assert step.denoiser < 1.95 * one_row.denoiser
+    assert step.reference_network < 0.78e12 and step.once_per_clip < 0.02e12
