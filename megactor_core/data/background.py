@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from megactor_core.data.canvas import Canvas, Image
-from megactor_core.data.identity import Color, Identity, mix
+from .canvas import Canvas, Image
+from .identity import Color, Identity, mix
 
 _COARSE = 96
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from megactor_core.data.canvas import Canvas, Image
-from megactor_core.data.identity import Identity, mix
-from megactor_core.data.pose import HEAD_LEVEL, Pose
+from .canvas import Canvas, Image
+from .identity import Identity, mix
+from .pose import HEAD_LEVEL, Pose
 
 _FOLLOW = np.array((0.75, 0.6))
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.data.identity import Color
+from .identity import Color
 
 Points = NDArray[np.float64]
 Image = NDArray[np.uint8]

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from megactor_core.data.canvas import Image
-from megactor_core.data.identity import Identity, sample_identity
-from megactor_core.data.motion import FloatArray, sample_motion, sample_pose
-from megactor_core.data.renderer import Puppet, PuppetFrame
+from .canvas import Image
+from .identity import Identity, sample_identity
+from .motion import FloatArray, sample_motion, sample_pose
+from .renderer import Puppet, PuppetFrame
 
 Split = Literal["train", "held-out"]
 

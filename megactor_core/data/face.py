@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.data.identity import Identity
+from .identity import Identity
 
 Array = NDArray[np.float64]
 

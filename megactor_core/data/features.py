@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from megactor_core.data import hair
-from megactor_core.data.canvas import Canvas, Image
-from megactor_core.data.face import DEPTH, Array, FaceShape, ellipse
-from megactor_core.data.identity import Identity, mix
-from megactor_core.data.pose import Pose
+from . import hair
+from .canvas import Canvas, Image
+from .face import DEPTH, Array, FaceShape, ellipse
+from .identity import Identity, mix
+from .pose import Pose
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from megactor_core.data.face import JAW, Array, FaceShape, ellipse
+from .face import JAW, Array, FaceShape, ellipse
 
 _T = np.linspace(1, -1, 15)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from megactor_core.data.face import DEPTH, Array
-from megactor_core.data.identity import Identity
-from megactor_core.data.motion import FloatArray
+from .face import DEPTH, Array
+from .identity import Identity
+from .motion import FloatArray
 
 HEAD_LEVEL = 0.49
 """Height of the neutral head's centre, fraction of the frame."""

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from megactor_core.data import features, hair
-from megactor_core.data.background import render_background
-from megactor_core.data.body import draw_body
-from megactor_core.data.canvas import Canvas, Image
-from megactor_core.data.face import Array, FaceShape
-from megactor_core.data.identity import Identity
-from megactor_core.data.motion import FloatArray
-from megactor_core.data.pose import Pose
-from megactor_core.data.shading import lit_sphere, window
+from . import features, hair
+from .background import render_background
+from .body import draw_body
+from .canvas import Canvas, Image
+from .face import Array, FaceShape
+from .identity import Identity
+from .motion import FloatArray
+from .pose import Pose
+from .shading import lit_sphere, window
 
 SMALL = 96
 """Pictures below this size are drawn at twice their size and reduced."""

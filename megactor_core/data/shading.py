@@ -7,8 +7,8 @@ import math
 import cv2
 import numpy as np
 
-from megactor_core.data.canvas import Image
-from megactor_core.data.identity import Color, Identity, mix
+from .canvas import Image
+from .identity import Color, Identity, mix
 
 _COARSE = 48
 MARGIN = 1.5

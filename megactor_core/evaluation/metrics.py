@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from megactor_core.data.motion import MOTION_NAMES, FloatArray
+from ..data.motion import MOTION_NAMES, FloatArray
 
 Images = NDArray[np.uint8]
 """Frames of a clip, uint8 (F, H, W, 3) RGB."""

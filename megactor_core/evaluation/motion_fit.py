@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.data.identity import Identity
-from megactor_core.data.motion import MOTION_NAMES, MOTION_RANGES, NEUTRAL_MOTION, FloatArray
-from megactor_core.data.renderer import Puppet
+from ..data.identity import Identity
+from ..data.motion import MOTION_NAMES, MOTION_RANGES, NEUTRAL_MOTION, FloatArray
+from ..data.renderer import Puppet
 
 Pixels = NDArray[np.float32]
 Vector = NDArray[np.float64]

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from megactor_core.animator import Animator
-from megactor_core.conditioning.background import encode_context
-from megactor_core.conditioning.conditions import Conditions
-from megactor_core.conditioning.driving import encode_driving
-from megactor_core.conditioning.tensors import signed_tensor
-from megactor_core.data.renderer import PuppetFrame
-from megactor_core.sampling.sampler import SamplingSettings
-from megactor_core.vision.crops import whole_crop
-from megactor_core.vision.portrait import Portrait
+from ..animator import Animator
+from ..conditioning.background import encode_context
+from ..conditioning.conditions import Conditions
+from ..conditioning.driving import encode_driving
+from ..conditioning.tensors import signed_tensor
+from ..data.renderer import PuppetFrame
+from ..sampling.sampler import SamplingSettings
+from ..vision.crops import whole_crop
+from ..vision.portrait import Portrait
 
 Images = NDArray[np.uint8]
 

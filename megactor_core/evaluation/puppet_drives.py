@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.data.clips import ClipPair, clip_pair, render_motion, sample_clip
-from megactor_core.training.puppet_clips import driving_frames_condition
+from ..data.clips import ClipPair, clip_pair, render_motion, sample_clip
+from ..training.puppet_clips import driving_frames_condition
 
 Images = NDArray[np.uint8]
 DrivingCondition = Literal["face", "whole"]

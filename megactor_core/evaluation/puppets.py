@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.animator import Animator
-from megactor_core.data.motion import FloatArray
-from megactor_core.evaluation import metrics
-from megactor_core.evaluation.motion_fit import MotionFitter
-from megactor_core.evaluation.puppet_animation import PuppetAnimation, autoencode
-from megactor_core.evaluation.puppet_drives import DRIVES, DrivingCondition, PuppetDrives, puppet_drives
-from megactor_core.sampling.sampler import SamplingSettings
+from ..animator import Animator
+from ..data.motion import FloatArray
+from ..sampling.sampler import SamplingSettings
+from . import metrics
+from .motion_fit import MotionFitter
+from .puppet_animation import PuppetAnimation, autoencode
+from .puppet_drives import DRIVES, DrivingCondition, PuppetDrives, puppet_drives
 
 Images = NDArray[np.uint8]
 Scores = dict[str, dict[str, float]]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from megactor_core.evaluation.metrics import motion_correlation
-from megactor_core.evaluation.puppets import ClipResult, EvaluationSettings, Scores
-from megactor_core.weights.download import file_sha256
-from megactor_core.weights.loading import LoadedModel
+from ..weights.download import file_sha256
+from ..weights.loading import LoadedModel
+from .metrics import motion_correlation
+from .puppets import ClipResult, EvaluationSettings, Scores
 
 _ROWS = {
     "autoencoder": "autoencoder (truth through the VAE)",

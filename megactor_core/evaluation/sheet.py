@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.evaluation.puppets import ClipFrames
+from .puppets import ClipFrames
 
 CLIPS = 4
 """Clips that a sheet has room for."""

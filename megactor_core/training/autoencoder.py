@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from megactor_core.training.puppet_pictures import PuppetPictures, to_signed
-from megactor_core.training.sheets import save_sheet, to_images
-from megactor_core.training.task import Batch, Position
-from megactor_core.training.task_config import AutoencoderTaskConfig
+from .puppet_pictures import PuppetPictures, to_signed
+from .sheets import save_sheet, to_images
+from .task import Batch, Position
+from .task_config import AutoencoderTaskConfig
 
 
 class AutoencoderTask:

@@ -14,7 +14,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 _PREFIX = "step_"
 

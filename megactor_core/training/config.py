@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args, get_type_hints
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from megactor_core.errors import InputError
-from megactor_core.training.task_config import TASKS, Section, TaskConfig
+from ..errors import InputError
+from .task_config import TASKS, Section, TaskConfig
 
 
 class OptimizerConfig(Section):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from megactor_core.training.task import Batch
+from .task import Batch
 
 
 def batches(dataset: Dataset[Batch], first: int, stop: int, num_workers: int, pin: bool) -> Iterator[Batch]:

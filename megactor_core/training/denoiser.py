@@ -11,20 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from megactor_core.conditioning.background import image_tokens
-from megactor_core.data.motion import MOTION_NAMES
-from megactor_core.errors import InputError
-from megactor_core.models.build import Networks
-from megactor_core.models.config import ModelConfig
-from megactor_core.training.denoiser_validation import validate_denoiser
-from megactor_core.training.latent_cache import LatentCache
-from megactor_core.training.model_folder import save_model
-from megactor_core.training.noising import LAST_TIMESTEP, Noising, draw_noise, draw_timesteps, start_some
-from megactor_core.training.prediction_error import prediction_error
-from megactor_core.training.puppet_clips import PuppetClips
-from megactor_core.training.puppet_pictures import to_signed
-from megactor_core.training.task import Batch, Position
-from megactor_core.training.task_config import DenoiserTaskConfig
+from ..conditioning.background import image_tokens
+from ..data.motion import MOTION_NAMES
+from ..errors import InputError
+from ..models.build import Networks
+from ..models.config import ModelConfig
+from .denoiser_validation import validate_denoiser
+from .latent_cache import LatentCache
+from .model_folder import save_model
+from .noising import LAST_TIMESTEP, Noising, draw_noise, draw_timesteps, start_some
+from .prediction_error import prediction_error
+from .puppet_clips import PuppetClips
+from .puppet_pictures import to_signed
+from .task import Batch, Position
+from .task_config import DenoiserTaskConfig
 
 _POOLED = 4
 

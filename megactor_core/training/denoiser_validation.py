@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.conditioning.background import encode_context
-from megactor_core.conditioning.conditions import Conditions
-from megactor_core.conditioning.driving import encode_driving
-from megactor_core.conditioning.reference import encode_reference
-from megactor_core.data.clips import ClipPair, clip_pair
-from megactor_core.models.build import Networks
-from megactor_core.models.config import ModelConfig
-from megactor_core.sampling.decode import decode_latents, to_uint8
-from megactor_core.sampling.sampler import SamplingSettings, sample
-from megactor_core.training.puppet_clips import driving_frames_condition
-from megactor_core.training.sheets import save_sheet
-from megactor_core.training.task_config import DenoiserTaskConfig
+from ..conditioning.background import encode_context
+from ..conditioning.conditions import Conditions
+from ..conditioning.driving import encode_driving
+from ..conditioning.reference import encode_reference
+from ..data.clips import ClipPair, clip_pair
+from ..models.build import Networks
+from ..models.config import ModelConfig
+from ..sampling.decode import decode_latents, to_uint8
+from ..sampling.sampler import SamplingSettings, sample
+from .puppet_clips import driving_frames_condition
+from .sheets import save_sheet
+from .task_config import DenoiserTaskConfig
 
 Images = NDArray[np.uint8]
 

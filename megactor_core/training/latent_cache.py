@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from megactor_core.training.task import Batch
+from .task import Batch
 
 
 class LatentCache(Dataset[Batch]):

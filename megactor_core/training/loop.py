@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from megactor_core.errors import InputError
-from megactor_core.training import seeds
-from megactor_core.training.checkpoint import Checkpoint, CheckpointFolder
-from megactor_core.training.config import TrainingConfig, differences
-from megactor_core.training.data import batches
-from megactor_core.training.ema import ExponentialMovingAverage
-from megactor_core.training.interruption import StopRequest
-from megactor_core.training.journal import Journal
-from megactor_core.training.schedule import learning_rate
-from megactor_core.training.task import Batch, Position, Task
+from ..errors import InputError
+from . import seeds
+from .checkpoint import Checkpoint, CheckpointFolder
+from .config import TrainingConfig, differences
+from .data import batches
+from .ema import ExponentialMovingAverage
+from .interruption import StopRequest
+from .journal import Journal
+from .schedule import learning_rate
+from .task import Batch, Position, Task
 
 
 class Trainer:

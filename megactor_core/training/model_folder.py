@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from megactor_core.errors import InputError
-from megactor_core.models.build import Networks, build_networks
-from megactor_core.models.config import ModelConfig
-from megactor_core.training.task_config import DenoiserTaskConfig
-from megactor_core.weights.loading import load_model
+from ..errors import InputError
+from ..models.build import Networks, build_networks
+from ..models.config import ModelConfig
+from ..weights.loading import load_model
+from .task_config import DenoiserTaskConfig
 
 
 def initial_networks(config: DenoiserTaskConfig, seed: int) -> tuple[ModelConfig, Networks]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from megactor_core.models.config import SchedulerConfig
-from megactor_core.sampling.schedulers import build_scheduler
+from ..models.config import SchedulerConfig
+from ..sampling.schedulers import build_scheduler
 
 LAST_TIMESTEP = 999
 

@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from megactor_core.conditioning.background import clip_pixels
-from megactor_core.conditioning.tensors import background_mask
-from megactor_core.data.clips import Split, clip_generator
-from megactor_core.data.identity import sample_identity
-from megactor_core.data.motion import sample_motion, sample_pose
-from megactor_core.data.renderer import Puppet
-from megactor_core.training.puppet_pictures import feature_weights
-from megactor_core.training.task import Batch
-from megactor_core.training.task_config import PuppetClipsConfig
-from megactor_core.vision.condition import plain_boxes, plain_condition
-from megactor_core.vision.foreground import background_image
+from ..conditioning.background import clip_pixels
+from ..conditioning.tensors import background_mask
+from ..data.clips import Split, clip_generator
+from ..data.identity import sample_identity
+from ..data.motion import sample_motion, sample_pose
+from ..data.renderer import Puppet
+from ..vision.condition import plain_boxes, plain_condition
+from ..vision.foreground import background_image
+from .puppet_pictures import feature_weights
+from .task import Batch
+from .task_config import PuppetClipsConfig
 
 
 class PuppetClips(Dataset[Batch]):

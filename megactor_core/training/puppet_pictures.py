@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from megactor_core.data.clips import Split, clip_generator
-from megactor_core.data.identity import sample_identity
-from megactor_core.data.motion import sample_pose
-from megactor_core.data.renderer import Puppet, PuppetFrame
-from megactor_core.training.task import Batch
+from ..data.clips import Split, clip_generator
+from ..data.identity import sample_identity
+from ..data.motion import sample_pose
+from ..data.renderer import Puppet, PuppetFrame
+from .task import Batch
 
 # dlib's 68 points: each eye with its brow, and the mouth. Glances and expressions live here.
 _FEATURES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from megactor_core.training.config import OptimizerConfig
+from .config import OptimizerConfig
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from megactor_core.media.pictures import save_picture
+from ..media.pictures import save_picture
 
 
 def save_sheet(path: Path, rows: Sequence[NDArray[np.uint8]]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from megactor_core.models.config import ModelConfig
+from ..models.config import ModelConfig
 
 
 class Section(BaseModel):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from megactor_core.training.config import TrainingConfig
-from megactor_core.training.task import Task
-from megactor_core.training.task_config import AutoencoderTaskConfig
+from .config import TrainingConfig
+from .task import Task
+from .task_config import AutoencoderTaskConfig
 
 
 def build_task(config: TrainingConfig, folder: Path) -> Task:
@@ -16,11 +16,11 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
         InputError: weights to start from cannot be read.
     """
     if isinstance(config.task, AutoencoderTaskConfig):
-        from megactor_core.training.autoencoder import AutoencoderTask
+        from .autoencoder import AutoencoderTask
 
         return AutoencoderTask(config.task, config.seed)
-    from megactor_core.training.denoiser import DenoiserTask
-    from megactor_core.training.model_folder import initial_networks
+    from .denoiser import DenoiserTask
+    from .model_folder import initial_networks
 
     model, networks = initial_networks(config.task, config.seed)
     return DenoiserTask(config.task, model, networks, config.seed, folder / "cache")
