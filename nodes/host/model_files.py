@@ -18,7 +18,7 @@ FOLDER = "megactor"
 
 DEMO = "demo (bundled)"
 # A name stays the same before and after the download, so that workflows that hold it stay valid.
-_OFFICIAL = {f"{family} (official)": family for family in OFFICIAL_FOLDERS}
+_OFFICIAL = {"megactor (official)": "megactor"}
 _CHECKPOINT_SUFFIXES = {".ckpt", ".safetensors", ".pt", ".pth", ".bin"}
 _MODEL_FILES = ("config.json", "denoiser.safetensors")
 

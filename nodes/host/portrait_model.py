@@ -88,6 +88,7 @@ def load_portrait_model(folder: Path, *, disable_dynamic: bool = False) -> Portr
     Raises:
         InputError: as ``megactor_core.weights.loading.load_model``.
     """
+    from ...megactor_core.errors import InputError
     from ...megactor_core.weights.loading import build_on_meta, load_network, read_config
     from .clip_vision import load_clip_vision
     from .latent_format import PortraitLatentFormat
@@ -98,6 +99,9 @@ def load_portrait_model(folder: Path, *, disable_dynamic: bool = False) -> Portr
     from .vae import load_vae
 
     config = read_config(folder)
+    if config.image_encoder is None:
+        problem = f"is a model of the family {config.family}, which only the command line animates so far"
+        raise InputError(folder, problem, "Choose a MegActor (v1) model")
     networks = build_on_meta(config, folder)
     offload_device = comfy.model_management.unet_offload_device()
     dtype, manual_cast = inference_dtypes(networks.denoiser)

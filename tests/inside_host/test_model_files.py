@@ -16,6 +16,7 @@ from hub_server import Hub, serve_hub
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.weights import catalogue
 from megactor_pack.megactor_core.weights.loading import load_model, read_config
+from megactor_pack.megactor_core.weights.random_model import write_random_model
 from megactor_pack.nodes.host.model_files import (
     DEMO,
     check_name,
@@ -24,6 +25,7 @@ from megactor_pack.nodes.host.model_files import (
     register_folder,
     resolve,
 )
+from megactor_pack.nodes.host.portrait_model import load_portrait_model
 from megactor_pack.nodes.load_model import LoadMegActorModel
 from weights.official_layout import random_states, small_config, write_official
 
@@ -239,3 +241,10 @@ def test_the_fingerprint_follows_the_files(models: Path, tiny_folder: Path) -> N
         assert first == fingerprint(name) != nothing
         os.utime(folder / "denoiser.safetensors", (1, 1))
         assert fingerprint(name) != first
+
+
+@pytest.mark.parametrize("family", ["megactor-sigma", "xportrait"])
+def test_a_family_that_the_host_does_not_run_is_refused(family: str, models: Path) -> None:
+    write_random_model(family, models / "mine")
+    with pytest.raises(InputError, match=f"{family}, which only the command line"):
+        load_portrait_model(resolve("mine"))
