@@ -312,7 +312,11 @@ class PortraitAnimator(ABC):
         """
         begin = time.perf_counter()
         settings = settings or self.settings()
-        given = [reference, driving.path if isinstance(driving, DrivingSource) else driving, speech]
+        given: list[object] = [
+            reference,
+            driving.path if isinstance(driving, DrivingSource) else driving,
+            speech,
+        ]
         given += [*more_references, start_video]
         mode = checked_mode(self.config, driving_options.pop("mode", None), speech is not None)
         check_controls(self.config, strengths or {}, driving_options.get("best_frame"))

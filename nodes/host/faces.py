@@ -134,7 +134,9 @@ def landmarks_of_square(face_landmarks: Mapping[str, Any] | None, size: int) -> 
     faces = faces_of_landmarks(face_landmarks, (height, width), 1)[0]
     if not faces:
         raise InputError("portrait_landmarks", "no face was found in the portrait", remedy)
-    return choose_face(faces).landmarks * np.float32(size / width)
+    landmarks = choose_face(faces).landmarks
+    assert landmarks is not None, "faces of landmarks carry them"
+    return landmarks * np.float32(size / width)
 
 
 def find_detector() -> FaceDetector | None:

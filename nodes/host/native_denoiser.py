@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import comfy.patcher_extension
 import torch
@@ -19,6 +19,14 @@ class NativeDenoiser(DenoisingUNet):
     manual_cast_dtype: torch.dtype | None = None
     """Type that the device computes in where it is not that of the weights."""
 
+    @classmethod
+    def of(cls, denoiser: DenoisingUNet, manual_cast_dtype: torch.dtype | None) -> NativeDenoiser:
+        """A core denoiser turned into this class; its layers and weights stay the same objects."""
+        denoiser.__class__ = cls
+        native = cast(NativeDenoiser, denoiser)
+        native.manual_cast_dtype = manual_cast_dtype
+        return native
+
     @property
     def compute_dtype(self) -> torch.dtype:
         return self.manual_cast_dtype or self.dtype
@@ -28,7 +36,7 @@ class NativeDenoiser(DenoisingUNet):
         """Type of the weights, as the host asks for it."""
         return self.conv_in.weight.dtype
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         x: Tensor,
         timesteps: Tensor,

@@ -110,10 +110,9 @@ def load_portrait_model(folder: Path, *, disable_dynamic: bool = False) -> Portr
         load_network(network, folder, name, offload_device, dtype)
         network.to(memory_format=torch.channels_last)
         use_host_layers(network)
-    networks.denoiser.__class__ = NativeDenoiser
-    networks.denoiser.manual_cast_dtype = manual_cast
+    native_denoiser = NativeDenoiser.of(networks.denoiser, manual_cast)
     vae = load_vae(config, folder / "vae.safetensors")
-    native = NativeModel(config, networks.denoiser, PortraitLatentFormat(config, vae))
+    native = NativeModel(config, native_denoiser, PortraitLatentFormat(config, vae))
     denoiser = host_patcher(native, disable_dynamic)
     reference_network = host_patcher(networks.reference_network, disable_dynamic)
     denoiser.set_additional_models(REFERENCE_NETWORK, [reference_network])

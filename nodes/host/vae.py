@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,10 @@ _SMALLEST: dict[str, Any] = {
         "double_z": True,
     },
 }
+
+
+MemoryUsed = Callable[[Sequence[int], torch.dtype], float]
+"""Bytes that the host expects a batch of a shape to need."""
 
 
 def load_vae(config: ModelConfig, path: Path) -> comfy.sd.VAE:
@@ -100,7 +105,8 @@ class DiffusersVAE(comfy.sd.VAE):
         self.size = comfy.model_management.module_size(self.first_stage_model)
         width = config.vae["block_out_channels"][0] / _STABLE_DIFFUSION_WIDTH
         cell = width * self.upscale_ratio**2 / 8**2
-        encoding, decoding = self.memory_used_encode, self.memory_used_decode
+        encoding: MemoryUsed = self.memory_used_encode  # type: ignore[has-type]
+        decoding: MemoryUsed = self.memory_used_decode  # type: ignore[has-type]
         self.memory_used_encode = lambda shape, dtype: encoding(shape, dtype) * width
         self.memory_used_decode = lambda shape, dtype: decoding(shape, dtype) * cell
 
