@@ -317,11 +317,12 @@ class PortraitAnimator(ABC):
             driving.path if isinstance(driving, DrivingSource) else driving,
             speech,
         ]
-        given += [*more_references, start_video]
+        given += more_references
         mode = checked_mode(self.config, driving_options.pop("mode", None), speech is not None)
         check_controls(self.config, strengths or {}, driving_options.get("best_frame"))
         check_motion(self.config, driving is not None, speech is not None, amplitude)
-        files = [path for path in given if isinstance(path, (str, os.PathLike)) and path != DRIVERS_SOUND]
+        paths = (path for path in (*given, start_video) if isinstance(path, (str, os.PathLike)))
+        files = [path for path in paths if path != DRIVERS_SOUND]
         check_output(output, FORMATS, overwrite, files)
         picture, *others = (
             one if isinstance(one, np.ndarray) else load_picture(one) for one in (reference, *more_references)
