@@ -237,16 +237,19 @@ def _detector(args: argparse.Namespace) -> FaceDetector | None:
 
 
 def _landmarker(args: argparse.Namespace, mode: DrivingMode) -> Landmarker | None:
-    """The landmarker that the contour mode needs, and the others of patches use where one is given."""
-    if mode == "plain" or (mode != "contour" and args.landmarker is None):
+    """The landmarker that the contour mode needs, and the others of patches use where it is at hand."""
+    if mode == "plain":
         return None
+    from importlib.util import find_spec
+
     from megactor_core.vision.landmarks import MediaPipeLandmarker
     from megactor_core.weights.catalogue import find_known
     from megactor_core.weights.folders import models_folder
 
-    return MediaPipeLandmarker(
-        args.landmarker or models_folder(args.models_folder) / find_known("face-landmarker")[0].file
-    )
+    path = args.landmarker or models_folder(args.models_folder) / find_known("face-landmarker")[0].file
+    at_hand = path.is_file() and find_spec("mediapipe") is not None
+    needed = mode == "contour" or args.landmarker is not None
+    return MediaPipeLandmarker(path) if needed or at_hand else None
 
 
 def _amplitude(args: argparse.Namespace) -> Amplitude:
