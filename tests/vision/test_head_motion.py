@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
+from megactor_core.amplitude import Amplitude
+from megactor_core.errors import InputError
+from megactor_core.media.source import pictures_source
 from megactor_core.vision.coarse_landmarks import MEAN_FACE
+from megactor_core.vision.driving import prepare_driving
+from megactor_core.vision.faces import Face
 from megactor_core.vision.head_motion import (
     box_anchors,
     head_corrections,
@@ -63,3 +70,31 @@ def test_a_moved_picture_follows_its_points() -> None:
     moved = moved_picture(picture, np.array([[1, 0, 3], [0, 1, -2]], float))
     assert np.unravel_index(moved[..., 0].argmax(), (32, 32)) == (8, 15)
     assert moved_picture(picture, np.eye(2, 3)) is picture
+
+
+def test_a_driver_whose_head_is_stilled_shows_its_face_where_it_was() -> None:
+    pictures, faces = [], []
+    for index in range(4):
+        picture = np.full((96, 96, 3), 60, np.uint8)
+        left, top = 30 + 6 * index, 30 + 3 * index
+        picture[top : top + 24, left : left + 24] = 200
+        pictures.append(picture)
+        faces.append((Face((left, top, left + 24, top + 24)),))
+    source = pictures_source(pictures, Fraction(25))
+
+    def centers(head_motion: float | list[float]) -> np.ndarray:
+        amplitude = Amplitude(head_motion=head_motion)
+        driving = prepare_driving(source, 96, crop="whole", faces=faces, amplitude=amplitude)
+        bright = (np.argwhere(image[..., 0] > 150).mean(axis=0) for image in driving.crops())
+        shown = (np.argwhere(image > 150).mean(axis=0) for image in driving.conditions())
+        first, second = np.stack(list(bright)), np.stack(list(shown))
+        np.testing.assert_allclose(first, second)
+        return first - first[0]
+
+    step = np.arange(4)[:, None] * (3, 6)
+    np.testing.assert_allclose(centers(1), step)
+    np.testing.assert_allclose(centers(0), 0 * step, atol=0.6)
+    np.testing.assert_allclose(centers(0.5), step / 2, atol=0.6)
+    np.testing.assert_allclose(centers([1, 1, 0, 1]), step * np.array([[1], [1], [0], [1]]), atol=0.6)
+    with pytest.raises(InputError, match="has 2 values, the clip has 4 frames"):
+        centers([1, 1])
