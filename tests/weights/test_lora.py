@@ -116,6 +116,17 @@ def test_every_naming_changes_the_layers_it_means(
         torch.testing.assert_close(value, expected)
 
 
+def test_a_lora_of_every_layer_matches_throughout(denoiser: DenoisingUNet, tmp_path: Path) -> None:
+    kinds = (torch.nn.Linear, torch.nn.Conv2d)
+    layers = [name for name, module in denoiser.named_modules() if isinstance(module, kinds)]
+    state: State = {}
+    for layer in layers:
+        state |= kohya(layer, *factors(denoiser, layer))
+    save_file(state, tmp_path / "lora.safetensors")
+    report = merge_lora(denoiser, tmp_path / "lora.safetensors")
+    assert sorted(report.merged) == sorted(layers) and not report.unmatched
+
+
 def test_what_does_not_match_is_listed(denoiser: DenoisingUNet, tmp_path: Path) -> None:
     state = kohya(SPATIAL, *factors(denoiser, SPATIAL))
     state |= {
