@@ -45,6 +45,8 @@ class TensorFile:
         A tensor is valid only until the next one is asked for: convert or copy it at once.
         """
         remaining = list(names)
+        # What cannot be mapped is read whole, once.
+        mapped = self.is_safetensors or zipfile.is_zipfile(self.path)
         while remaining:
             done, taken = 0, 0
             for name, tensor in _read(self, remaining):
@@ -52,7 +54,7 @@ class TensorFile:
                 done += 1
                 taken += tensor.numel() * tensor.element_size()
                 del tensor
-                if taken >= CHUNK_BYTES:
+                if mapped and taken >= CHUNK_BYTES:
                     break
             remaining = remaining[done:]
 

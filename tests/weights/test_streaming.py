@@ -100,3 +100,14 @@ def test_checkpoints_in_the_oldest_format_are_read(tmp_path: Path) -> None:
     torch.save({"weight": torch.arange(6.0)}, path, _use_new_zipfile_serialization=False)
 
     assert torch.equal(dict(open_tensor_file(path).stream(["weight"]))["weight"], torch.arange(6.0))
+
+
+def test_a_checkpoint_of_the_old_format_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {str(index): torch.full((100,), float(index)) for index in range(5)}
+    torch.save(state, tmp_path / "old.ckpt", _use_new_zipfile_serialization=False)
+    file = open_tensor_file(tmp_path / "old.ckpt")
+    monkeypatch.setattr("megactor_core.weights.tensor_files.CHUNK_BYTES", 400)
+    stream = file.stream(["3", "1", "4"])
+    name, tensor = next(stream)
+    (tmp_path / "old.ckpt").unlink()  # nothing is opened anew
+    assert (name, tensor[0]) == ("3", 3) and [name for name, _ in stream] == ["1", "4"]
