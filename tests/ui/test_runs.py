@@ -71,7 +71,8 @@ def test_pictures_of_prepare_driving_are_shown_by_vue(open_page: Callable[..., C
 
     page.run()
 
+    # Segment Reference's picture and this one
     page.page.wait_for_function(
-        "[...document.images].some(image => image.naturalWidth > 2 * image.naturalHeight)"
+        "[...document.images].filter(image => image.src.includes('/view?') && image.naturalWidth).length > 1"
     )
     assert page.page.get_by_text("failed to load").count() == 0
