@@ -158,9 +158,10 @@ def prepare_driving(
     clip = source.part(start, stop)
     head_motion = amplitude.frames("head_motion", clip.num_frames)
     found: Iterable[tuple[Face, ...]] | None = None
+    coarse = landmarker is None and mode not in ("plain", "contour")
     if faces is not None:
         found = faces[start:stop]
-    elif crop == "face" or (detector is not None and (crop == "auto" or mode == "plain")):
+    elif crop == "face" or (detector is not None and (crop == "auto" or mode == "plain" or coarse)):
         images = (image for _, _, image in clip.frames())
         found = map(need_detector(detector).detect, _watched(images, on_frame))
     track: FaceTrack | None = None
@@ -214,8 +215,11 @@ def _landmarks_of(
     on_frame: Callable[[int], None] | None,
 ) -> list[NDArray[np.floating] | None]:
     """Landmarks in every square, (68, 2) in its pixels; None where no face was seen."""
-    if track is not None and track.landmarks is not None:
-        rows = prepared.crop.to_crop(track.landmarks)
+    known = None if track is None else track.landmarks
+    if known is None and track is not None and isinstance(looker, CoarseLandmarker):
+        known = track.coarse_landmarks
+    if track is not None and known is not None:
+        rows = prepared.crop.to_crop(known)
         return [row if found else None for row, found in zip(rows, track.found, strict=True)]
     if looker is None:
         return [None] * prepared.num_frames

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .coarse_landmarks import coarse_landmarks
 from .faces import Detector, Face, FaceChoice, choose_face
 from .landmarks import hold_landmarks
 
@@ -63,6 +64,7 @@ class FaceTrack:
         passed: bool (F,), True for frames to hand through unchanged (lost, with policy "pass").
         landmarks: float32 (F, 68, 2) in pixels, lost frames repeat the last ones; None where the faces carry
             none.
+        coarse_landmarks: the same made of the detector's five points, see ``coarse_landmarks``.
         report: for the user.
     """
 
@@ -70,6 +72,7 @@ class FaceTrack:
     found: NDArray[np.bool_]
     passed: NDArray[np.bool_]
     landmarks: NDArray[np.float32] | None
+    coarse_landmarks: NDArray[np.float32] | None
     report: TrackReport
 
 
@@ -136,6 +139,12 @@ def follow_face(
         found=found,
         passed=~found if lost == "pass" else np.zeros_like(found),
         landmarks=hold_landmarks([None if face is None else face.landmarks for face in followed]),
+        coarse_landmarks=hold_landmarks(
+            [
+                None if face is None or face.points is None else coarse_landmarks(face.points)
+                for face in followed
+            ]
+        ),
         report=TrackReport(len(boxes), indices, tuple(follower.chosen_again), lost),
     )
 

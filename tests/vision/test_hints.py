@@ -111,7 +111,8 @@ def test_the_detectors_five_points_do_where_there_is_no_landmarker(driver: Path)
         open_driving(driver), SIZE, crop="squash", mode="hints", portrait=portrait, detector=detector
     )
     assert prepared.hints is not None and prepared.hints.boxes.shape == (4, 3, 4)
-    np.testing.assert_allclose(prepared.hints.affine, [[1, 0, 0], [0, 1, 0]], atol=1e-5)
+    # The same face in the driver's 80 pixels and in the portrait's 64.
+    np.testing.assert_allclose(prepared.hints.affine, [[1.25, 0, 0], [0, 1.25, 0]], atol=1e-5)
 
 
 def test_a_squashed_picture_goes_there_and_back() -> None:
@@ -124,3 +125,18 @@ def test_a_squashed_picture_goes_there_and_back() -> None:
     np.testing.assert_allclose(crop.to_source(crop.to_crop(corners)), corners)
     pasted = paste_back(picture, crop, crop.apply(picture))
     assert pasted.shape == picture.shape and np.abs(pasted.astype(int) - picture).mean() < 8
+
+
+def test_the_chosen_face_drives(driver: Path) -> None:
+    left, right = face_at(20, 40, 1.0), face_at(60, 40, 1.5)
+    detector = OneFace(
+        Face((10, 30, 30, 50), points=five_points(left)), Face((45, 25, 75, 55), points=five_points(right))
+    )
+    centers = []
+    for choice in (0, 1):
+        prepared = prepare_driving(
+            open_driving(driver), SIZE, crop="squash", mode="hints", face=choice, detector=detector
+        )
+        assert prepared.hints is not None
+        centers.append(prepared.hints.boxes[0, :, [0, 2]].mean())
+    assert centers[0] < SIZE / 2 < centers[1]
