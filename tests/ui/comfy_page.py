@@ -108,6 +108,14 @@ class ComfyPage:
             [node_type, name, value],
         )
 
+    def open_help(self, node_type: str) -> None:
+        """Select the one node of a type and press Info above it."""
+        self.page.evaluate(
+            "type => window.app.canvas.selectNode(window.app.graph.nodes.find(node => node.type === type))",
+            node_type,
+        )
+        self.page.get_by_test_id("info-button").click()
+
     def graph(self) -> Graph:
         """What Export writes."""
         return dict(self._converted("workflow"))
