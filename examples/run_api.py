@@ -109,7 +109,7 @@ async def follow(socket: aiohttp.ClientWebSocketResponse, workflow: Workflow, pr
     sys.exit("\nerror: the connection to ComfyUI was lost")
 
 
-async def fetch(session: aiohttp.ClientSession, prompt: str, folder: Path) -> list[Path]:
+async def fetch(session: aiohttp.ClientSession, workflow: Workflow, prompt: str, folder: Path) -> list[Path]:
     """Download what the workflow's save nodes wrote."""
     history: dict[str, Any] = {}
     while prompt not in history:  # written a moment after the prompt's last message
@@ -117,7 +117,8 @@ async def fetch(session: aiohttp.ClientSession, prompt: str, folder: Path) -> li
             history = await answer.json()
     files = [
         item
-        for shown in history[prompt]["outputs"].values()
+        # in the workflow's order; the history has them as they happened to be done
+        for shown in (history[prompt]["outputs"].get(node, {}) for node in workflow)
         for items in shown.values()
         for item in items
         if isinstance(item, dict) and item.get("type") == "output"
@@ -147,7 +148,7 @@ async def run(options: argparse.Namespace) -> None:
         async with session.ws_connect("/ws", params={"clientId": client}, max_msg_size=0) as socket:
             prompt = await queue(session, workflow, client)
             await follow(socket, workflow, prompt)
-        written = await fetch(session, prompt, options.output)
+        written = await fetch(session, workflow, prompt, options.output)
     if not written:
         sys.exit("error: the workflow ran, but it has no node that saves something")
     for path in written:
