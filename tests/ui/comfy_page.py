@@ -55,7 +55,12 @@ class ComfyPage:
         size: tuple[int, int] = (1920, 1080),
     ) -> None:
         # A page that was never used before opens the template browser by itself.
-        always = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": False, "Comfy.Locale": "en"}
+        always = {
+            "Comfy.TutorialCompleted": True,
+            "Comfy.VueNodes.Enabled": False,
+            "Comfy.Locale": "en",
+            "Comfy.RightSidePanel.IsOpen": False,
+        }
         with httpx.Client(trust_env=False) as client:
             client.post(f"{url}/api/settings", json=always | (settings or {})).raise_for_status()
         self.page: Page = browser.new_page(viewport={"width": size[0], "height": size[1]})
@@ -155,6 +160,7 @@ class ComfyPage:
         """Save what is seen, without the pointer over anything."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.page.mouse.move(960, 1040)
+        self.page.get_by_text("Job completed").wait_for(state="hidden")
         self.page.wait_for_timeout(1500)  # what moves on the page comes to rest
         self.page.screenshot(path=path)
 

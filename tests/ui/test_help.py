@@ -23,4 +23,4 @@ def test_help_opens_with_its_picture(
     picture = page.page.locator('img[src$="docs/images/MegActorApply.png"]')
     picture.wait_for()
     assert picture.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 100
-    page.screenshot(screenshots / f"help_{language}.png")
+    page.screenshot(screenshots / f"comfyui_help_{language}.png")
