@@ -245,6 +245,29 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counted
 
 
+def lazy_cache(patcher: Any) -> Any:
+    from comfy_extras.nodes_easycache import LazyCacheNode
+
+    return LazyCacheNode.execute(patcher, 10.0, 0.1, 0.95, False)[0]
+
+
+def test_lazy_cache_skips_steps_in_context_windows_too(model: PortraitModel, calls: list[int]) -> None:
+    clip = make_clip(20)
+    ksampler(model, clip)
+    whole = len(calls)
+    assert torch.isfinite(ksampler(model, clip, change=lazy_cache)).all()
+    assert len(calls) - whole < whole
+
+
+def test_rescaled_guidance_has_its_effect(model: PortraitModel) -> None:
+    from comfy_extras.nodes_model_advanced import RescaleCFG
+
+    clip = make_clip(8)
+    rescaled = ksampler(model, clip, 4.5, lambda patcher: RescaleCFG().patch(patcher, 0.7)[0])
+    assert torch.isfinite(rescaled).all()
+    assert difference(rescaled, ksampler(model, clip, 4.5)) > 1e-3
+
+
 def test_torch_compile(one_level_folder: Path) -> None:
     from comfy_extras.nodes_torch_compile import TorchCompileModel
 
