@@ -28,6 +28,7 @@ async (description) => {
       node.widgets[0].value = item.text
     }
     Object.assign(node.properties, item.properties)
+    if (item.advanced) node.showAdvanced = true
     for (const [name, value] of Object.entries(item.widgets ?? {})) {
       const widget = node.widgets.find((one) => one.name === name)
       if (!widget) throw new Error(`${item.type} has no widget ${name}`)

@@ -21,6 +21,7 @@ class Node:
         widgets: values that differ from the defaults.
         width: at least, in the graph's pixels.
         preview: height of what the node shows when it has run.
+        advanced: whether nodes drawn by Vue show their advanced widgets.
         properties: of the node in the graph.
     """
 
@@ -30,6 +31,7 @@ class Node:
     widgets: dict[str, Any] = field(default_factory=dict)
     width: int = 260
     preview: int = 0
+    advanced: bool = False
     properties: dict[str, Any] = field(default_factory=dict)
 
 
@@ -145,9 +147,17 @@ def save_video(video: str, prefix: str) -> Node:
     return Node("save", "SaveVideo", {"video": video}, widgets, width=360, preview=400)
 
 
-def animate(**widgets: Any) -> Node:
+def animate(*, advanced: bool = False, **widgets: Any) -> Node:
     links = {"model": "load.model", "portrait": "example.portrait", "driving": "example.driving"}
-    return Node("animate", "MegActorAnimatePortrait", links, {"seed": 42} | widgets, width=340, preview=360)
+    return Node(
+        "animate",
+        "MegActorAnimatePortrait",
+        links,
+        {"seed": 42} | widgets,
+        width=340,
+        preview=360,
+        advanced=advanced,
+    )
 
 
 ANIMATE_PORTRAIT = Workflow(
@@ -306,7 +316,7 @@ LONG_VIDEO = Workflow(
         (
             Group(
                 "2  Animate",
-                (animate(start_frame=0, max_frames=0, context_length=16, context_overlap=8),),
+                (animate(advanced=True, max_frames=0, context_length=16, context_overlap=8),),
             ),
         ),
         (Group("3  Save", (save_video("animate.video", "long"),)),),
@@ -407,8 +417,17 @@ HOST_LANDMARKS = Workflow(
         ),
         (Group("4  Condition", CONDITION),),
         (Group("5  Sample", (SAMPLE,)),),
-        (Group("6  Deliver", (decode("sample.latent"), PASTE_BACK, create_video("paste.frames"))),),
-        (Group("7  Save", (save_video("create.VIDEO", "landmarks"),)),),
+        (
+            Group(
+                "6  Deliver",
+                (
+                    decode("sample.latent"),
+                    PASTE_BACK,
+                    create_video("paste.frames"),
+                    save_video("create.VIDEO", "landmarks"),
+                ),
+            ),
+        ),
     ),
 )
 
