@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from megactor_core.cli.animate_options import (
+from ..errors import InputError
+from .animate_options import (
     add_control_options,
     add_files_options,
     add_look_options,
@@ -15,20 +16,19 @@ from megactor_core.cli.animate_options import (
     add_speech_options,
     add_start_options,
 )
-from megactor_core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from megactor_core.amplitude import Amplitude
-    from megactor_core.animator import AnimationReport
-    from megactor_core.conditioning.conditions import ControlStrength
-    from megactor_core.models.config import ModelConfig
-    from megactor_core.sampling.sampler import SamplingSettings
-    from megactor_core.vision.driving import DrivingMode
-    from megactor_core.vision.faces import FaceDetector
-    from megactor_core.vision.landmarks import Landmarker
+    from ..amplitude import Amplitude
+    from ..animator import AnimationReport
+    from ..conditioning.conditions import ControlStrength
+    from ..models.config import ModelConfig
+    from ..sampling.sampler import SamplingSettings
+    from ..vision.driving import DrivingMode
+    from ..vision.faces import FaceDetector
+    from ..vision.landmarks import Landmarker
 
 _DESCRIPTION = """\
 Make a portrait move like the person in a driving video, and with MegActor-Sigma talk with given sound. The
@@ -83,12 +83,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Animate; everything that was given is looked at before the weights are loaded."""
-    from megactor_core.cli.progress import AnimationBar
-    from megactor_core.media.contact_sheet import contact_sheet, sheet_indices
-    from megactor_core.media.outputs import check_output
-    from megactor_core.media.pictures import SAVE_SUFFIXES, load_mask, load_picture, save_picture
-    from megactor_core.media.reading import open_driving
-    from megactor_core.media.writing import FORMATS
+    from ..media.contact_sheet import contact_sheet, sheet_indices
+    from ..media.outputs import check_output
+    from ..media.pictures import SAVE_SUFFIXES, load_mask, load_picture, save_picture
+    from ..media.reading import open_driving
+    from ..media.writing import FORMATS
+    from .progress import AnimationBar
 
     loras = [path for path, _ in args.lora]
     speech = None if args.speech in (None, "driving") else Path(args.speech)
@@ -110,12 +110,12 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
-    from megactor_core.animation import check_motion, checked_mode
-    from megactor_core.animator import Animator, checked_size, default_dtype, usable_device
-    from megactor_core.clip import find_clip
-    from megactor_core.memory import check_memory, peak_bytes
-    from megactor_core.vision.still import Liveliness
-    from megactor_core.weights.loading import read_config, resolve_model
+    from ..animator import Animator, checked_size, default_dtype, usable_device
+    from ..clip import find_clip
+    from ..family_inputs import check_motion, checked_mode
+    from ..memory import check_memory, peak_bytes
+    from ..vision.still import Liveliness
+    from ..weights.loading import read_config, resolve_model
 
     config = read_config(resolve_model(args.model, args.models_folder))
     settings, strengths = _settings(args, config), _strengths(args, config)
@@ -199,7 +199,7 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> SamplingSettings
     Raises:
         InputError: values that the model cannot work with.
     """
-    from megactor_core.sampling.sampler import SamplingSettings
+    from ..sampling.sampler import SamplingSettings
 
     given = {
         "num_inference_steps": args.steps,
@@ -219,7 +219,7 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> SamplingSettings
 
 def _detector(args: argparse.Namespace) -> FaceDetector | None:
     """The face detector, or None where it is neither at hand nor needed."""
-    from megactor_core.animator import find_detector
+    from ..animator import find_detector
 
     detector = find_detector(args.face_detector, args.models_folder)
     crops = {"--crop": args.crop}
@@ -242,9 +242,9 @@ def _landmarker(args: argparse.Namespace, mode: DrivingMode) -> Landmarker | Non
         return None
     from importlib.util import find_spec
 
-    from megactor_core.vision.landmarks import MediaPipeLandmarker
-    from megactor_core.weights.catalogue import find_known
-    from megactor_core.weights.folders import models_folder
+    from ..vision.landmarks import MediaPipeLandmarker
+    from ..weights.catalogue import find_known
+    from ..weights.folders import models_folder
 
     path = args.landmarker or models_folder(args.models_folder) / find_known("face-landmarker")[0].file
     at_hand = path.is_file() and find_spec("mediapipe") is not None
@@ -253,7 +253,7 @@ def _landmarker(args: argparse.Namespace, mode: DrivingMode) -> Landmarker | Non
 
 
 def _amplitude(args: argparse.Namespace) -> Amplitude:
-    from megactor_core.amplitude import Amplitude
+    from ..amplitude import Amplitude
 
     return Amplitude(args.speech_amplitude, args.head_motion, args.expression)
 
@@ -264,8 +264,8 @@ def _strengths(args: argparse.Namespace, config: ModelConfig) -> dict[str, Contr
     Raises:
         InputError: impossible ones, or for a model without ControlNets.
     """
-    from megactor_core.animation import check_controls
-    from megactor_core.conditioning.conditions import ControlStrength
+    from ..conditioning.conditions import ControlStrength
+    from ..family_inputs import check_controls
 
     given = {"face_control": args.face_control, "patch_control": args.patch_control}
     strengths = {name: ControlStrength(*values) for name, values in given.items() if values is not None}

@@ -6,7 +6,7 @@ import argparse
 from fractions import Fraction
 from pathlib import Path
 
-from megactor_core.cli.arguments import (
+from .arguments import (
     best_frame,
     crop_mode,
     face_choice,

@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 if TYPE_CHECKING:
-    from megactor_core.evaluation.puppets import ClipFrames, ClipResult, EvaluationSettings
-    from megactor_core.models.config import ModelConfig
+    from ..evaluation.puppets import ClipFrames, ClipResult, EvaluationSettings
+    from ..models.config import ModelConfig
 
 _DESCRIPTION = """\
 Animate puppets that no training can contain, and compare with what a perfect animation would show: a puppet
@@ -100,13 +100,13 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     from tqdm import tqdm
 
-    from megactor_core.animator import Animator
-    from megactor_core.evaluation.puppets import evaluate_puppets
-    from megactor_core.evaluation.report import build_report, format_report
-    from megactor_core.evaluation.sheet import CLIPS, contact_sheet
-    from megactor_core.media.outputs import temporary_output
-    from megactor_core.media.pictures import save_picture
-    from megactor_core.weights.loading import read_config, resolve_model
+    from ..animator import Animator
+    from ..evaluation.puppets import evaluate_puppets
+    from ..evaluation.report import build_report, format_report
+    from ..evaluation.sheet import CLIPS, contact_sheet
+    from ..media.outputs import temporary_output
+    from ..media.pictures import save_picture
+    from ..weights.loading import read_config, resolve_model
 
     settings = _settings(args, read_config(resolve_model(args.model)))
     animator = Animator.from_pretrained(args.model, device=args.device)
@@ -140,9 +140,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettings:
-    from megactor_core.animator import checked_size
-    from megactor_core.evaluation.puppets import EvaluationSettings
-    from megactor_core.sampling.sampler import SamplingSettings
+    from ..animator import checked_size
+    from ..evaluation.puppets import EvaluationSettings
+    from ..sampling.sampler import SamplingSettings
 
     guidance = {} if args.guidance is None else {"guidance_scale": args.guidance}
     sampling = SamplingSettings.from_defaults(
@@ -176,7 +176,7 @@ def _check(args: argparse.Namespace) -> None:
     ):
         if value < lowest:
             raise InputError(f"{option} {value}", "is too small", f"Give {lowest} or more")
-    from megactor_core.media.outputs import check_output
+    from ..media.outputs import check_output
 
     for path, suffix in ((args.output, ".json"), (args.sheet, ".png")):
         if path:

@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from megactor_core.cli import animate, evaluate, puppets, train, weights
-from megactor_core.errors import InputError
+from ..errors import InputError
+from . import animate, evaluate, puppets, train, weights
 
 COMMANDS = {"animate": animate, "weights": weights, "puppets": puppets, "train": train, "evaluate": evaluate}
 """Each module has ``add_parser(subparsers)`` and ``run(args)`` and is light to import."""

@@ -9,10 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from megactor_core.errors import InputError
+from ..errors import InputError
 
 if TYPE_CHECKING:
-    from megactor_core.data.clips import PuppetClip
+    from ..data.clips import PuppetClip
 
 _DESCRIPTION = """\
 Render clips of puppets: cartoon faces with random appearance and lively motion. Training and evaluation draw
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     from tqdm import tqdm
 
-    from megactor_core.data.clips import sample_clip
+    from ..data.clips import sample_clip
 
     names = [f"{index:03d}" for index in range(args.clips)]
     with _folder(args.output):
@@ -95,9 +95,9 @@ def _write_clip(clip: PuppetClip, stem: Path, size: int, overwrite: bool) -> Non
     """Render and write one clip frame by frame; ``stem``: path that the file names begin with."""
     import numpy as np
 
-    from megactor_core.data.renderer import Puppet
-    from megactor_core.media.pictures import save_picture
-    from megactor_core.media.writing import VideoWriter
+    from ..data.renderer import Puppet
+    from ..media.pictures import save_picture
+    from ..media.writing import VideoWriter
 
     count = len(clip.motion)
     shown = set(np.linspace(0, count - 1, min(_SHEET_COLUMNS, count)).round().astype(int).tolist())

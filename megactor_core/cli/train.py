@@ -42,9 +42,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 at the last step, and also after a stop that was asked for."""
-    from megactor_core.training.config import read_config
-    from megactor_core.training.loop import Trainer
-    from megactor_core.training.tasks import build_task
+    from ..training.config import read_config
+    from ..training.loop import Trainer
+    from ..training.tasks import build_task
 
     config = read_config(args.config)
     trainer = Trainer(config, build_task(config, args.output), args.output)

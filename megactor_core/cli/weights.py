@@ -92,9 +92,9 @@ def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from megactor_core.weights.catalogue import CATALOGUE
-    from megactor_core.weights.download import is_present, local_path
-    from megactor_core.weights.folders import MODEL_NAMES, models_folder, named_model_folder
+    from ..weights.catalogue import CATALOGUE
+    from ..weights.download import is_present, local_path
+    from ..weights.folders import MODEL_NAMES, models_folder, named_model_folder
 
     print(f"Models folder: {models_folder(args.models_folder)}\n")
     for name in MODEL_NAMES:
@@ -112,8 +112,8 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _download(args: argparse.Namespace) -> int:
-    from megactor_core.weights.catalogue import OFFICIAL_FOLDERS, find_known
-    from megactor_core.weights.download import fetch_file
+    from ..weights.catalogue import OFFICIAL_FOLDERS, find_known
+    from ..weights.download import fetch_file
 
     rows = [known for name in args.names for known in find_known(name)]
     for known in rows:
@@ -128,10 +128,10 @@ def _convert(args: argparse.Namespace) -> int:
     import torch
     from tqdm import tqdm
 
-    from megactor_core.weights.catalogue import OFFICIAL_FOLDERS
-    from megactor_core.weights.convert import convert_official
-    from megactor_core.weights.folders import models_folder, named_model_folder
-    from megactor_core.weights.official import find_official_files
+    from ..weights.catalogue import OFFICIAL_FOLDERS
+    from ..weights.convert import convert_official
+    from ..weights.folders import models_folder, named_model_folder
+    from ..weights.official import find_official_files
 
     source = Path(args.source)
     if args.source in OFFICIAL_FOLDERS:
@@ -169,7 +169,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _random(args: argparse.Namespace) -> int:
-    from megactor_core.weights.random_model import write_random_model
+    from ..weights.random_model import write_random_model
 
     write_random_model(args.family, args.output, args.seed)
     print(f"Model folder: {args.output}")
@@ -177,7 +177,7 @@ def _random(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from megactor_core.weights.verify import verify
+    from ..weights.verify import verify
 
     findings = 0
     failures = 0
