@@ -333,7 +333,7 @@ def host_model(name: str, type: str, widget: str, file: str, repository: str, di
 
 def detect_faces(name: str, image: str) -> Node:
     links = {"face_detection_model": "face_model.FACE_DETECTION_MODEL", "image": image}
-    return Node(name, "MediaPipeFaceLandmarker", links, {"num_faces": 0})
+    return Node(name, "MediaPipeFaceLandmarker", links, {"num_faces": 0}, width=320)
 
 
 HOST_LANDMARKS = Workflow(
@@ -364,8 +364,8 @@ HOST_LANDMARKS = Workflow(
                 ),
             ),
             note(
-                "Faces and background by ComfyUI's own nodes",
-                500,
+                "Faces and background",
+                400,
                 """
                     # ComfyUI finds the faces
 
@@ -399,9 +399,10 @@ HOST_LANDMARKS = Workflow(
                         "outline",
                         "RemoveBackground",
                         {"bg_removal_model": "background_model.bg_model", "image": "example.portrait"},
+                        width=320,
                     ),
                     detect_faces("portrait_faces", "example.portrait"),
-                    Node("frames", "GetVideoComponents", {"video": "example.driving"}),
+                    Node("frames", "GetVideoComponents", {"video": "example.driving"}, width=320),
                     detect_faces("driver_faces", "frames.images"),
                 ),
             ),
