@@ -16,7 +16,7 @@ from .portrait_model import PortraitModel
 
 # A VAE of this size decodes a preview in about the time that a preview network would take.
 _SMALL_VAE_BYTES = 32 * 2**20
-_PREVIEW_FRAMES = 12
+_PREVIEW_FRAMES = 6
 _ANIMATION_EVENT = "megactor.clip_preview"
 """Message to the page, received by ``web/js/previews.js``."""
 _LONGEST_SIDE = 384
