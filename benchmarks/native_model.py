@@ -8,7 +8,6 @@ Needs the environment of a ComfyUI, as ``make host`` makes it: ``.host/environme
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -17,27 +16,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-
-
-def enter_host() -> None:
-    """Import the host, on the CPU, and the pack as it does."""
-    import importlib.util
-
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    arguments, sys.argv = sys.argv, [sys.argv[0], "--cpu"]
-    import comfy.options
-
-    comfy.options.enable_args_parsing()
-    import comfy.cli_args
-
-    sys.argv = arguments
-    spec = importlib.util.spec_from_file_location(
-        "megactor_pack", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    assert spec is not None and spec.loader is not None
-    pack = importlib.util.module_from_spec(spec)
-    sys.modules["megactor_pack"] = pack
-    spec.loader.exec_module(pack)
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -53,6 +31,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
+    sys.path.insert(0, str(ROOT / "tests" / "inside_host"))
+    from pack import enter_host
+
     enter_host()
     import comfy.sample
     import torch

@@ -5,9 +5,10 @@ for browser in chromium chromium-browser google-chrome; do
 done
 if [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
     echo "installing chromium for tests/ui"
+    log=$(mktemp)
     { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium; } \
-        >/tmp/get_browser.log 2>&1 && exit 0
-    tail -n 5 /tmp/get_browser.log
+        >"$log" 2>&1 && exit 0
+    tail -n 5 "$log"
 fi
 echo "there is no chromium, chromium-browser or google-chrome: tests/ui will be skipped; install chromium to run them"
 exit 1

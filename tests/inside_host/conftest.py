@@ -5,39 +5,12 @@ The pack is imported as the host does it, by its folder, under the name ``megact
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
 from pathlib import Path
 
 import pytest
+from pack import enter_host
 
-ROOT = Path(__file__).parents[2]
-
-
-def _enter_host() -> None:
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    # Last, since the pack's folder ``nodes`` must not hide the host's module of that name. What tests make
-    # with ``megactor_core`` reaches the pack through files only: the pack's own copy has another module name.
-    sys.path += [str(ROOT), str(ROOT / "tests")]
-    sys.argv[1:] = []
-    import comfy.options
-
-    comfy.options.enable_args_parsing()
-    sys.argv[1:] = ["--cpu"]
-    import comfy.cli_args
-
-    spec = importlib.util.spec_from_file_location(
-        "megactor_pack", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    assert spec is not None
-    pack = importlib.util.module_from_spec(spec)
-    sys.modules["megactor_pack"] = pack
-    assert spec.loader is not None
-    spec.loader.exec_module(pack)
-
-
-_enter_host()
+enter_host()
 
 
 @pytest.fixture(scope="session")
