@@ -20,7 +20,7 @@ from .denoiser_validation import validate_denoiser
 from .latent_cache import LatentCache
 from .model_folder import save_model
 from .noising import LAST_TIMESTEP, Noising, draw_noise, draw_timesteps, start_some
-from .prediction_error import prediction_error
+from .prediction_error import prediction_error, relative_difference
 from .puppet_clips import PuppetClips
 from .puppet_pictures import to_signed
 from .task import Batch, Position
@@ -103,6 +103,7 @@ class DenoiserTask:
             latent_size,
             model.image_encoder["image_size"],
             self.config.feature_weight,
+            second_driver=self.config.driver_consistency_weight > 0,
         )
 
     def set_gradient_checkpointing(self) -> None:
@@ -134,6 +135,11 @@ class DenoiserTask:
         difference = (self._predict(noisy, timesteps, given, reading).float() - target) * sizes
         loss = prediction_error(difference, batch["weights"], config.change_weight)
         scalars = {"mse": difference.detach().square().mean()}
+        if config.driver_consistency_weight:
+            _, second = self._drive(references, batch["second_driving"])
+            disagreement = relative_difference(driving, second)
+            loss = loss + config.driver_consistency_weight * disagreement
+            scalars["driver_difference"] = disagreement.detach()
         if config.auxiliary_weight:
             motion_error = self._motion_error(features, batch["motion"])
             weight = config.auxiliary_weight * max(0.0, 1 - position.step / config.auxiliary_steps)

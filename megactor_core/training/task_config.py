@@ -105,6 +105,11 @@ class DenoiserTaskConfig(Section):
     reference_dropout: float = Field(
         0.0, ge=0, le=1, description="share of clips trained without reference keys"
     )
+    driver_consistency_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the difference between what two drivers of the same motion tell the denoiser",
+    )
     auxiliary_weight: float = Field(
         0.0, ge=0, description="weight of a linear head that reads the motion from the driving features"
     )
