@@ -25,7 +25,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "error: Python 3.10 or newer is needed, found %d.%d. Give another one with: make setup PYTHON=python3.12" % sys.version_info[:2])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,evaluation,train]'
+	$(BIN)/python -m pip install --quiet --editable '.[data,dev,evaluation,train]'
 	# OpenCV's usual package needs libGL, which servers often lack; its headless twin does not.
 	$(BIN)/python -c 'import cv2' 2>/dev/null \
 		|| { $(BIN)/python -m pip uninstall --quiet --yes opencv-python \
