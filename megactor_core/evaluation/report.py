@@ -29,26 +29,31 @@ def build_report(
 ) -> dict[str, Any]:
     """Everything about an evaluation, ready for JSON; equal on every run of a machine.
 
-    Keys: ``model`` (folder, sha256 of each file); ``settings``; ``means`` (``score_clip``'s measures over all
-    clips, ``gain`` of cross identity in dB of PSNR, ``static_flicker_ratio`` of output over autoencoder);
-    ``motion`` (correlation with the truth per parameter, of output, autoencoder and truth frames); ``clips``
-    (each clip's measures).
+    Keys: ``model`` (folder, sha256 of each file); ``settings``; ``means`` (see ``puppet_means``); ``motion``
+    (correlation with the truth per parameter, of output, autoencoder and truth frames); ``clips`` (each
+    clip's measures).
     """
-    means = _means([result.scores for result in results])
-    psnr, still = means["psnr"], means["static_flicker"]
     return {
         "model": {
             "folder": str(model.source),
             "sha256": {path.name: file_sha256(path) for path in sorted(model.source.glob("*.safetensors"))},
         },
         "settings": dataclasses.asdict(settings),
-        "means": {
-            **means,
-            "gain": {f"over_{name}": psnr["cross"] - psnr[name] for name in ("copy", "shuffled", "removed")},
-            "static_flicker_ratio": still["output"] / max(still["autoencoder"], 1e-6),
-        },
+        "means": puppet_means(results),
         "motion": _motion(results),
         "clips": [{"index": result.index, **result.scores} for result in results],
+    }
+
+
+def puppet_means(results: Sequence[ClipResult]) -> dict[str, Any]:
+    """``score_clip``'s measures over all clips, ``gain`` of cross identity over others in dB of PSNR, and
+    ``static_flicker_ratio`` of output over autoencoder."""
+    means = _means([result.scores for result in results])
+    psnr, still = means["psnr"], means["static_flicker"]
+    return {
+        **means,
+        "gain": {f"over_{name}": psnr["cross"] - psnr[name] for name in ("copy", "shuffled", "removed")},
+        "static_flicker_ratio": still["output"] / max(still["autoencoder"], 1e-6),
     }
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from megactor_core.animator import Animator
 from megactor_core.cli.main import main
 from megactor_core.data.motion import MOTION_NAMES
 from megactor_core.evaluation.puppet_drives import DRIVES
+from megactor_core.evaluation.puppet_validation import measure_puppets
+from megactor_core.evaluation.puppets import EvaluationSettings
 from megactor_core.media.pictures import load_picture
 
 
@@ -57,6 +60,19 @@ def test_more_clips_do_not_change_the_first_and_runs_agree(model_folder: Path, t
         reports.append(json.loads(path.read_text()))
     assert reports[0]["clips"][0] == reports[1]["clips"][0]
     assert reports[0]["motion"] == {}
+
+
+def test_a_training_run_logs_the_numbers_of_the_report(model_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    assert evaluate(model_folder, "--clips", "2", "--fit-frames", "0", "--output", str(path)) == 0
+    means = json.loads(path.read_text())["means"]
+    animator = Animator.from_pretrained(model_folder, device="cpu")
+    sampling = animator.settings(num_inference_steps=1, seed=0)
+    numbers, pictures = measure_puppets(animator, EvaluationSettings(0, 2, 3, 64, "face", 0, sampling))
+    assert numbers["psnr/cross"] == means["psnr"]["cross"]
+    assert numbers["gain/over_copy"] == means["gain"]["over_copy"]
+    assert numbers["static_flicker_ratio"] == means["static_flicker_ratio"]
+    assert [len(clip.output) for clip in pictures] == [3, 3]
 
 
 def test_the_whole_frame_and_another_size_can_be_asked_for(model_folder: Path, tmp_path: Path) -> None:
