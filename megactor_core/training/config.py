@@ -9,7 +9,8 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from ..errors import InputError
-from .task_config import TASKS, Section, TaskConfig
+from .section import Section
+from .task_config import TASKS, TaskConfig
 
 
 class OptimizerConfig(Section):

@@ -5,15 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ..models.config import ModelConfig
-
-
-class Section(BaseModel):
-    """Part of a configuration: immutable, unknown fields are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from .section import Section
 
 
 class AutoencoderTaskConfig(Section):
