@@ -16,6 +16,7 @@ from .animate_options import (
     add_speech_options,
     add_start_options,
 )
+from .model_settings import control_strengths, find_face_detector, find_landmarker, sampling_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,12 +24,7 @@ if TYPE_CHECKING:
 
     from ..amplitude import Amplitude
     from ..animator import AnimationReport
-    from ..conditioning.conditions import ControlStrength
-    from ..models.config import ModelConfig
-    from ..sampling.sampler import SamplingSettings
-    from ..vision.driving import DrivingMode
-    from ..vision.faces import FaceDetector
-    from ..vision.landmarks import Landmarker
+    from ..vision.framing import CropMode
 
 _DESCRIPTION = """\
 Make a portrait move like the person in a driving video, and with MegActor-Sigma talk with given sound. The
@@ -118,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     from ..weights.loading import read_config, resolve_model
 
     config = read_config(resolve_model(args.model, args.models_folder))
-    settings, strengths = _settings(args, config), _strengths(args, config)
+    settings, strengths = sampling_settings(args, config), control_strengths(args, config)
     mode = checked_mode(config, args.driving_mode, args.speech is not None)
     amplitude = _amplitude(args)
     check_motion(config, source is not None, args.speech is not None, amplitude)
@@ -128,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     device = usable_device(args.device)
     dtype = getattr(torch, args.dtype) if args.dtype else default_dtype(device)
     check_memory(config, settings, size, num_frames, device=device, dtype=dtype, weights_loaded=False)
-    detector, landmarker = _detector(args), _landmarker(args, mode)
+    detector, landmarker = find_face_detector(args, _crops(args)), find_landmarker(args, mode)
     animator = Animator.from_pretrained(
         args.model,
         device=device,
@@ -193,84 +189,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(args: argparse.Namespace, config: ModelConfig) -> SamplingSettings:
-    """The model's sampling settings with what was given.
-
-    Raises:
-        InputError: values that the model cannot work with.
-    """
-    from ..sampling.sampler import SamplingSettings
-
-    given = {
-        "num_inference_steps": args.steps,
-        "guidance_scale": args.guidance,
-        "scheduler": args.scheduler,
-        "context_length": args.context_length,
-        "context_overlap": args.context_overlap,
-        "noise_scale": args.noise_scale,
-        "closed_loop": None if args.open_ends is None else not args.open_ends,
-        "window_weights": args.window_weights,
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
-    settings = SamplingSettings.from_defaults(config.defaults, seed=args.seed, **changes)
-    settings.validate(config.denoiser)
-    return settings
-
-
-def _detector(args: argparse.Namespace) -> FaceDetector | None:
-    """The face detector, or None where it is neither at hand nor needed."""
-    from ..animator import find_detector
-
-    detector = find_detector(args.face_detector, args.models_folder)
-    crops = {"--crop": args.crop}
+def _crops(args: argparse.Namespace) -> dict[str, CropMode]:
+    """The crops that were asked for, by option."""
+    crops: dict[str, CropMode] = {"--crop": args.crop}
     if args.driving is not None:
         crops["--driving-crop"] = args.driving_crop or (args.crop if isinstance(args.crop, str) else "face")
-    for option, crop in crops.items():
-        if crop == "face" and detector is None:
-            raise InputError(
-                f"{option} face",
-                "needs the face detector's file, which is not on this machine",
-                "Fetch it with: python -m megactor_core weights download face-detector, "
-                f"or use {option} whole or a box",
-            )
-    return detector
-
-
-def _landmarker(args: argparse.Namespace, mode: DrivingMode) -> Landmarker | None:
-    """The landmarker that the contour mode needs, and the others of patches use where it is at hand."""
-    if mode == "plain":
-        return None
-    from importlib.util import find_spec
-
-    from ..vision.landmarks import MediaPipeLandmarker
-    from ..weights.catalogue import find_known
-    from ..weights.folders import models_folder
-
-    path = args.landmarker or models_folder(args.models_folder) / find_known("face-landmarker")[0].file
-    at_hand = path.is_file() and find_spec("mediapipe") is not None
-    needed = mode == "contour" or args.landmarker is not None
-    return MediaPipeLandmarker(path) if needed or at_hand else None
+    return crops
 
 
 def _amplitude(args: argparse.Namespace) -> Amplitude:
     from ..amplitude import Amplitude
 
     return Amplitude(args.speech_amplitude, args.head_motion, args.expression)
-
-
-def _strengths(args: argparse.Namespace, config: ModelConfig) -> dict[str, ControlStrength]:
-    """Strengths of the ControlNets that were given.
-
-    Raises:
-        InputError: impossible ones, or for a model without ControlNets.
-    """
-    from ..conditioning.conditions import ControlStrength
-    from ..family_inputs import check_controls
-
-    given = {"face_control": args.face_control, "patch_control": args.patch_control}
-    strengths = {name: ControlStrength(*values) for name, values in given.items() if values is not None}
-    check_controls(config, strengths, args.best_frame)
-    return strengths
 
 
 def _print(report: AnimationReport, sheet: Path | None, peak: int) -> None:
