@@ -86,6 +86,8 @@ class VideoWriter:
         overwrite: whether an existing file may be replaced; never ``audio_source`` itself.
         audio_start: seconds after the source's first frame at which the sound begins, when the first frame
             written is not the source's first one.
+        keyframe_interval: frames from one key frame to the next at most, for quick access to any frame;
+            None leaves it to the encoder.
 
     Raises:
         InputError: the path cannot be written (see ``check_output``) or ``audio_source`` cannot be read.
@@ -103,6 +105,7 @@ class VideoWriter:
         audio_source: str | os.PathLike[str] | Samples | None = None,
         overwrite: bool = False,
         audio_start: Fraction = Fraction(0),
+        keyframe_interval: int | None = None,
     ) -> None:
         if not isinstance(audio_source, Samples | None):
             audio_source = check_input(audio_source)
@@ -111,6 +114,7 @@ class VideoWriter:
         self.size_hw = (height, width)
         self.frame_rate = Fraction(frame_rate)
         self._overwrite = overwrite
+        self._keyframe_interval = keyframe_interval
         self._audio_source = audio_source
         self._audio_start = Fraction(audio_start)
         self._format = FORMATS[self.path.suffix.lower()]
@@ -178,6 +182,8 @@ class VideoWriter:
 
     def _add_video(self) -> VideoStream:
         codec, options = self._format.video_codec, self._format.video_options
+        if self._keyframe_interval is not None:
+            options = {**options, "g": str(self._keyframe_interval)}
         stream = cast(VideoStream, self._container.add_stream(codec, self.frame_rate, options))
         height, width = self.size_hw
         even = self._format.even_size

@@ -1,0 +1,52 @@
+"""Which clips of a set of shards are trained on, and which are held out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..data.clips import Split
+from ..errors import InputError
+from .shards import CLIP, METADATA, BrokenSample, Entry, find_shards, open_shard
+
+
+def identity_of(entry: Entry) -> str:
+    """Who a clip shows, as its metadata say; clips without any count as one person each."""
+    try:
+        return str(entry.read_json(METADATA)["identity"])
+    except (BrokenSample, KeyError, TypeError):
+        return entry.key
+
+
+def list_clips(paths: Sequence[Path], held_out: float, split: Split) -> list[Entry]:
+    """Clips of one split, in the order of the shards.
+
+    No identity is in both splits, and which split it is in hangs on its name and on the number of identities
+    alone. A single identity cannot be parted: it is in both.
+
+    Args:
+        paths: folders of shards, or shards.
+        held_out: share of the identities that are held out, at least one where it is above 0.
+        split: which part.
+
+    Raises:
+        InputError: no shards; no clips in them; nothing held out where it is asked for.
+    """
+    clips = {
+        entry: identity_of(entry)
+        for path in find_shards(paths)
+        for entry in open_shard(path).entries
+        if CLIP in entry.members
+    }
+    names = ", ".join(map(str, paths))
+    if not clips:
+        raise InputError(names, "no shard holds a clip (.mp4)", "Make shards with: dataset pack")
+    identities = sorted(set(clips.values()), key=lambda name: hashlib.sha256(name.encode()).digest())
+    kept = set(identities[: math.ceil(held_out * len(identities))])
+    if len(identities) == 1:
+        return list(clips)
+    if split == "held-out" and not kept:
+        raise InputError(names, "no identity is held out", "Set held_out above 0")
+    return [entry for entry, identity in clips.items() if (identity in kept) == (split == "held-out")]
