@@ -16,7 +16,7 @@ from .animate_options import (
     add_speech_options,
     add_start_options,
 )
-from .model_settings import control_strengths, find_face_detector, find_landmarker, sampling_settings
+from .model_settings import control_strengths, driving_landmarker, find_face_detector, sampling_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     device = usable_device(args.device)
     dtype = getattr(torch, args.dtype) if args.dtype else default_dtype(device)
     check_memory(config, settings, size, num_frames, device=device, dtype=dtype, weights_loaded=False)
-    detector, landmarker = find_face_detector(args, _crops(args)), find_landmarker(args, mode)
+    detector, landmarker = find_face_detector(args, _crops(args)), driving_landmarker(args, mode)
     animator = Animator.from_pretrained(
         args.model,
         device=device,

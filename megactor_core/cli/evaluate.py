@@ -1,4 +1,4 @@
-"""Command ``evaluate``: how well a model animates held-out puppets, in numbers."""
+"""Command ``evaluate``: how well a model animates, in numbers; here the test on held-out puppets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from .evaluate_reenactment import add_tests
 
 if TYPE_CHECKING:
     from ..evaluation.puppets import ClipFrames, ClipResult, EvaluationSettings
@@ -35,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "evaluate",
         help="measure how well a model animates",
-        description="Measure how well a model animates. There is one test: puppets.",
+        description="Measure how well a model animates: puppets with exact truth, or real clips.",
     )
     tests = parser.add_subparsers(dest="test", required=True, metavar="TEST")
     puppets = tests.add_parser(
@@ -92,10 +93,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     puppets.add_argument("--output", type=Path, metavar="JSON", help="write the whole report to this file")
     puppets.add_argument("--sheet", type=Path, metavar="PNG", help="write a picture of the first clips")
     puppets.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
-    puppets.set_defaults(run=run)
+    puppets.set_defaults(run=run_puppets)
+    add_tests(tests)
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the test that was asked for."""
+    return args.run(args)
+
+
+def run_puppets(args: argparse.Namespace) -> int:
     """Evaluate, print the table and write what was asked for; 0 when done."""
     _check(args)
     from tqdm import tqdm

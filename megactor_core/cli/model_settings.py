@@ -81,17 +81,13 @@ def find_face_detector(args: argparse.Namespace, crops: Mapping[str, CropMode]) 
     return detector
 
 
-def find_landmarker(args: argparse.Namespace, mode: DrivingMode) -> Landmarker | None:
+def driving_landmarker(args: argparse.Namespace, mode: DrivingMode) -> Landmarker | None:
     """The landmarker that the contour mode needs, and the others of patches use where it is at hand."""
     if mode == "plain":
         return None
-    from importlib.util import find_spec
-
-    from ..vision.landmarks import MediaPipeLandmarker
+    from ..vision.landmarks import find_landmarker
     from ..weights.catalogue import find_known
     from ..weights.folders import models_folder
 
-    path = args.landmarker or models_folder(args.models_folder) / find_known("face-landmarker")[0].file
-    at_hand = path.is_file() and find_spec("mediapipe") is not None
-    needed = mode == "contour" or args.landmarker is not None
-    return MediaPipeLandmarker(path) if needed or at_hand else None
+    usual = models_folder(args.models_folder) / find_known("face-landmarker")[0].file
+    return find_landmarker(args.landmarker, usual, needed=mode == "contour")

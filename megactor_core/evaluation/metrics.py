@@ -32,7 +32,7 @@ def psnr(images: Images, truth: Images, pixels: Pixels | None = None) -> float:
         images, truth: of equal shape.
         pixels: compare only these; all if not given.
     """
-    first, second = _unit(images), _unit(truth)
+    first, second = unit_tensor(images), unit_tensor(truth)
     if pixels is not None:
         first, second = (frames[..., torch.from_numpy(pixels)] for frames in (first, second))
     dims = tuple(range(1, first.ndim))
@@ -42,7 +42,7 @@ def psnr(images: Images, truth: Images, pixels: Pixels | None = None) -> float:
 
 def ssim(images: Images, truth: Images) -> float:
     """Structural similarity (Wang et al. 2004; Gaussian window of deviation 1.5), mean over frames."""
-    similarity = structural_similarity_index_measure(_unit(images), _unit(truth), data_range=1.0)
+    similarity = structural_similarity_index_measure(unit_tensor(images), unit_tensor(truth), data_range=1.0)
     assert isinstance(similarity, Tensor)
     return float(similarity)
 
@@ -88,6 +88,6 @@ def _pearson(first: FloatArray, second: FloatArray) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def _unit(images: Images) -> Tensor:
-    """(F, 3, H, W) in 0..1."""
+def unit_tensor(images: Images) -> Tensor:
+    """uint8 (F, H, W, 3) as float32 (F, 3, H, W) in 0..1."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255

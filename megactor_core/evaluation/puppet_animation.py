@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from ..conditioning.background import encode_context
 from ..conditioning.conditions import Conditions
 from ..conditioning.driving import encode_driving
 from ..conditioning.tensors import signed_tensor
-from ..data.renderer import PuppetFrame
+from ..data.motion import FloatArray
 from ..sampling.sampler import SamplingSettings
 from ..vision.crops import whole_crop
 from ..vision.portrait import Portrait
@@ -19,8 +21,20 @@ from ..vision.portrait import Portrait
 Images = NDArray[np.uint8]
 
 
+class Still(Protocol):
+    """A square picture with the mask of its person, such as a ``PuppetFrame``."""
+
+    @property
+    def image(self) -> Images:
+        """uint8 (S, S, 3) RGB."""
+
+    @property
+    def mask(self) -> FloatArray:
+        """float32 (S, S), 1 on the person."""
+
+
 class PuppetAnimation:
-    """One puppet as the portrait of a model; encoded once, driven any number of times.
+    """One puppet, or other picture, as the portrait of a model; encoded once, driven any number of times.
 
     Args:
         animator: with the model.
@@ -28,7 +42,7 @@ class PuppetAnimation:
         settings: how clips are sampled.
     """
 
-    def __init__(self, animator: Animator, reference: PuppetFrame, settings: SamplingSettings) -> None:
+    def __init__(self, animator: Animator, reference: Still, settings: SamplingSettings) -> None:
         self.animator, self.settings = animator, settings
         image, mask = reference.image, reference.mask
         crop = whole_crop(image.shape[:2], len(image))

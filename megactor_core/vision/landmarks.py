@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +43,13 @@ class MediaPipeLandmarker:
 
     Args:
         model_path: ``face_landmarker*.task``.
+        details: ``detect`` also tells blendshapes and the head's matrix; the file must be one that does.
 
     Raises:
         InputError: the package is not installed, or the file is missing or of another kind.
     """
 
-    def __init__(self, model_path: str | Path) -> None:
+    def __init__(self, model_path: str | Path, details: bool = False) -> None:
         try:
             import mediapipe
             from mediapipe.tasks import python as tasks
@@ -61,7 +63,10 @@ class MediaPipeLandmarker:
                 path, "the landmarker's file does not exist", "Give the path of a face_landmarker.task"
             )
         options = tasks.vision.FaceLandmarkerOptions(
-            base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()), num_faces=1
+            base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
+            num_faces=1,
+            output_face_blendshapes=details,
+            output_facial_transformation_matrixes=details,
         )
         try:
             self._landmarker = tasks.vision.FaceLandmarker.create_from_options(options)
@@ -74,12 +79,35 @@ class MediaPipeLandmarker:
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """The landmarks of one picture, float32 (478, 2) in pixels."""
-        picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
-        faces = self._landmarker.detect(picture).face_landmarks
+        faces = self.detect(image).face_landmarks
         if not faces:
             return None
         size = np.array(image.shape[1::-1], np.float32)
         return np.array([(point.x, point.y) for point in faces[0]], np.float32) * size
+
+    def detect(self, image: NDArray[np.uint8]) -> Any:
+        """Everything that MediaPipe tells of one picture, its ``FaceLandmarkerResult``."""
+        picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
+        return self._landmarker.detect(picture)
+
+
+def find_landmarker(
+    given: Path | None, usual: Path, needed: bool, details: bool = False
+) -> MediaPipeLandmarker | None:
+    """The landmarker of a file, or None where it is neither at hand nor needed.
+
+    Args:
+        given: the file that was asked for.
+        usual: where the file is otherwise, if it is on this machine.
+        needed: whether there must be one.
+        details: see ``MediaPipeLandmarker``.
+
+    Raises:
+        InputError: see ``MediaPipeLandmarker``; only where a file was given, or one is needed.
+    """
+    if given is None and not needed and not (usual.is_file() and find_spec("mediapipe") is not None):
+        return None
+    return MediaPipeLandmarker(given or usual, details)
 
 
 def to_68(landmarks: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -1,0 +1,235 @@
+"""Tests ``self``, ``cross`` and ``repeat`` of the command ``evaluate``: real clips."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import InputError
+from .animate_options import add_control_options, add_machine_options, add_sampling_options
+from .model_settings import control_strengths, sampling_settings
+
+if TYPE_CHECKING:
+    from ..evaluation.plan import Plan
+    from ..evaluation.reenactment_report import Report
+    from ..evaluation.request import EvaluationRequest
+    from ..sampling.sampler import Progress
+
+_SELF = """\
+Animate a frame of each clip with the clip itself, so that the truth is known: closeness to it (PSNR, SSIM,
+LPIPS), and how well face and identity are kept.
+"""
+_CROSS = """\
+Animate portraits with clips of other people. There is no truth: the face is compared with the driver's
+(expression, head pose, gaze), and the identity with the portrait's.
+"""
+_BOTH = """\
+Everything is also measured on the unmoved portrait: what a model that does nothing would score. The folder
+that is written holds report.html to look at, report.json to compare and to repeat, and the animated clips.
+What a measure needs and does not find is said in the report: --landmarker and the package mediapipe
+(expression, gaze, exact head pose), --lpips-weights, --identity-weights, --fvd-weights. The protocol is in
+docs/evaluation.md.
+
+example:
+  python -m megactor_core evaluate {test} --model demo --data clips --crop whole --output report
+"""
+_REPEAT = """\
+Make a report again from its report.json. Model, weights and clips must be the same, to the last bit;
+packages of other versions are told. Ends with 0 if all numbers are the same, with 1 and the differences if
+not.
+
+example:
+  python -m megactor_core evaluate repeat report/report.json --output again
+"""
+
+
+def add_tests(tests: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the tests to the command."""
+    described = (
+        ("self", "real clips that drive their own frames", _SELF),
+        ("cross", "real clips that drive portraits of others", _CROSS),
+    )
+    for name, summary, description in described:
+        parser = tests.add_parser(
+            name,
+            help=summary,
+            description=description + _BOTH.format(test=name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_files(parser.add_argument_group("files"))
+        _add_protocol(parser.add_argument_group("clips"), name)
+        add_sampling_options(parser.add_argument_group("sampling"))
+        add_control_options(parser.add_argument_group("strength of the motion (X-Portrait)"))
+        machine = parser.add_argument_group("model and machine")
+        add_machine_options(machine)
+        _add_instruments(parser.add_argument_group("what is measured with"))
+        parser.set_defaults(run=run, best_frame=None, portraits=None, reference_frame=0)
+    repeat = tests.add_parser(
+        "repeat",
+        help="make a report of real clips again",
+        description=_REPEAT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    repeat.add_argument("report", type=Path, metavar="JSON", help="report.json of self or cross")
+    repeat.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to write")
+    repeat.add_argument("--overwrite", action="store_true", help="replace an earlier report")
+    repeat.add_argument("--model", metavar="MODEL", help="where the model is now")
+    repeat.add_argument("--data", type=Path, metavar="FOLDER", help="where the clips are now")
+    repeat.add_argument("--device", metavar="NAME", help="another device (the numbers will differ)")
+    repeat.set_defaults(run=run_repeat)
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--data", type=Path, required=True, metavar="FOLDER", help="videos, or WebDataset shards (.tar)"
+    )
+    group.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to write")
+    group.add_argument("--overwrite", action="store_true", help="replace an earlier report")
+
+
+def _add_protocol(group: argparse._ArgumentGroup, test: str) -> None:
+    group.add_argument(
+        "--clips", type=int, metavar="N", help="so many clips, drawn by the seed (default: all)"
+    )
+    group.add_argument(
+        "--frames", type=int, default=16, metavar="N", help="frames of each clip (default: 16)"
+    )
+    group.add_argument(
+        "--stride", type=int, default=1, metavar="K", help="use every K-th frame of a file (default: 1)"
+    )
+    group.add_argument(
+        "--crop",
+        choices=("face", "whole", "squash"),
+        default="face",
+        help="the square of portraits and drivers, see animate (default: face)",
+    )
+    group.add_argument(
+        "--driving-mode",
+        choices=("plain", "contour", "hints", "eyes_mouth", "eyes"),
+        help="what is shown of the driver, see animate (default: the model's)",
+    )
+    group.add_argument(
+        "--speech", action="store_true", help="MegActor-Sigma: the clip's own sound moves the lips"
+    )
+    if test == "self":
+        group.add_argument(
+            "--reference-frame",
+            type=reference_frame,
+            metavar="N",
+            help="which of the frames is animated, or 'random': drawn by the seed (default: 0)",
+        )
+    else:
+        group.add_argument(
+            "--portraits",
+            type=Path,
+            metavar="FOLDER",
+            help="pictures to animate, drawn by the seed (default: first frames of the other clips)",
+        )
+
+
+def _add_instruments(group: argparse._ArgumentGroup) -> None:
+    for name, what in (
+        ("lpips", "torchvision's AlexNet (alexnet-owt-7be5be79.pth or .safetensors)"),
+        ("identity", "ONNX face recogniser for OpenCV, for instance SFace"),
+        ("fvd", "ONNX network of video features, for instance I3D; see docs/evaluation.md"),
+    ):
+        group.add_argument(f"--{name}-weights", type=Path, metavar="FILE", help=what)
+
+
+def reference_frame(text: str) -> int | Literal["random"]:
+    """``random`` or a number from 0."""
+    if text == "random":
+        return "random"
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither random nor a number from 0")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, write the folder and print the table; 0 when done."""
+    _check_packages()
+    for option, value, lowest in (
+        ("--clips", args.clips, 1),
+        ("--frames", args.frames, 2),
+        ("--stride", args.stride, 1),
+    ):
+        if value is not None and value < lowest:
+            raise InputError(f"{option} {value}", "is too small", f"Give {lowest} or more")
+    from ..evaluation.plan import make_plan
+
+    request = _request(args)
+    _evaluate(request, make_plan(request), args)
+    return 0
+
+
+def run_repeat(args: argparse.Namespace) -> int:
+    """Make a report again; 0 if the numbers are the same, else 1."""
+    _check_packages()
+    from ..evaluation.plan import make_plan
+    from ..evaluation.repeat import check_same_inputs, compare_numbers, load_report
+
+    changed: dict[str, Any] = {"model": args.model, "data": args.data, "device": args.device}
+    report, request = load_report(args.report, **changed)
+    plan = make_plan(request)
+    for line in check_same_inputs(args.report, report, request, plan):
+        print(line)
+    different = compare_numbers(report, _evaluate(request, plan, args))
+    print("\n".join(different) if different else "all numbers are the same")
+    return int(bool(different))
+
+
+def _evaluate(request: EvaluationRequest, plan: Plan, args: argparse.Namespace) -> Report:
+    from tqdm import tqdm
+
+    from ..evaluation.reenactment_report import format_report
+    from ..evaluation.run import PAGE, run_evaluation
+
+    with tqdm(total=len(plan.pairs), unit="clip") as bar:
+
+        def show(progress: Progress) -> None:
+            bar.set_postfix_str(f"step {progress.step + 1}/{progress.num_steps}")
+
+        report = run_evaluation(request, plan, args.output, args.overwrite, bar.update, show)
+    print(
+        f"{request.model}: {request.test}-reenactment of {len(report['clips'])} clips of {request.frames} "
+        f"frames, {request.size} pixels, {request.sampling.num_inference_steps} steps, seed {request.seed}"
+    )
+    print(format_report(report))
+    print(args.output / PAGE)
+    return report
+
+
+def _request(args: argparse.Namespace) -> EvaluationRequest:
+    from ..animator import default_dtype, usable_device
+    from ..evaluation.request import EvaluationRequest
+    from ..weights.loading import read_config, resolve_model
+
+    config = read_config(resolve_model(args.model, args.models_folder))
+    device = usable_device(args.device)
+    copied = (
+        *("model", "clips", "frames", "stride", "reference_frame", "crop", "driving_mode", "speech"),
+        *("face_detector", "landmarker", "lpips_weights", "identity_weights", "fvd_weights"),
+        *("data", "portraits", "base", "models_folder"),
+    )
+    return EvaluationRequest(
+        **{name: getattr(args, name) for name in copied},
+        test=args.test,
+        loras=tuple(args.lora),
+        size=config.defaults.size if args.size is None else args.size,
+        sampling=sampling_settings(args, config),
+        strengths=control_strengths(args, config),
+        device=str(device),
+        dtype=args.dtype or str(default_dtype(device)).removeprefix("torch."),
+    )
+
+
+def _check_packages() -> None:
+    missing = [name for name in ("torchmetrics", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            "evaluate",
+            f"needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
+            f"Run: pip install {' '.join(missing)}",
+        )

@@ -1,0 +1,126 @@
+"""What can be read from a face in one picture: how the head is turned, what the face does, where it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..vision.coarse_landmarks import MEAN_FACE, CoarseLandmarker
+from ..vision.faces import Detector
+from ..vision.landmarks import MediaPipeLandmarker
+
+FloatArray = NDArray[np.float64]
+
+# MediaPipe's mesh: corners (outer, inner) and iris centre of the right and the left eye (the person's own).
+_EYES = ((33, 133, 468), (263, 362, 473))
+_EYEBALL = 0.42
+"""Radius of an eyeball in widths of the eye's opening: 12 mm of 28.5 mm, as in adults on average."""
+_SHUT = 0.5
+"""Value of the blendshapes ``eyeBlink*`` above which an eye shows no gaze."""
+
+
+@dataclass(frozen=True)
+class FaceReading:
+    """One face.
+
+    Attributes:
+        rotation: float64 (3, 3), the head's orientation: a rotation matrix.
+        blendshapes: float64 (51,), MediaPipe's coefficients but ``_neutral``, 0..1; None where not read.
+        gaze: float64 (2,), the eyes in the head in degrees, to the person's left and down; None where not
+            read or where an eye is shut.
+    """
+
+    rotation: FloatArray
+    blendshapes: FloatArray | None = None
+    gaze: FloatArray | None = None
+
+
+class FaceReader(Protocol):
+    """Reads the face of a picture, uint8 RGB (H, W, 3); None where it shows none.
+
+    Attributes:
+        reads: what it can tell, of ``expression``, ``pose`` and ``gaze``.
+    """
+
+    reads: tuple[str, ...]
+
+    def __call__(self, image: NDArray[np.uint8]) -> FaceReading | None: ...
+
+
+class MediaPipeReader:
+    """Head, expression and gaze by MediaPipe's face landmarker.
+
+    Args:
+        landmarker: one with details.
+    """
+
+    reads: tuple[str, ...] = ("expression", "pose", "gaze")
+
+    def __init__(self, landmarker: MediaPipeLandmarker) -> None:
+        self._landmarker = landmarker
+
+    def __call__(self, image: NDArray[np.uint8]) -> FaceReading | None:
+        seen = self._landmarker.detect(image)
+        if not seen.face_landmarks:
+            return None
+        values = {shape.category_name: float(shape.score) for shape in seen.face_blendshapes[0]}
+        rotation = nearest_rotation(np.asarray(seen.facial_transformation_matrixes[0])[:3, :3])
+        shut = max(values["eyeBlinkLeft"], values["eyeBlinkRight"]) > _SHUT
+        size = np.array(image.shape[1::-1])
+        points = np.array([(point.x, point.y) for point in seen.face_landmarks[0]]) * size
+        blendshapes = np.array([values[name] for name in sorted(values) if name != "_neutral"])
+        return FaceReading(rotation, blendshapes, None if shut else iris_gaze(points))
+
+
+class CoarseReader:
+    """The head's orientation alone, from a detector's five points; for machines without MediaPipe."""
+
+    reads: tuple[str, ...] = ("pose",)
+
+    def __init__(self, detector: Detector) -> None:
+        self._landmarker = CoarseLandmarker(detector)
+
+    def __call__(self, image: NDArray[np.uint8]) -> FaceReading | None:
+        landmarks: Any = self._landmarker(image)
+        return None if landmarks is None else FaceReading(rotation_of_landmarks(landmarks))
+
+
+def rotation_of_landmarks(landmarks: NDArray[np.floating]) -> FloatArray:
+    """Orientation of a head, (3, 3), from its 68 landmarks (68, 2) in pixels: that of the mean face whose
+    parallel projection comes nearest to them."""
+    middle = MEAN_FACE - MEAN_FACE.mean(axis=0)
+    points = np.asarray(landmarks, np.float64)
+    camera, *_ = np.linalg.lstsq(middle, points - points.mean(axis=0), rcond=None)
+    across, down = camera.T
+    away = np.cross(across, down) / max(np.sqrt(np.linalg.norm(across) * np.linalg.norm(down)), 1e-9)
+    return nearest_rotation(np.stack([across, down, away]))
+
+
+def nearest_rotation(matrix: FloatArray) -> FloatArray:
+    """The rotation nearest to a matrix (3, 3) up to its scale (polar decomposition)."""
+    left, _, right = np.linalg.svd(np.asarray(matrix, np.float64))
+    return np.asarray(left @ np.diag((1.0, 1.0, np.linalg.det(left @ right))) @ right)
+
+
+def iris_gaze(points: FloatArray) -> FloatArray:
+    """Direction of the eyes in the head in degrees, mean of both: to the person's left, and down.
+
+    The iris is taken for a point on a ball behind the middle of the eye's opening.
+
+    Args:
+        points: (478, 2), MediaPipe's landmarks in pixels.
+    """
+    angles = []
+    for outer, inner, iris in _EYES:
+        # Across the face, from the person's right to the left, whichever eye it is.
+        begin, end = sorted((points[outer], points[inner]), key=lambda corner: float(corner[0]))
+        axis = end - begin
+        width = max(float(np.linalg.norm(axis)), 1e-6)
+        across = axis / width
+        offset = (points[iris] - (begin + end) / 2) / (width * _EYEBALL)
+        in_eye = np.array([offset @ across, offset @ np.array([-across[1], across[0]])])
+        angles.append(np.degrees(np.arcsin(np.clip(in_eye, -1, 1))))
+    return np.asarray(np.mean(angles, axis=0))

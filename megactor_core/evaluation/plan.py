@@ -1,0 +1,96 @@
+"""Checks an evaluation before any work is done, and settles which clip drives which portrait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ..amplitude import AS_DRIVEN
+from ..animator import find_detector, usable_device
+from ..errors import InputError
+from ..family_inputs import check_controls, check_motion, checked_mode
+from ..memory import check_memory
+from ..models.config import ModelConfig
+from ..vision.crops import checked_size
+from ..weights.loading import read_config, resolve_model
+from .pairs import Pair, cross_pairs, self_pairs, usable_clips
+from .real_clips import Rejected, find_clips, find_portraits, readable_portraits
+from .request import EvaluationRequest
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be animated.
+
+    Attributes:
+        pairs: at least one.
+        rejected: clips, shards and portraits that cannot be used.
+    """
+
+    pairs: tuple[Pair, ...]
+    rejected: tuple[Rejected, ...]
+
+
+def make_plan(request: EvaluationRequest) -> Plan:
+    """Look at everything that was asked for, short of loading the model.
+
+    Raises:
+        InputError: something cannot be used, or no clip is left.
+    """
+    _check_request(request)
+    _check_model(request, read_config(resolve_model(request.model, request.models_folder)))
+    clips, rejected = find_clips(request.data)
+    usable, unusable = usable_clips(clips, request)
+    rejected += unusable
+    if not usable:
+        problem = f"none of its {len(clips)} clips can be used ({_first(rejected)})"
+        raise InputError(request.data, problem, "Give other clips, or ask for fewer --frames")
+    if request.test == "self":
+        pairs = self_pairs(usable, request)
+    else:
+        portraits, unreadable = readable_portraits(
+            find_portraits(request.portraits) if request.portraits else []
+        )
+        rejected += unreadable
+        if request.portraits and not portraits:
+            problem = f"none of its pictures can be read ({_first(unreadable)})"
+            raise InputError(request.portraits, problem, "Give other pictures")
+        pairs = cross_pairs(usable, portraits, request.seed)
+    return Plan(tuple(pairs), tuple(rejected))
+
+
+def _check_request(request: EvaluationRequest) -> None:
+    if request.test == "self" and request.portraits is not None:
+        raise InputError("--portraits", "self-reenactment animates the clips' own frames", "Leave it out")
+    if request.reference_frame != "random" and not 0 <= request.reference_frame < request.frames:
+        subject = f"--reference-frame {request.reference_frame}"
+        raise InputError(subject, f"is none of the {request.frames} frames", "Give 0 or more, below --frames")
+    if request.speech and request.stride > 1:
+        raise InputError("--speech", "needs the frames as they are", "Leave out --stride")
+
+
+def _check_model(request: EvaluationRequest, config: ModelConfig) -> None:
+    request.sampling.validate(config.denoiser)
+    checked_mode(config, request.driving_mode, request.speech)
+    check_motion(config, True, request.speech, AS_DRIVEN)
+    check_controls(config, request.strengths)
+    if request.crop == "face" and find_detector(request.face_detector, request.models_folder) is None:
+        raise InputError(
+            "--crop face",
+            "needs the face detector's file, which is not on this machine",
+            "Fetch it with: python -m megactor_core weights download face-detector, or use --crop whole",
+        )
+    check_memory(
+        config,
+        request.sampling,
+        checked_size(request.size),
+        request.frames,
+        device=usable_device(request.device),
+        dtype=getattr(torch, request.dtype),
+        weights_loaded=False,
+    )
+
+
+def _first(rejected: list[Rejected]) -> str:
+    return f"{rejected[0].name}: {rejected[0].reason}"

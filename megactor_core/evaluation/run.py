@@ -1,0 +1,130 @@
+"""Runs an evaluation on real clips and writes its folder: report.json, report.html, clips."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from ..animator import Animator
+from ..errors import InputError
+from ..family_inputs import checked_mode
+from ..media.outputs import write_error
+from ..sampling.sampler import Progress
+from ..vision.landmarks import find_landmarker
+from ..weights.loading import read_config, resolve_model
+from .instruments import open_instruments
+from .plan import Plan
+from .provenance import helper_files
+from .real_clips import Rejected
+from .reenactment import ClipScores, evaluate_pairs
+from .reenactment_report import Report, build_report
+from .report_page import report_page
+from .request import EvaluationRequest
+from .worst_clips import WorstClips
+
+REPORT, PAGE, CLIPS = "report.json", "report.html", "clips"
+
+
+def run_evaluation(
+    request: EvaluationRequest,
+    plan: Plan,
+    output: Path,
+    overwrite: bool = False,
+    on_clip: Callable[[], object] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Animate, measure, report.
+
+    Args:
+        request: what is evaluated.
+        plan: from ``make_plan``.
+        output: folder to write; it appears when everything is done.
+        overwrite: whether an earlier report in its place may be replaced.
+        on_clip: called after each clip.
+        on_progress: see ``sampler.sample``.
+
+    Raises:
+        InputError: a file cannot be used; no clip can be animated; the folder cannot be written.
+    """
+    check_folder(output, overwrite)
+    instruments, notes = open_instruments(request)
+    scores: list[ClipScores] = []
+    rejected: list[Rejected] = list(plan.rejected)
+    worst = WorstClips(request.test)
+    with _new_folder(output, overwrite) as folder:
+        (folder / CLIPS).mkdir()
+        animator = _load(request)
+        for result in evaluate_pairs(animator, instruments, request, plan.pairs, folder / CLIPS, on_progress):
+            if isinstance(result, Rejected):
+                rejected.append(result)
+            else:
+                worst.add(len(scores), *result)
+                scores.append(result[0])
+            if on_clip is not None:
+                on_clip()
+        if not scores:
+            first = rejected[len(plan.rejected)]
+            problem = f"no clip can be animated ({first.name}: {first.reason})"
+            raise InputError(request.data, problem, "Give other clips, or another --crop")
+        report = build_report(request, scores, rejected, notes)
+        text = json.dumps(report, indent=1, allow_nan=False) + "\n"
+        (folder / REPORT).write_text(text, encoding="utf-8")
+        (folder / PAGE).write_text(report_page(report, scores, worst), encoding="utf-8")
+    return report
+
+
+def check_folder(output: Path, overwrite: bool) -> None:
+    """Raises InputError where a report cannot be written to a folder, or would replace something."""
+    if output.exists() and not output.is_dir():
+        raise InputError(output, "is a file", "Give the name of a folder")
+    if output.is_dir() and any(output.iterdir()):
+        if not (output / REPORT).is_file():
+            raise InputError(output, "holds other files than a report", "Give the name of a new folder")
+        if not overwrite:
+            problem = "holds a report already"
+            raise InputError(output, problem, "Choose another folder, or allow overwriting (--overwrite)")
+    if not output.absolute().parent.is_dir():
+        raise InputError(output, "the folder it is to be in does not exist", "Create it, or choose another")
+
+
+@contextmanager
+def _new_folder(output: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder under a temporary name, which becomes ``output`` when the block ends well."""
+    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        check_folder(output, overwrite)
+        if output.is_dir():
+            shutil.rmtree(output)
+        os.replace(temporary, output)
+    except OSError as error:
+        raise write_error(output, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _load(request: EvaluationRequest) -> Animator:
+    config = read_config(resolve_model(request.model, request.models_folder))
+    mode = checked_mode(config, request.driving_mode, request.speech)
+    landmarker = None
+    if mode != "plain":
+        usual = helper_files(request)["landmarker"]
+        landmarker = find_landmarker(request.landmarker, usual, needed=mode == "contour")
+    return Animator.from_pretrained(
+        request.model,
+        device=request.device,
+        dtype=getattr(torch, request.dtype),
+        folder=request.models_folder,
+        face_detector=request.face_detector,
+        landmarker=landmarker,
+        base=request.base,
+        loras=request.loras,
+    )
