@@ -42,9 +42,9 @@ def main() -> None:
         DrivingFeatures,
         ReferenceCondition,
     )
+    from megactor_pack.nodes.host.model_loading import load_portrait_model
     from megactor_pack.nodes.host.native_clip import native_clip
-    from megactor_pack.nodes.host.portrait_model import load_portrait_model
-    from megactor_pack.nodes.host.sampling import sample_clip
+    from megactor_pack.nodes.host.sampling import ClipParts, sample_clip
     from megactor_pack.nodes.sampling_inputs import sampling_settings
 
     model = load_portrait_model(ROOT / "megactor_core" / "weights" / "demo")
@@ -58,16 +58,15 @@ def main() -> None:
     )
     background = BackgroundCondition(torch.randn(1, 17, config.denoiser.cross_attention_dim))
     driving = DrivingFeatures(torch.randn(args.frames, width, cells, cells) * 0.1)
+    parts = ClipParts(reference, driving, background)
     steps = config.defaults.num_inference_steps
 
     def own(guidance_scale: float) -> None:
         settings = sampling_settings(config, guidance_scale=guidance_scale)
-        sample_clip(model, reference, background, driving, settings)
+        sample_clip(model, parts, settings)
 
     def host(guidance_scale: float) -> None:
-        patcher, positive, negative, latent = native_clip(
-            model, reference, background, driving, sampling_settings(config)
-        )
+        patcher, positive, negative, latent = native_clip(model, parts, sampling_settings(config))
         empty = latent["samples"]
         noise = comfy.sample.prepare_noise(empty, 42)
         options = {"seed": 42, "disable_pbar": True}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,34 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 
-Keyframes = float | Sequence[float]
-"""One value for all frames, or one per frame."""
+Keyframes = float | Sequence[float] | Mapping[int, float]
+"""One value for all frames, one per frame, or some by frame: in between linear, outside the nearest."""
+
+
+def parse_keyframes(text: str) -> Keyframes:
+    """Keyframes as people write them.
+
+    Args:
+        text: ``"1"``, one number per frame as in ``"1, 0.8, 0.6"``, or some by frame as in
+            ``"0: 1, 25: 0.2"``.
+
+    Raises:
+        InputError: anything else.
+    """
+    parts = [part.partition(":") for part in text.split(",")]
+    try:
+        if all(colon for _, colon, _ in parts):
+            return {int(frame): float(value) for frame, _, value in parts}
+        numbers = [float(value) for value, colon, _ in parts if not colon]
+        if len(numbers) < len(parts):
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"keyframes {text!r}",
+            "are neither numbers nor frame: value pairs with commas between them",
+            "write 1, or 1, 0.8, 0.6 for every frame, or 0: 1, 25: 0.2 for some",
+        ) from None
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 @dataclass(frozen=True)
@@ -32,7 +58,7 @@ class Amplitude:
 
     def __post_init__(self) -> None:
         for name, values in vars(self).items():
-            for value in values if isinstance(values, Sequence) else [values]:
+            for value in _numbers(values):
                 if not math.isfinite(value) or value < 0:
                     label = f"amplitude of {name.replace('_', ' ')}, {value}"
                     raise InputError(
@@ -46,6 +72,8 @@ class Amplitude:
             InputError: keyframes of another length.
         """
         values = getattr(self, name)
+        if isinstance(values, Mapping):
+            return self._between(name, values, num_frames)
         if not isinstance(values, Sequence):
             return np.full(num_frames, values, np.float32)
         if len(values) != num_frames:
@@ -55,6 +83,24 @@ class Amplitude:
                 "give one value, or one per frame",
             )
         return np.asarray(values, np.float32)
+
+    @staticmethod
+    def _between(name: str, values: Mapping[int, float], num_frames: int) -> NDArray[np.float32]:
+        frames = sorted(values)
+        if not frames or frames[0] < 0 or frames[-1] >= num_frames:
+            raise InputError(
+                f"amplitude of {name.replace('_', ' ')}",
+                f"has keyframes {frames}, the clip has frames 0 to {num_frames - 1}",
+                "give keyframes of the clip",
+            )
+        numbers = np.interp(np.arange(num_frames), frames, [values[frame] for frame in frames])
+        return numbers.astype(np.float32)
+
+
+def _numbers(values: Keyframes) -> Iterable[float]:
+    if isinstance(values, Mapping):
+        return values.values()
+    return values if isinstance(values, Sequence) else (values,)
 
 
 AS_DRIVEN = Amplitude()

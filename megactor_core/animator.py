@@ -147,7 +147,16 @@ class Animator(PortraitAnimator):
         if not networks:
             return {}
         pictures = driving.hint_pictures()
-        return encode_hints(networks, pictures, driving.num_frames, strengths, on_chunk=on_chunk)
+        weight = self.model.networks.denoiser.conv_in.weight
+        return encode_hints(
+            networks,
+            pictures,
+            driving.num_frames,
+            strengths,
+            device=weight.device,
+            dtype=weight.dtype,
+            on_chunk=on_chunk,
+        )
 
     def encode_audio(self, waveform: NDArray[np.float32], times: Iterator[Fraction]) -> AudioCondition | None:
         encoder = self.model.networks.audio_encoder

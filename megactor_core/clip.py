@@ -44,6 +44,11 @@ class Clip:
     sound_start: Fraction
     waveform: NDArray[np.float32] | None = field(repr=False)
 
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame to the end of the last."""
+        return self.num_frames / self.frame_rate if self.source is None else self.source.duration
+
 
 def find_clip(
     driving: PathLike | DrivingSource | None,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import cast
 
-from .amplitude import Amplitude
+from .amplitude import AS_DRIVEN, Amplitude
 from .conditioning.conditions import ControlStrength
 from .errors import InputError
 from .media.reading import open_driving
@@ -16,7 +16,7 @@ from .vision.driving import DrivingMode
 from .vision.face_patches import BestFrame
 
 
-def checked_mode(config: ModelConfig, mode: DrivingMode | None = None, speech: bool = False) -> DrivingMode:
+def checked_mode(config: ModelConfig, mode: str | None = None, speech: bool = False) -> DrivingMode:
     """What is shown of the driver to a model; its usual way where none is given.
 
     Args:
@@ -27,14 +27,15 @@ def checked_mode(config: ModelConfig, mode: DrivingMode | None = None, speech: b
     Raises:
         InputError: not one of the model's.
     """
-    modes = cast("tuple[DrivingMode, ...]", config.driving_modes)
+    modes = config.driving_modes
     if mode is not None and mode not in modes:
         raise InputError(
             f"driving mode {mode}",
             f"is not for a model of the family {config.family}",
             f"use {' or '.join(modes)}",
         )
-    return mode or modes[-1 if speech and config.audio_encoder is not None else 0]
+    usual = modes[-1 if speech and config.audio_encoder is not None else 0]
+    return cast(DrivingMode, mode or usual)
 
 
 def start_source(
@@ -46,16 +47,30 @@ def start_source(
         InputError: unusable, too short, or for a model that starts from noise alone.
     """
     source = start_video if isinstance(start_video, DrivingSource) else open_driving(start_video)
-    if config.start == "noise":
-        problem = f"a model of the family {config.family} starts from noise alone"
-        raise InputError(f"start video {source.name}", problem, "leave it out")
-    if source.num_frames < num_frames:
-        problem = f"has {source.num_frames} frames, the clip has {num_frames}"
-        raise InputError(f"start video {source.name}", problem, "give one that is as long")
+    check_start(config, source.num_frames, num_frames, f"start video {source.name}")
     return source
 
 
-def check_motion(config: ModelConfig, driving: bool, speech: bool, amplitude: Amplitude) -> None:
+def check_start(config: ModelConfig, start_frames: int, num_frames: int, subject: str) -> None:
+    """Refuse a video to start from.
+
+    Args:
+        config: of the model.
+        start_frames, num_frames: of that video, and of the clip.
+        subject: name of the video in error messages.
+
+    Raises:
+        InputError: too short, or for a model that starts from noise alone.
+    """
+    if config.start == "noise":
+        problem = f"a model of the family {config.family} starts from noise alone"
+        raise InputError(subject, problem, "leave it out")
+    if start_frames < num_frames:
+        problem = f"has {start_frames} frames, the clip has {num_frames}"
+        raise InputError(subject, problem, "give one that is as long")
+
+
+def check_motion(config: ModelConfig, driving: bool, speech: bool, amplitude: Amplitude = AS_DRIVEN) -> None:
     """Refuse what a model cannot be moved by.
 
     Args:
@@ -81,15 +96,47 @@ def check_motion(config: ModelConfig, driving: bool, speech: bool, amplitude: Am
             )
 
 
+def check_background(config: ModelConfig, given: bool) -> None:
+    """Raises InputError where a model reads the background's tokens and has none, or the other way round."""
+    reads = not config.constant_context
+    if given != reads:
+        raise InputError(
+            "background",
+            f"a model of the family {config.family} " + ("needs it" if reads else "does not read it"),
+            "Encode the portrait's background for it" if reads else "Leave it out",
+        )
+
+
+def check_patches(config: ModelConfig, given: bool) -> None:
+    """Raises InputError where ControlNets miss the eye and mouth patches, or nothing else could use them."""
+    wants = config.control_network is not None
+    if given != wants:
+        raise InputError(
+            "patches",
+            f"a model of the family {config.family} " + ("needs them" if wants else "cannot use them"),
+            "Link the patches of Prepare Driving" if wants else "Unlink them",
+        )
+
+
 def check_controls(
     config: ModelConfig, strengths: Mapping[str, ControlStrength], best_frame: BestFrame | None = None
 ) -> None:
     """Raises InputError for what only ControlNets can use, where the model has none."""
     given = [f"strength of {name}" for name in strengths]
-    given += [] if best_frame is None else [f"best frame {best_frame}"]
     if given and config.control_network is None:
         raise InputError(
             ", ".join(given),
+            f"a model of the family {config.family} has no ControlNets",
+            "leave it out, or use an X-Portrait model",
+        )
+    check_best_frame(config, best_frame)
+
+
+def check_best_frame(config: ModelConfig, best_frame: BestFrame | None) -> None:
+    """Raises InputError where a best frame is chosen for a model that is not shown hints."""
+    if best_frame not in (None, "auto") and "hints" not in config.driving_modes:
+        raise InputError(
+            f"best frame {best_frame}",
             f"a model of the family {config.family} has no ControlNets",
             "leave it out, or use an X-Portrait model",
         )

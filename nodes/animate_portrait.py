@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from comfy_api.latest import InputImpl, io, ui
 
 from . import types
+from .family_checks import check_family, check_moved
 from .looking_inputs import crop_input, lost_face_input, size_input, trim_inputs
-from .sampling_inputs import sampling_inputs, sampling_settings
+from .motion import Motion
+from .sampling_inputs import motion_inputs, sampling_inputs, sampling_settings
 
 if TYPE_CHECKING:
     from comfy_api.latest import Input
     from torch import Tensor
 
+    from ..megactor_core.conditioning.conditions import ControlStrength
+    from ..megactor_core.models.config import ModelConfig
+    from .host.linked_model import Inputs
     from .host.portrait_model import PortraitModel
 
 
@@ -26,9 +32,9 @@ class AnimatePortrait(io.ComfyNode):
             node_id="MegActorAnimatePortrait",
             display_name="Animate Portrait",
             category="MegActor",
-            description="Animates one picture with the motion of a driving video: all steps in one node. "
-            "Frames are read and written as a stream, so that long videos need little memory; the result has "
-            "as many frames as the driver, its frame rate and its sound.",
+            description="Animates one picture with a driving video, with speech, or with both: all steps in "
+            "one node. Frames are read and written as a stream, so that long videos need little memory; the "
+            "result has as many frames as the driver, its frame rate and its sound.",
             search_aliases=[
                 "talking head",
                 "portrait animation",
@@ -40,7 +46,19 @@ class AnimatePortrait(io.ComfyNode):
             inputs=[
                 types.Model.Input("model", tooltip="From Load MegActor Model."),
                 io.Image.Input("portrait", tooltip="One picture of the person to animate."),
-                io.Video.Input("driving", tooltip="The motion: a video of a face, read as a stream."),
+                io.Video.Input(
+                    "driving",
+                    optional=True,
+                    tooltip="The motion: a video of a face, read as a stream. Without it speech drives "
+                    "alone.",
+                ),
+                io.Audio.Input(
+                    "audio",
+                    optional=True,
+                    tooltip="Speech that moves the lips, for models that hear, as MegActor-Sigma does. The "
+                    "result has this sound; without a driving video it is as long.",
+                ),
+                *motion_inputs("makes speech, head motion and expression stronger or weaker."),
                 io.Mask.Input(
                     "mask",
                     optional=True,
@@ -57,13 +75,26 @@ class AnimatePortrait(io.ComfyNode):
                 size_input(),
                 lost_face_input(advanced=True),
                 *trim_inputs(),
+                io.Float.Input(
+                    "frame_rate",
+                    default=25.0,
+                    min=1.0,
+                    max=240.0,
+                    step=0.01,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Frames per second where speech drives alone; a video has its own.",
+                ),
             ],
             outputs=[
-                io.Video.Output(
-                    "video", tooltip="The animated portrait with the driver's sound, for Save Video."
-                )
+                io.Video.Output("video", tooltip="The animated portrait with its sound, for Save Video.")
             ],
+            hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(cls) -> bool | str:
+        return check_family(cls.hidden.unique_id, _check)
 
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:
@@ -76,13 +107,17 @@ class AnimatePortrait(io.ComfyNode):
         cls,
         model: PortraitModel,
         portrait: Tensor,
-        driving: Input.Video,
-        crop: Literal["auto", "face", "whole"],
+        crop: Literal["auto", "face", "whole", "squash"],
         paste_back: bool,
         size: int,
         lost_face: Literal["hold", "interpolate", "pass"],
         start_frame: int,
         max_frames: int,
+        frame_rate: float = 25.0,
+        driving: Input.Video | None = None,
+        audio: Input.Audio | None = None,
+        amplitude: Motion | None = None,
+        control_strength: Mapping[str, ControlStrength] | None = None,
         mask: Tensor | None = None,
         **sampling: Any,
     ) -> io.NodeOutput:
@@ -92,7 +127,11 @@ class AnimatePortrait(io.ComfyNode):
             model,
             portrait,
             driving,
+            audio,
             sampling_settings(model.config, **sampling),
+            motion=amplitude or Motion(),
+            strengths=control_strength or {},
+            frame_rate=frame_rate,
             crop=crop,
             paste=paste_back,
             mask=mask,
@@ -103,3 +142,7 @@ class AnimatePortrait(io.ComfyNode):
         )
         shown = ui.SavedResult(path.name, "", io.FolderType.temp)
         return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))
+
+
+def _check(config: ModelConfig, inputs: Inputs) -> None:
+    check_moved(config, inputs, driving="driving" in inputs)

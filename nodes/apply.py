@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from . import types
-from .sampling_inputs import context_inputs, sampling_settings
+from .family_checks import check_family, check_sampled
+from .sampling_inputs import clip_parts, context_inputs, parts_inputs, sampling_settings
 
 if TYPE_CHECKING:
-    from ..megactor_core.conditioning.conditions import (
-        BackgroundCondition,
-        DrivingFeatures,
-        ReferenceCondition,
-    )
     from .host.portrait_model import PortraitModel
 
 
@@ -32,10 +27,7 @@ class ApplyMegActor(io.ComfyNode):
             "the model's own windows unless a Context Windows node says otherwise.",
             search_aliases=["megactor apply", "native model", "ksampler portrait", "portrait conditioning"],
             inputs=[
-                types.Model.Input("model", tooltip="From Load MegActor Model."),
-                types.Reference.Input("reference", tooltip="The portrait, from Encode Reference."),
-                types.Background.Input("background", tooltip="From Encode Background."),
-                types.Driving.Input("driving", tooltip="The motion, from Encode Driving."),
+                *parts_inputs(),
                 *context_inputs(),
             ],
             outputs=[
@@ -46,21 +38,20 @@ class ApplyMegActor(io.ComfyNode):
                 ),
                 io.Latent.Output("latent", tooltip="Empty latents, one per driving frame."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
+    def validate_inputs(cls) -> bool | str:
+        return check_family(cls.hidden.unique_id, check_sampled)
+
+    @classmethod
     def execute(
-        cls,
-        model: PortraitModel,
-        reference: ReferenceCondition,
-        background: BackgroundCondition,
-        driving: DrivingFeatures,
-        context_length: int,
-        context_overlap: int,
+        cls, model: PortraitModel, context_length: int, context_overlap: int, **parts: Any
     ) -> io.NodeOutput:
         from .host.native_clip import native_clip
 
         settings = sampling_settings(
             model.config, context_length=context_length, context_overlap=context_overlap
         )
-        return io.NodeOutput(*native_clip(model, reference, background, driving, settings))
+        return io.NodeOutput(*native_clip(model, clip_parts(**parts), settings))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from . import types
+from .family_checks import check_family
 
 if TYPE_CHECKING:
     from comfy.clip_vision import ClipVisionModel
@@ -25,7 +26,7 @@ class EncodeBackground(io.ComfyNode):
             display_name="Encode Background",
             category="MegActor",
             description="Encodes what is behind the person as image tokens, which the denoiser reads for "
-            "every frame.",
+            "every frame. For MegActor; MegActor-Sigma and X-Portrait read no background.",
             search_aliases=["megactor background", "clip vision encode", "image tokens"],
             inputs=[
                 types.Model.Input("model", tooltip="From Load MegActor Model."),
@@ -47,7 +48,14 @@ class EncodeBackground(io.ComfyNode):
                     tooltip="Its tokens, for Sample MegActor Clip or Apply MegActor.",
                 )
             ],
+            hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(cls) -> bool | str:
+        from ..megactor_core.family_inputs import check_background
+
+        return check_family(cls.hidden.unique_id, lambda config, _: check_background(config, given=True))
 
     @classmethod
     def execute(

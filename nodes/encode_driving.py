@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from . import types
+from .family_checks import check_family
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..megactor_core.models.config import ModelConfig
+    from .host.linked_model import Inputs
     from .host.portrait_model import PortraitModel
 
 
@@ -28,17 +31,34 @@ class EncodeDriving(io.ComfyNode):
             search_aliases=["megactor driving", "motion encode", "driver"],
             inputs=[
                 types.Model.Input("model", tooltip="From Load MegActor Model."),
-                io.Image.Input("condition", tooltip="Grey frames on black, from Prepare Driving."),
+                io.Image.Input("condition", tooltip="What is shown of the driver, from Prepare Driving."),
+                io.Image.Input(
+                    "patches",
+                    optional=True,
+                    tooltip="The driver's eyes and mouth, from Prepare Driving, for X-Portrait.",
+                ),
             ],
             outputs=[
                 types.Driving.Output(
                     "driving", tooltip="The motion, for Sample MegActor Clip or Apply MegActor."
                 )
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, model: PortraitModel, condition: Tensor) -> io.NodeOutput:
+    def validate_inputs(cls) -> bool | str:
+        return check_family(cls.hidden.unique_id, _check)
+
+    @classmethod
+    def execute(cls, model: PortraitModel, condition: Tensor, patches: Tensor | None = None) -> io.NodeOutput:
         from .host.encoding import encode_driving
 
-        return io.NodeOutput(encode_driving(model, condition))
+        return io.NodeOutput(encode_driving(model, condition, patches))
+
+
+def _check(config: ModelConfig, inputs: Inputs) -> None:
+    from ..megactor_core.family_inputs import check_patches
+
+    if "patches" not in inputs:  # Prepare Driving gives none where the model takes none
+        check_patches(config, given=False)

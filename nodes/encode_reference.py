@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from comfy.sd import VAE
     from torch import Tensor
 
+    from ..megactor_core.conditioning.conditions import ReferenceCondition
     from .host.portrait_model import PortraitModel
 
 
@@ -49,6 +50,12 @@ class EncodeReference(io.ComfyNode):
                     tooltip="Of the noise in the encoded portrait. It only matters for models that sample "
                     "the VAE's posterior, as the official MegActor does.",
                 ),
+                types.Reference.Input(
+                    "more_references",
+                    optional=True,
+                    tooltip="Another picture of the same person, from another Encode Reference, which may "
+                    "have more itself: the model looks at all of them.",
+                ),
             ],
             outputs=[
                 types.Reference.Output(
@@ -59,8 +66,15 @@ class EncodeReference(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: PortraitModel, portrait: Tensor, foreground: Tensor, seed: int, vae: VAE | None = None
+        cls,
+        model: PortraitModel,
+        portrait: Tensor,
+        foreground: Tensor,
+        seed: int,
+        vae: VAE | None = None,
+        more_references: ReferenceCondition | None = None,
     ) -> io.NodeOutput:
         from .host.encoding import encode_reference
 
-        return io.NodeOutput(encode_reference(model, portrait, foreground, seed, vae or model.vae))
+        vae = vae or model.vae
+        return io.NodeOutput(encode_reference(model, portrait, foreground, seed, vae, more_references))

@@ -13,7 +13,7 @@ class LoadMegActorModel(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from .host.model_files import list_models
+        from .host.model_files import OWN_BASE, list_bases, list_models
 
         return io.Schema(
             node_id="MegActorLoadModel",
@@ -35,6 +35,15 @@ class LoadMegActorModel(io.ComfyNode):
                     tooltip="Fetch official weights that are not on this machine, several GB, from Hugging "
                     "Face (HF_ENDPOINT sets a mirror). Off: nothing is ever fetched, and the error says "
                     "which files go where.",
+                ),
+                io.Combo.Input(
+                    "base",
+                    options=[OWN_BASE, *list_bases()],
+                    default=OWN_BASE,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Another Stable Diffusion 1.5 checkpoint of models/checkpoints under "
+                    "X-Portrait's modules, whose base is plain Stable Diffusion 1.5.",
                 ),
             ],
             outputs=[
@@ -64,12 +73,12 @@ class LoadMegActorModel(io.ComfyNode):
         return model and fingerprint(model)
 
     @classmethod
-    def execute(cls, model: str, download: bool) -> io.NodeOutput:
-        from .host.model_files import resolve
-        from .host.portrait_model import load_portrait_model
+    def execute(cls, model: str, download: bool, base: str | None = None) -> io.NodeOutput:
+        from .host.model_files import base_file, resolve
+        from .host.model_loading import load_portrait_model
         from .host.progress import NodeProgress
 
         percent = NodeProgress(100)
         folder = resolve(model, download, lambda done, total: percent.report(100 * done // total))
-        portrait_model = load_portrait_model(folder)
+        portrait_model = load_portrait_model(folder, base=base_file(base))
         return io.NodeOutput(portrait_model, portrait_model.vae, portrait_model.clip_vision)

@@ -16,10 +16,10 @@ def crop_input(looked_at: str) -> io.Combo.Input:
     """
     return io.Combo.Input(
         "crop",
-        options=["auto", "face", "whole"],
+        options=["auto", "face", "whole", "squash"],
         default="auto",
         tooltip=f"The square of the {looked_at} to use: around the face, or the largest one in the middle "
-        "(whole). auto: around the face where one is known, else whole.",
+        "(whole), or all of it made square (squash). auto: around the face where one is known, else whole.",
     )
 
 

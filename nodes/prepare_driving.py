@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from comfy_api.latest import io, ui
 
 from . import types
+from .family_checks import check_family
 from .looking_inputs import (
     FaceLandmarks,
     crop_input,
@@ -15,12 +16,17 @@ from .looking_inputs import (
     size_input,
     trim_inputs,
 )
+from .motion import Motion
 
 if TYPE_CHECKING:
     from comfy_api.latest import Input
     from torch import Tensor
 
+    from ..megactor_core.models.config import ModelConfig
+    from .host.linked_model import Inputs
     from .host.portrait_model import PortraitModel
+
+BEST_FRAME_AUTO, BEST_FRAME_OFF = -1, -2
 
 
 class PrepareDriving(io.ComfyNode):
@@ -33,7 +39,8 @@ class PrepareDriving(io.ComfyNode):
             display_name="Prepare Driving",
             category="MegActor",
             description="Follows the face through the driving clip and turns every frame into what the model "
-            "is shown of it, grey on black. Shows some frames above what is kept of them.",
+            "is shown of it. Shows some frames above what is kept of them. Without a clip, a portrait and "
+            "speech make the portrait its own driver, which blinks and sways.",
             search_aliases=[
                 "driving video",
                 "face tracking",
@@ -47,6 +54,23 @@ class PrepareDriving(io.ComfyNode):
                 io.Video.Input("video", optional=True, tooltip="The driving video, read as a stream."),
                 io.Image.Input(
                     "images", optional=True, tooltip="The driving frames as a batch, instead of a video."
+                ),
+                io.Image.Input(
+                    "portrait",
+                    optional=True,
+                    tooltip="The portrait from Segment Reference. MegActor-Sigma and X-Portrait lay the "
+                    "driver's face onto its face; without a video it drives itself.",
+                ),
+                io.Audio.Input(
+                    "audio",
+                    optional=True,
+                    tooltip="Speech that drives without a video: the clip is as long as this sound. Link it "
+                    "to Encode Audio by way of this node's output.",
+                ),
+                types.Motion.Input(
+                    "amplitude",
+                    optional=True,
+                    tooltip="From Motion Amplitude: head motion, and blinking and swaying without a video.",
                 ),
                 crop_input("driving frames"),
                 io.BoundingBox.Input(
@@ -69,10 +93,12 @@ class PrepareDriving(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "mode",
-                    options=["plain", "contour"],
-                    default="plain",
-                    tooltip="What the model is shown: the face and its surroundings (plain), or only patches "
-                    "of eyes, brows and mouth (contour), which carry less of the driver's looks.",
+                    options=["auto", "plain", "contour", "eyes_mouth", "eyes", "hints"],
+                    default="auto",
+                    tooltip="What the model is shown. auto: what suits the model. MegActor: the face and its "
+                    "surroundings (plain), or only patches of eyes, brows and mouth (contour), which carry "
+                    "less of the driver's looks. MegActor-Sigma: patches of eyes and mouth, or of the eyes "
+                    "alone where sound moves the mouth. X-Portrait: hints, the frames and their patches.",
                 ),
                 lost_face_input(advanced=False),
                 *trim_inputs(),
@@ -96,9 +122,27 @@ class PrepareDriving(io.ComfyNode):
                     tooltip="Calms the face's box over time: weight of the neighbouring frames. 0: off.",
                 ),
                 size_input(),
+                io.Int.Input(
+                    "best_frame",
+                    default=BEST_FRAME_AUTO,
+                    min=BEST_FRAME_OFF,
+                    max=2**31 - 1,
+                    optional=True,
+                    advanced=True,
+                    tooltip="X-Portrait: the driving frame whose face is laid over the portrait's. -1: the "
+                    "one most like it, -2: none, the driver stays where it is.",
+                ),
+                io.Boolean.Input(
+                    "fixed_patches",
+                    default=False,
+                    optional=True,
+                    advanced=True,
+                    tooltip="MegActor-Sigma: patches that stay where they are for the whole clip, instead of "
+                    "following the face.",
+                ),
             ],
             outputs=[
-                io.Image.Output("condition", tooltip="One grey picture per frame, for Encode Driving."),
+                io.Image.Output("condition", tooltip="One picture per frame, for Encode Driving."),
                 io.Float.Output(
                     "frame_rate_out",
                     display_name="frame_rate",
@@ -106,12 +150,22 @@ class PrepareDriving(io.ComfyNode):
                 ),
                 io.Audio.Output(
                     "audio",
-                    tooltip="The sound of the frames used, for Create Video; none where there is none.",
+                    tooltip="The sound of the frames used, for Create Video and Encode Audio; none where "
+                    "there is none.",
                 ),
                 io.String.Output("report", tooltip="The frames used, and which of them show no face."),
                 io.Int.Output("num_frames", tooltip="How many frames are used; the result has as many."),
+                io.Image.Output(
+                    "patches",
+                    tooltip="X-Portrait: eyes and mouth of every frame, for Encode Driving; else none.",
+                ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(cls) -> bool | str:
+        return check_family(cls.hidden.unique_id, _check)
 
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:
@@ -123,8 +177,8 @@ class PrepareDriving(io.ComfyNode):
     def execute(
         cls,
         model: PortraitModel,
-        crop: Literal["auto", "face", "whole"],
-        mode: Literal["plain", "contour"],
+        crop: Literal["auto", "face", "whole", "squash"],
+        mode: Literal["auto", "plain", "contour", "eyes_mouth", "eyes", "hints"],
         lost_face: Literal["hold", "interpolate", "pass"],
         start_frame: int,
         max_frames: int,
@@ -132,37 +186,69 @@ class PrepareDriving(io.ComfyNode):
         face: int,
         smoothing: float,
         size: int,
+        best_frame: int = BEST_FRAME_AUTO,
+        fixed_patches: bool = False,
         video: Input.Video | None = None,
         images: Tensor | None = None,
+        portrait: Tensor | None = None,
+        audio: Input.Audio | None = None,
+        amplitude: Motion | None = None,
         bounding_boxes: Any = None,
         face_landmarks: Any = None,
         portrait_landmarks: Any = None,
     ) -> io.NodeOutput:
         from .host.images import to_image
-        from .host.look import look_at_driver
-        from .host.video import audio_of, one_driver
+        from .host.look import DriverWidgets, LinkedFaces, look_at_driver, look_at_still
+        from .host.video import audio_of, one_driver, spoken_clip
 
-        look = look_at_driver(
-            model.config,
-            one_driver(video, images, frame_rate),
-            crop=crop,
-            mode=mode,
-            lost_face=lost_face,
-            start_frame=start_frame,
-            max_frames=max_frames,
-            face=face,
-            smoothing=smoothing,
-            size=size,
-            bounding_boxes=bounding_boxes,
-            face_landmarks=face_landmarks,
-            portrait_landmarks=portrait_landmarks,
+        widgets = DriverWidgets(
+            crop,
+            None if mode == "auto" else mode,
+            lost_face,
+            smoothing,
+            read_best_frame(best_frame),
+            fixed_patches,
+            start_frame,
+            max_frames,
+            face,
+            size,
+            amplitude or Motion(),
         )
-        used = look.prepared.source
+        linked = LinkedFaces(bounding_boxes, face_landmarks, portrait_landmarks)
+        if video is None and images is None and portrait is not None:
+            clip = spoken_clip(audio, frame_rate, start_frame, widgets.stop)
+            look = look_at_still(
+                model.config, portrait, clip.num_frames, clip.frame_rate, widgets, portrait_landmarks
+            )
+            sound = audio_of(clip)
+        else:
+            source = one_driver(video, images, frame_rate, audio)
+            look = look_at_driver(model.config, source, widgets, linked, portrait)
+            sound = audio_of(look.prepared.source)
         return io.NodeOutput(
             look.condition,
-            float(used.frame_rate),
-            audio_of(used),
+            float(look.prepared.source.frame_rate),
+            sound,
             look.report,
-            used.num_frames,
+            look.prepared.num_frames,
+            look.patches,
             ui=ui.PreviewImage(to_image(look.strip)),
         )
+
+
+def read_best_frame(number: int) -> Literal["auto", "off"] | int:
+    """The core's choice from a widget."""
+    if number == BEST_FRAME_AUTO:
+        return "auto"
+    return "off" if number == BEST_FRAME_OFF else number
+
+
+def _check(config: ModelConfig, inputs: Inputs) -> None:
+    from ..megactor_core.family_inputs import check_best_frame, check_motion, checked_mode
+
+    mode, best_frame = inputs.get("mode"), inputs.get("best_frame", BEST_FRAME_AUTO)
+    if isinstance(mode, str) and mode != "auto":
+        checked_mode(config, mode)
+    if isinstance(best_frame, int):
+        check_best_frame(config, read_best_frame(best_frame))
+    check_motion(config, driving=bool({"video", "images"} & inputs.keys()), speech="portrait" in inputs)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from . import types
-from .sampling_inputs import sampling_inputs, sampling_settings
+from .family_checks import check_family, check_sampled
+from .sampling_inputs import clip_parts, parts_inputs, sampling_inputs, sampling_settings
 
 if TYPE_CHECKING:
-    from ..megactor_core.conditioning.conditions import (
-        BackgroundCondition,
-        DrivingFeatures,
-        ReferenceCondition,
-    )
+    from torch import Tensor
+
+    from ..megactor_core.models.config import ModelConfig
+    from .host.linked_model import Inputs
     from .host.portrait_model import PortraitModel
+
+_PARTS = {"reference", "driving", "background", "audio", "amplitude", "control_strength"}
 
 
 class MegActorSampler(io.ComfyNode):
@@ -31,10 +33,14 @@ class MegActorSampler(io.ComfyNode):
             "that windows and guidance have in common is done once.",
             search_aliases=["megactor sampler", "ksampler", "denoise", "portrait animation", "talking head"],
             inputs=[
-                types.Model.Input("model", tooltip="From Load MegActor Model."),
-                types.Reference.Input("reference", tooltip="The portrait, from Encode Reference."),
-                types.Background.Input("background", tooltip="From Encode Background."),
-                types.Driving.Input("driving", tooltip="The motion, from Encode Driving."),
+                *parts_inputs(),
+                io.Latent.Input(
+                    "start_latent",
+                    optional=True,
+                    tooltip="The motion as another tool made it, from VAE Encode: sampling starts from its "
+                    "noised frames instead of the noised portrait. For models that start so, as X-Portrait "
+                    "and MegActor-Sigma do.",
+                ),
                 *sampling_inputs(),
             ],
             outputs=[
@@ -42,18 +48,29 @@ class MegActorSampler(io.ComfyNode):
                     "latent", tooltip="One latent per driving frame, for VAE Decode with the model's VAE."
                 )
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(
-        cls,
-        model: PortraitModel,
-        reference: ReferenceCondition,
-        background: BackgroundCondition,
-        driving: DrivingFeatures,
-        **widgets: Any,
-    ) -> io.NodeOutput:
-        from .host.sampling import sample_clip
+    def validate_inputs(cls) -> bool | str:
+        return check_family(cls.hidden.unique_id, _check)
 
-        settings = sampling_settings(model.config, **widgets)
-        return io.NodeOutput({"samples": sample_clip(model, reference, background, driving, settings)})
+    @classmethod
+    def execute(
+        cls, model: PortraitModel, start_latent: dict[str, Tensor] | None = None, **inputs: Any
+    ) -> io.NodeOutput:
+        from .host.sampling import sample_clip, start_of
+
+        parts = clip_parts(**{name: inputs.pop(name) for name in _PARTS & inputs.keys()})
+        if start_latent is not None:
+            parts = replace(parts, start=start_of(model, start_latent, parts.num_frames))
+        settings = sampling_settings(model.config, **inputs)
+        return io.NodeOutput({"samples": sample_clip(model, parts, settings)})
+
+
+def _check(config: ModelConfig, inputs: Inputs) -> None:
+    from ..megactor_core.family_inputs import check_start
+
+    check_sampled(config, inputs)
+    if "start_latent" in inputs:
+        check_start(config, 1, 1, "start_latent")

@@ -1,14 +1,26 @@
-"""Widgets that every sampling node has, and the settings they stand for."""
+"""Inputs that the sampling nodes have in common, and what they stand for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
+from . import types
+from .motion import Motion
+
 if TYPE_CHECKING:
+    from ..megactor_core.conditioning.conditions import (
+        AudioCondition,
+        BackgroundCondition,
+        ControlStrength,
+        DrivingFeatures,
+        ReferenceCondition,
+    )
     from ..megactor_core.models.config import ModelConfig
     from ..megactor_core.sampling.sampler import SamplingSettings
+    from .host.sampling import ClipParts
 
 # The core's schedulers; named here because importing them takes seconds that the host's start should not.
 SCHEDULER_NAMES = ["ddim", "euler", "dpm++2m", "unipc", "lcm"]
@@ -46,6 +58,61 @@ def sampling_inputs() -> list[io.Input]:
         ),
         *context_inputs(),
     ]
+
+
+def parts_inputs() -> list[io.Input]:
+    """Everything that makes up a clip."""
+    return [
+        types.Model.Input("model", tooltip="From Load MegActor Model."),
+        types.Reference.Input("reference", tooltip="The portrait, from Encode Reference."),
+        types.Background.Input(
+            "background",
+            optional=True,
+            tooltip="From Encode Background, for models that read it, as MegActor does; others need none.",
+        ),
+        types.Driving.Input("driving", tooltip="The motion, from Encode Driving."),
+        types.Audio.Input(
+            "audio",
+            optional=True,
+            tooltip="Speech, from Encode Audio, for models that hear; without it they are given silence.",
+        ),
+        *motion_inputs(
+            "makes speech and expression stronger or weaker. Head motion is applied by Prepare Driving, so "
+            "link it there too."
+        ),
+    ]
+
+
+def motion_inputs(amplitude: str) -> list[io.Input]:
+    """How much each source of motion counts.
+
+    Args:
+        amplitude: tooltip of the amplitude.
+    """
+    return [
+        types.Motion.Input("amplitude", optional=True, tooltip=f"From Motion Amplitude: {amplitude}"),
+        types.ControlStrengths.Input(
+            "control_strength",
+            optional=True,
+            tooltip="From Control Strength, for X-Portrait: how much the driver's face, eyes and mouth "
+            "count.",
+        ),
+    ]
+
+
+def clip_parts(
+    reference: ReferenceCondition,
+    driving: DrivingFeatures,
+    background: BackgroundCondition | None = None,
+    audio: AudioCondition | None = None,
+    amplitude: Motion | None = None,
+    control_strength: Mapping[str, ControlStrength] | None = None,
+) -> ClipParts:
+    """What is linked to the inputs of ``parts_inputs``."""
+    from .host.sampling import ClipParts
+
+    motion = amplitude or Motion()
+    return ClipParts(reference, driving, background, audio, control_strength or {}, motion.amplitude)
 
 
 def context_inputs() -> list[io.Input]:

@@ -75,7 +75,7 @@ class SegmentReference(io.ComfyNode):
         cls,
         model: PortraitModel,
         image: Tensor,
-        crop: Literal["auto", "face", "whole"],
+        crop: Literal["auto", "face", "whole", "squash"],
         face: int,
         size: int,
         mask: Tensor | None = None,

@@ -18,3 +18,12 @@ Background = io.Custom("MEGACTOR_BACKGROUND")
 
 Driving = io.Custom("MEGACTOR_DRIVING")
 """``megactor_core.conditioning.conditions.DrivingFeatures``, on the host's intermediate device."""
+
+Audio = io.Custom("MEGACTOR_AUDIO")
+"""``megactor_core.conditioning.conditions.AudioCondition``, on the host's intermediate device."""
+
+Motion = io.Custom("MEGACTOR_AMPLITUDE")
+"""``nodes.motion.Motion``: how much of each source of motion counts."""
+
+ControlStrengths = io.Custom("MEGACTOR_CONTROL_STRENGTH")
+"""``megactor_core.conditioning.conditions.ControlStrength`` by the ControlNet's name."""

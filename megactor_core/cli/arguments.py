@@ -7,6 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from ..amplitude import Keyframes, parse_keyframes
+from ..errors import InputError
+
 
 def crop_mode(text: str) -> Literal["face", "whole", "squash"] | tuple[float, float, float, float]:
     """``face``, ``whole``, ``squash`` or ``left,top,right,bottom``; see ``vision.portrait.CropMode``."""
@@ -64,12 +67,12 @@ def lora(text: str) -> tuple[Path, float]:
     return (Path(path), numbers[0]) if path and numbers else (Path(text), 1.0)
 
 
-def keyframes(text: str) -> float | list[float]:
-    """A number, or one per frame with commas between them; see ``amplitude.Amplitude``."""
-    numbers = _numbers(text)
-    if not numbers:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor numbers with commas between them")
-    return numbers[0] if len(numbers) == 1 else numbers
+def keyframes(text: str) -> Keyframes:
+    """A number, one per frame, or frame:number pairs; see ``amplitude.parse_keyframes``."""
+    try:
+        return parse_keyframes(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def share(text: str) -> float:

@@ -23,24 +23,28 @@ ROWS_PER_SECOND = SAMPLE_RATE // (HOP * COLUMNS_PER_ROW)
 
 
 @torch.inference_mode()
-def audio_features(encoder: AudioEncoder, waveform: NDArray[np.float32]) -> Tensor:
+def audio_features(
+    encoder: AudioEncoder, waveform: NDArray[np.float32], device: torch.device | None = None
+) -> Tensor:
     """All hidden states of a sound, 50 rows per second.
 
     Args:
-        encoder: on the device to use.
+        encoder: turns segments of the spectrogram into hidden states.
         waveform: ``(samples,)``, 16 kHz mono, about -1..1.
+        device: to compute on; that of the encoder's weights if not given.
 
     Returns:
-        ``(rows, layers + 1, width)`` on the encoder's device, in its type.
+        ``(rows, layers + 1, width)`` on that device, in the encoder's type.
     """
     samples = torch.from_numpy(waveform)
     samples = F.pad(samples, (0, max(0, WINDOW - len(samples))))
     config = encoder.config
     weight = encoder.conv1.weight
+    device = device or weight.device
     segments = []
     # As in MegActor-Sigma's public code the spectrogram is filled up with zeros, which are not silence.
     for mel in log_mel(samples, config.bands).split(COLUMNS_PER_ROW * config.positions, dim=1):
-        full = F.pad(mel, (0, COLUMNS_PER_ROW * config.positions - mel.shape[1])).to(weight)
+        full = F.pad(mel, (0, COLUMNS_PER_ROW * config.positions - mel.shape[1])).to(device, weight.dtype)
         segments.append(encoder(full[None])[0, : mel.shape[1] // COLUMNS_PER_ROW])
     return torch.cat(segments)
 
@@ -58,15 +62,18 @@ def frame_rows(num_rows: int, times: Iterable[Fraction]) -> Tensor:
 
 
 def encode_audio(
-    encoder: AudioEncoder, waveform: NDArray[np.float32], times: Iterable[Fraction]
+    encoder: AudioEncoder,
+    waveform: NDArray[np.float32],
+    times: Iterable[Fraction],
+    device: torch.device | None = None,
 ) -> AudioCondition:
     """The sound of a clip.
 
     Args:
-        encoder: on the device to use.
+        encoder, device: see ``audio_features``.
         waveform: ``(samples,)``, 16 kHz mono, about -1..1, from the clip's first moment to its end.
         times: of the frames, in seconds after the first.
     """
-    features = audio_features(encoder, waveform)
+    features = audio_features(encoder, waveform, device)
     rows = frame_rows(len(features), times).to(features.device)
     return AudioCondition(features, rows, torch.ones(len(rows)).to(features))

@@ -52,12 +52,17 @@ class BackgroundCondition:
 
 @dataclass(frozen=True)
 class DrivingFeatures:
-    """Driving frames encoded without the portrait, ``(frames, width, h, w)``.
+    """Driving frames encoded without the portrait.
 
     Another portrait modulates the same features; ``conditioning.driving.modulate_driving`` does it.
+
+    Attributes:
+        features: ``(frames, width, h, w)``; width 0 where the driver does not join the noisy latent.
+        controls: what ControlNets are shown of it, where the model has some.
     """
 
     features: Tensor
+    controls: Mapping[str, ControlCondition] = field(default_factory=dict)
 
     @property
     def num_frames(self) -> int:

@@ -24,16 +24,19 @@ def encode_hints(
     num_frames: int,
     strengths: Mapping[str, ControlStrength] | None = None,
     *,
+    device: torch.device,
+    dtype: torch.dtype,
     keep_on: torch.device = _CPU,
     on_chunk: Callable[[int], None] | None = None,
 ) -> dict[str, ControlCondition]:
     """Hint features of every frame, once for all steps and windows.
 
     Args:
-        networks: ControlNets by name, on the device to use.
+        networks: ControlNets by name.
         pictures: per frame and ControlNet, float32 ``(S, S, 3)`` in the range of training; read once.
         num_frames: how many there are, at least one.
         strengths: by name; as trained where none is given. A ControlNet of strength 0 is left out.
+        device, dtype: where and in what they compute.
         keep_on: where the features are kept.
         on_chunk: called after every chunk with the frames done so far; raise in it to cancel.
     """
@@ -47,7 +50,8 @@ def encode_hints(
         if len(pending) < min(CHUNK_LENGTH, num_frames - done):
             continue
         for name in used:
-            features = _encode(networks[name], np.stack([shown[name] for shown in pending]))
+            shown = torch.from_numpy(np.stack([one[name] for one in pending]))
+            features = networks[name].hint_features(shown.to(device, dtype).permute(0, 3, 1, 2))
             if name not in kept:
                 kept[name] = features.new_empty((num_frames, *features.shape[1:]), device=keep_on)
             kept[name][done : done + len(pending)] = features
@@ -58,8 +62,3 @@ def encode_hints(
     if done != num_frames:
         raise ValueError(f"{num_frames} driving frames were announced, {done} came")
     return {name: ControlCondition(kept[name], strength) for name, strength in used.items()}
-
-
-def _encode(network: ControlNet, pictures: np.ndarray) -> Tensor:
-    weight = network.conv_in.weight
-    return network.hint_features(torch.from_numpy(pictures).to(weight).permute(0, 3, 1, 2))

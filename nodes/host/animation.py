@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...megactor_core.animation import PortraitAnimator
+from ...megactor_core.clip import find_clip
 from ...megactor_core.conditioning.conditions import (
     AudioCondition,
     BackgroundCondition,
@@ -28,16 +29,26 @@ from ...megactor_core.conditioning.conditions import (
     DrivingCondition,
     ReferenceCondition,
 )
-from ...megactor_core.conditioning.driving import encode_driving
+from ...megactor_core.conditioning.driving import encode_driving, no_driving_channels
+from ...megactor_core.conditioning.hints import encode_hints
+from ...megactor_core.family_inputs import check_motion
 from ...megactor_core.sampling.decode import decode_frames, to_uint8
 from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, sample
 from ...megactor_core.vision.driving import PreparedDriving
 from ...megactor_core.vision.faces import Detector
 from ...megactor_core.vision.foreground import background_image
 from ...megactor_core.vision.portrait import Portrait
+from ...megactor_core.vision.still import Liveliness
 from ...megactor_core.vision.tracking import LostPolicy
+from ..motion import Motion
 from .clip_preview import preview_sheet
-from .encoding import encode_background, encode_reference, load_driving_encoder
+from .encoding import (
+    encode_background,
+    encode_reference,
+    encode_waveform,
+    load_controls,
+    load_driving_encoder,
+)
 from .faces import check_faces, find_detector
 from .images import only_mask, only_picture, to_image, to_mask
 from .look import Crop
@@ -45,7 +56,7 @@ from .portrait_model import PortraitModel
 from .progress import NodeProgress, PreviewPace
 from .sampling import load_for_sampling
 from .vae import encode_posterior
-from .video import driving_source
+from .video import driving_source, exact_frame_rate, samples_of
 
 _PARTS = 1000
 # Where in the bar a phase begins; on an ordinary machine most of the time goes into sampling.
@@ -57,9 +68,13 @@ _PREVIEW_PAUSE = 1.0
 def animate_portrait(
     model: PortraitModel,
     portrait: Tensor,
-    driving: Input.Video,
+    driving: Input.Video | None,
+    audio: Input.Audio | None,
     settings: SamplingSettings,
     *,
+    motion: Motion,
+    strengths: Mapping[str, ControlStrength],
+    frame_rate: float,
     crop: Crop,
     paste: bool,
     mask: Tensor | None,
@@ -72,7 +87,11 @@ def animate_portrait(
 
     Args:
         portrait: IMAGE of one picture.
-        driving: read as a stream where it is a file.
+        driving: read as a stream where it is a file; None where speech drives alone.
+        audio: speech that moves the lips, or None.
+        motion: amplitudes.
+        strengths: of the ControlNets, by name.
+        frame_rate: frames per second where speech drives alone.
         crop: of portrait and driver.
         paste: put the result back into the whole picture.
         mask: MASK of the whole picture, 1 = person, or None.
@@ -91,8 +110,12 @@ def animate_portrait(
     picture = only_picture(portrait, "portrait")
     detector = find_detector()
     check_faces(crop, None, detector)
-    source = driving_source(driving).part(start_frame, start_frame + max_frames if max_frames else None)
-    progress = AnimationProgress(model, source.num_frames)
+    check_motion(model.config, driving is not None, audio is not None, motion.amplitude)
+    source = None if driving is None else driving_source(driving)
+    speech = None if audio is None else samples_of(audio)
+    rate = exact_frame_rate(frame_rate)
+    stop = start_frame + max_frames if max_frames else None
+    progress = AnimationProgress(model, find_clip(source, speech, start_frame, stop, rate).num_frames)
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
     report = HostAnimator(model, detector).animate(
@@ -104,6 +127,13 @@ def animate_portrait(
         size=size or None,
         paste=paste,
         settings=settings,
+        start=start_frame,
+        stop=stop,
+        speech=speech,
+        frame_rate=rate,
+        liveliness=Liveliness(motion.blink, motion.sway, settings.seed),
+        amplitude=motion.amplitude,
+        strengths=strengths,
         lost=lost_face,
         on_prepare=progress.on_prepare,
         on_progress=progress.on_progress,
@@ -135,6 +165,9 @@ class HostAnimator(PortraitAnimator):
         return encode_posterior(self.model.vae, picture, self.config.vae["scaling_factor"])[0]
 
     def encode_background(self, portrait: Portrait) -> BackgroundCondition:
+        if self.model.context is not None:
+            return BackgroundCondition(self.model.context)
+        assert self.model.clip_vision is not None
         background = to_image(background_image(portrait.picture, portrait.foreground))
         return encode_background(self.model, background, self.model.clip_vision)
 
@@ -144,6 +177,8 @@ class HostAnimator(PortraitAnimator):
         reference: ReferenceCondition,
         on_chunk: Callable[[int], None] | None = None,
     ) -> DrivingCondition:
+        if self.config.driving_encoder is None:
+            return no_driving_channels(driving.num_frames, reference)
         size = driving.crop.size
         encoder = load_driving_encoder(self.model, size, size)
         modulation = reference.modulation.to(self.model.device, self.model.dtype)
@@ -155,10 +190,21 @@ class HostAnimator(PortraitAnimator):
         strengths: Mapping[str, ControlStrength],
         on_chunk: Callable[[int], None] | None = None,
     ) -> dict[str, ControlCondition]:
-        return {}  # the host loads no model with ControlNets
+        if self.config.control_network is None:
+            return {}
+        size = driving.crop.size
+        return encode_hints(
+            load_controls(self.model, size, size),
+            driving.hint_pictures(),
+            driving.num_frames,
+            strengths,
+            device=self.model.device,
+            dtype=self.model.dtype,
+            on_chunk=on_chunk,
+        )
 
     def encode_audio(self, waveform: NDArray[np.float32], times: Iterator[Fraction]) -> AudioCondition | None:
-        return None  # the host loads no model that hears
+        return None if self.model.audio_encoder is None else encode_waveform(self.model, waveform, times)
 
     def sample(
         self,

@@ -29,7 +29,7 @@ def load_clip_vision(config: ModelConfig, path: Path) -> ClipVisionModel:
 
     from ...megactor_core.weights.loading import load_network
 
-    assert config.image_encoder is not None, "load_portrait_model refuses families without one"
+    assert config.image_encoder is not None
     description = CLIPVisionConfig(**config.image_encoder)
     with torch.device("meta"):
         network = CLIPVisionModelWithProjection(description)

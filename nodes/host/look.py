@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import comfy.model_management
@@ -12,18 +14,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...megactor_core.errors import InputError
+from ...megactor_core.family_inputs import check_best_frame, check_motion, checked_mode
 from ...megactor_core.media.contact_sheet import picture_rows, sheet_indices
 from ...megactor_core.media.source import DrivingSource
 from ...megactor_core.models.config import ModelConfig
-from ...megactor_core.vision.crops import checked_size
+from ...megactor_core.vision.coarse_landmarks import CoarseLandmarker
+from ...megactor_core.vision.crops import checked_size, squashed_crop
 from ...megactor_core.vision.driving import DrivingMode, PreparedDriving, prepare_driving
+from ...megactor_core.vision.face_patches import BestFrame
+from ...megactor_core.vision.faces import FaceDetector
 from ...megactor_core.vision.portrait import Portrait, segment_reference
+from ...megactor_core.vision.still import Liveliness, still_driving
 from ...megactor_core.vision.tracking import LostPolicy
+from ..motion import Motion
 from .faces import check_faces, face_choice, find_detector, known_faces, landmarks_of_square
 from .images import only_mask, only_picture
 from .progress import NodeProgress
 
-Crop = Literal["auto", "face", "whole"]
+Crop = Literal["auto", "face", "whole", "squash"]
 
 # A node is about as wide as high, and so should be what it shows.
 _STRIP_COLUMNS = 4
@@ -70,6 +78,47 @@ def look_at_portrait(
     )
 
 
+@dataclass(frozen=True)
+class DriverWidgets:
+    """What Prepare Driving is asked for; see its tooltips.
+
+    Attributes:
+        crop: of every frame.
+        mode: what is shown of a frame; None for the model's usual way.
+        lost_face, smoothing, best_frame, fixed_patches: see ``vision.driving.prepare_driving``.
+        start_frame, max_frames: the frames to use; 0 frames are all.
+        face: -1 for the largest, else counted from the left.
+        size: side of the square in pixels; 0 for the model's own.
+        motion: amplitudes.
+    """
+
+    crop: Crop
+    mode: DrivingMode | None
+    lost_face: LostPolicy
+    smoothing: float
+    best_frame: BestFrame
+    fixed_patches: bool
+    start_frame: int
+    max_frames: int
+    face: int
+    size: int
+    motion: Motion
+
+    @property
+    def stop(self) -> int | None:
+        """The frame behind the last one, as in a slice."""
+        return self.start_frame + self.max_frames if self.max_frames else None
+
+
+@dataclass(frozen=True)
+class LinkedFaces:
+    """BOUNDING_BOX and FACE_LANDMARKS of a driver, and FACE_LANDMARKS of the portrait's square, or None."""
+
+    bounding_boxes: Any = None
+    face_landmarks: Any = None
+    portrait_landmarks: Any = None
+
+
 @dataclass(frozen=True, eq=False)
 class DriverLook:
     """What was taken of a driver.
@@ -77,102 +126,162 @@ class DriverLook:
     Attributes:
         prepared: what is shown to the model of every frame.
         report: the frames used, and what became of the face.
-        condition: IMAGE of that, grey, ``(frames, size, size, 3)``.
+        condition: IMAGE of that, ``(frames, size, size, 3)``: grey, or in colour for ControlNets.
+        patches: IMAGE of the eyes and mouth for ControlNets, else None.
         strip: some of the frames above their conditions, uint8 RGB.
     """
 
     prepared: PreparedDriving
     report: str
     condition: Tensor
+    patches: Tensor | None
     strip: NDArray[np.uint8]
 
 
 def look_at_driver(
     config: ModelConfig,
     source: DrivingSource,
-    *,
-    crop: Crop,
-    mode: DrivingMode,
-    lost_face: LostPolicy,
-    start_frame: int,
-    max_frames: int,
-    face: int,
-    smoothing: float,
-    size: int,
-    bounding_boxes: Any,
-    face_landmarks: Any,
-    portrait_landmarks: Any,
+    widgets: DriverWidgets,
+    linked: LinkedFaces,
+    portrait: Tensor | None,
 ) -> DriverLook:
     """The driver's frames as conditions; only these are kept of them.
 
     Args:
         config: of the model.
         source: of the frames.
-        crop: of every frame.
-        mode, lost_face, smoothing: see ``vision.driving.prepare_driving``.
-        start_frame, max_frames: the frames to use; 0 frames are all.
-        face: -1 for the largest, else counted from the left.
-        size: side of the square in pixels; 0 for the model's own.
-        bounding_boxes, face_landmarks: BOUNDING_BOX, FACE_LANDMARKS of all frames of ``source``, or None.
-        portrait_landmarks: FACE_LANDMARKS of the portrait's square, or None.
+        widgets: what is asked for.
+        linked: faces that other nodes have found in all frames of ``source``.
+        portrait: IMAGE of the portrait's square, with whose face patches are aligned, or None.
 
     Raises:
         InputError: anything given that cannot be used, or crop face without a face.
         InterruptProcessingException: the user has cancelled.
     """
-    if mode == "contour" and face_landmarks is None:
+    mode = checked_mode(config, widgets.mode)
+    check_best_frame(config, widgets.best_frame)
+    if mode == "contour" and linked.face_landmarks is None:
         raise InputError(
             "mode contour",
             "needs the driver's face landmarks",
             "Link face_landmarks from Detect Face Landmarks, or choose the mode plain",
         )
-    size = checked_size(size or config.defaults.size)
+    size = checked_size(widgets.size or config.defaults.size)
     known = known_faces(
-        bounding_boxes,
-        face_landmarks,
+        linked.bounding_boxes,
+        linked.face_landmarks,
         (source.height, source.width),
         source.num_frames,
-        landmarks_first=mode == "contour",
+        landmarks_first=mode != "plain",
     )
-    detector = None if known else find_detector()
-    check_faces(crop, known, detector)
-    stop = start_frame + max_frames if max_frames else None
-    num_frames = source.part(start_frame, stop).num_frames
-    progress = NodeProgress(num_frames if detector is None else 2 * num_frames)
+    detector = find_detector() if known is None or mode not in ("plain", "contour") else None
+    check_faces(widgets.crop, known, detector)
+    target = landmarks_of_square(linked.portrait_landmarks, size)
+    if target is None and portrait is not None and detector is not None and mode != "plain":
+        target = _coarse_landmarks(detector, portrait, size)
+    num_frames = source.part(widgets.start_frame, widgets.stop).num_frames
+    searched = num_frames if known is None and detector is not None else 0
+    progress = NodeProgress(searched + num_frames)
     prepared = prepare_driving(
         source,
         size,
-        crop=crop,
+        crop=widgets.crop,
         mode=mode,
-        face=face_choice(face),
-        lost=lost_face,
-        smoothing=smoothing,
-        start=start_frame,
-        stop=stop,
+        face=face_choice(widgets.face),
+        lost=widgets.lost_face,
+        smoothing=widgets.smoothing,
+        best_frame=widgets.best_frame,
+        fixed_patches=widgets.fixed_patches,
+        amplitude=widgets.motion.amplitude,
+        start=widgets.start_frame,
+        stop=widgets.stop,
         faces=known,
-        portrait_landmarks=landmarks_of_square(portrait_landmarks, size),
+        portrait_landmarks=target,
         detector=detector,
         antialias=config.antialiased_crops,
         framing=config.framing,
         on_frame=progress.report,
     )
-    condition = torch.empty((num_frames, size, size), device=comfy.model_management.intermediate_device())
+    used = _frames_used(source, prepared.source, widgets.start_frame)
+    return _shown(prepared, used, lambda done: progress.report(searched + done))
+
+
+def look_at_still(
+    config: ModelConfig,
+    portrait: Tensor,
+    num_frames: int,
+    frame_rate: Fraction,
+    widgets: DriverWidgets,
+    portrait_landmarks: Any,
+) -> DriverLook:
+    """The portrait as its own driver, for sound without a video; see ``vision.still``.
+
+    Args:
+        config: of the model.
+        portrait: IMAGE of the portrait's square.
+        num_frames: at least 1.
+        frame_rate: frames per second.
+        widgets: what is asked for; crop and what belongs to faces has no effect.
+        portrait_landmarks: FACE_LANDMARKS of the portrait's square, or None.
+
+    Raises:
+        InputError: a model that hears nothing.
+    """
+    check_motion(config, driving=False, speech=True)
+    size = checked_size(widgets.size or config.defaults.size)
+    picture = _square(portrait, size)
+    landmarks = landmarks_of_square(portrait_landmarks, size)
+    detector = find_detector()
+    if landmarks is None and detector is not None:
+        landmarks = _coarse_landmarks(detector, portrait, size)
+    motion = widgets.motion
+    sway = motion.amplitude.frames("head_motion", num_frames)
+    liveliness = Liveliness(motion.blink, motion.sway)
+    prepared = still_driving(picture, landmarks, num_frames, frame_rate, liveliness, sway)
+    progress = NodeProgress(num_frames)
+    return _shown(prepared, f"{num_frames} frames, {float(frame_rate):.5g} a second", progress.report)
+
+
+def _shown(prepared: PreparedDriving, used: str, on_frame: Callable[[int], None]) -> DriverLook:
+    """The conditions of all frames, and a strip of some."""
+    num_frames, size = prepared.num_frames, prepared.crop.size
+    device = comfy.model_management.intermediate_device()
+    if prepared.hints is None:
+        condition, patches = torch.empty((num_frames, size, size), device=device), None
+    else:
+        condition, patches = torch.empty((2, num_frames, size, size, 3), device=device).unbind()
     shown = sheet_indices(num_frames)
-    squares, conditions = [], []
+    squares, below = [], []
     for index, cropped in enumerate(prepared.crops()):
-        grey = prepared.condition(index, cropped)
-        condition[index] = torch.from_numpy(grey) / 255
+        if prepared.hints is None or patches is None:
+            condition[index] = torch.from_numpy(prepared.condition(index, cropped)) / 255
+            picture = condition[index, ..., None].expand(-1, -1, 3)
+        else:
+            hints = prepared.hints.pictures(index, cropped / np.float32(255))
+            condition[index] = torch.from_numpy(hints["face_control"]) / 2 + 0.5
+            patches[index] = torch.from_numpy(hints["patch_control"]) / 2 + 0.5
+            picture = patches[index]
         if index in shown:
             squares.append(cropped.astype(np.uint8))
-            conditions.append(np.repeat(grey[..., None], 3, axis=2).astype(np.uint8))
-        progress.report((0 if detector is None else num_frames) + index + 1)
-    # three channels that share their memory
-    pictures = condition[..., None].expand(-1, -1, -1, 3)
-    report = f"{_frames_used(source, prepared.source, start_frame)}\n{prepared.report}".rstrip()
+            below.append((picture * 255).cpu().numpy().astype(np.uint8))
+        on_frame(index + 1)
+    if condition.ndim == 3:
+        # three channels that share their memory
+        condition = condition[..., None].expand(-1, -1, -1, 3)
     begins = range(0, len(squares), _STRIP_COLUMNS)
     parts = [slice(begin, begin + _STRIP_COLUMNS) for begin in begins]
-    strip = picture_rows(*(row[part] for part in parts for row in (squares, conditions)))
-    return DriverLook(prepared, report, pictures, strip)
+    strip = picture_rows(*(row[part] for part in parts for row in (squares, below)))
+    return DriverLook(prepared, f"{used}\n{prepared.report}".rstrip(), condition, patches, strip)
+
+
+def _square(portrait: Tensor, size: int) -> NDArray[np.uint8]:
+    """The portrait's square at the size of the driving frames."""
+    picture = only_picture(portrait, "portrait")
+    return squashed_crop(picture.shape[:2], size).apply(picture, antialias=True).round().astype(np.uint8)
+
+
+def _coarse_landmarks(detector: FaceDetector, portrait: Tensor, size: int) -> NDArray[np.floating] | None:
+    return CoarseLandmarker(detector)(_square(portrait, size))
 
 
 def _frames_used(source: DrivingSource, used: DrivingSource, start_frame: int) -> str:

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import folder_paths
 
@@ -13,14 +14,20 @@ from ...megactor_core.errors import InputError
 from ...megactor_core.weights.catalogue import OFFICIAL_FOLDERS, KnownFile, find_known
 from ...megactor_core.weights.folders import named_model_folder
 
+if TYPE_CHECKING:
+    from ...megactor_core.models.config import ModelConfig
+
 FOLDER = "megactor"
 """Name of the models folder, also in ``extra_model_paths.yaml``."""
 
 DEMO = "demo (bundled)"
 # A name stays the same before and after the download, so that workflows that hold it stay valid.
-_OFFICIAL = {"megactor (official)": "megactor"}
+_OFFICIAL = {f"{family} (official)": family for family in OFFICIAL_FOLDERS}
 _CHECKPOINT_SUFFIXES = {".ckpt", ".safetensors", ".pt", ".pth", ".bin"}
 _MODEL_FILES = ("config.json", "denoiser.safetensors")
+
+OWN_BASE = "the model's own"
+"""Stands where a checkpoint of the host could take the place of a model's base."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all of the file at hand; raise in it to stop."""
@@ -40,6 +47,25 @@ def list_models() -> list[str]:
     folders = [name for name, path in found.items() if path.is_dir()]
     files = [name for name, path in found.items() if path.is_file()]
     return [DEMO, *_OFFICIAL, *sorted(folders), *sorted(files)]
+
+
+def list_bases() -> list[str]:
+    """Checkpoints of the host, any of which may be a base."""
+    return folder_paths.get_filename_list("checkpoints")
+
+
+def base_file(name: str | None) -> Path | None:
+    """The checkpoint of a name from ``list_bases``; None for none and for the model's own base.
+
+    Raises:
+        InputError: no such checkpoint.
+    """
+    if name is None or name == OWN_BASE:
+        return None
+    path = folder_paths.get_full_path("checkpoints", name)
+    if path is None:
+        raise InputError(f"base {name}", "is not in models/checkpoints", "Put it there, or choose another")
+    return Path(path)
 
 
 def resolve(name: str, download: bool = False, on_progress: Progress | None = None) -> Path:
@@ -69,6 +95,17 @@ def check_name(name: str) -> None:
     """
     if name != DEMO and name not in _OFFICIAL:
         _find(name)
+
+
+def config_of(name: str) -> ModelConfig | None:
+    """Configuration of a model, read without loading it; None where only a conversion would tell."""
+    from ...megactor_core.weights.families import FAMILIES
+    from ...megactor_core.weights.loading import read_config
+
+    if name in _OFFICIAL:
+        return next(family.config for family in FAMILIES if family.name == _OFFICIAL[name])
+    path = named_model_folder("demo") if name == DEMO else _find_models().get(name)
+    return read_config(path) if path is not None and path.is_dir() else None
 
 
 def fingerprint(name: str) -> str:

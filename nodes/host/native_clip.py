@@ -9,24 +9,15 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ...megactor_core.conditioning.conditions import (
-    BackgroundCondition,
-    DrivingFeatures,
-    ReferenceCondition,
-)
 from ...megactor_core.sampling.sampler import SamplingSettings
 from .native_conditions import conditioning
 from .native_windows import use_context_windows
 from .portrait_model import PortraitModel
-from .sampling import join_conditions
+from .sampling import ClipParts, join_conditions, with_silence
 
 
 def native_clip(
-    model: PortraitModel,
-    reference: ReferenceCondition,
-    background: BackgroundCondition,
-    driving: DrivingFeatures,
-    settings: SamplingSettings,
+    model: PortraitModel, parts: ClipParts, settings: SamplingSettings
 ) -> tuple[ModelPatcher, list[list[Any]], list[list[Any]], dict[str, Tensor]]:
     """What Apply MegActor puts out.
 
@@ -37,11 +28,11 @@ def native_clip(
         InputError: conditions that do not go together.
     """
     device = comfy.model_management.intermediate_device()
-    conditions = join_conditions(model, model.load(), reference, background, driving).to(
-        device, torch.float32
-    )
+    parts.check(model)
+    parts = with_silence(model, parts)
+    conditions = join_conditions(model, model.load(), parts).to(device, torch.float32)
     patcher = model.denoiser.clone()
     use_context_windows(patcher, settings)
-    _, channels, height, width = reference.latents.shape
-    latent = {"samples": torch.zeros(driving.num_frames, channels, height, width, device=device)}
+    _, channels, height, width = parts.reference.latents.shape
+    latent = {"samples": torch.zeros(parts.num_frames, channels, height, width, device=device)}
     return patcher, conditioning(conditions, True), conditioning(conditions, False), latent

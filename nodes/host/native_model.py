@@ -24,6 +24,9 @@ from .start_noise import RUN, Run, model_sampling
 REFERENCE_NETWORK = "megactor_reference_network"
 """Key of the reference network among the patcher's additional models."""
 
+CONTROLS = "megactor_controls"
+"""Key of the ControlNets among the patcher's additional models, in the order of ``Networks.controls``."""
+
 # The host's names of diffusers' noise schedules.
 _BETA_SCHEDULES = {"scaled_linear": "linear", "linear": "sqrt_linear"}
 

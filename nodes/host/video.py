@@ -13,6 +13,7 @@ import torch
 from comfy_api.latest import Input, InputImpl
 from torch import Tensor
 
+from ...megactor_core.clip import Clip, find_clip
 from ...megactor_core.errors import InputError
 from ...megactor_core.media.reading import open_driving
 from ...megactor_core.media.samples import Samples
@@ -24,23 +25,28 @@ from .images import Pictures
 _LARGEST_DENOMINATOR = 1001
 
 
-def one_driver(video: Input.Video | None, images: Tensor | None, frame_rate: float) -> DrivingSource:
+def one_driver(
+    video: Input.Video | None, images: Tensor | None, frame_rate: float, audio: Input.Audio | None = None
+) -> DrivingSource:
     """The driver of a node that takes a VIDEO or an IMAGE batch.
 
     Args:
         video, images: exactly one of them.
         frame_rate: of the images, frames per second.
+        audio: sound of the images.
 
     Raises:
-        InputError: none or both; or see ``driving_source``.
+        InputError: none or both; sound beside a video, which has its own; or see ``driving_source``.
     """
+    if video is not None and audio is not None:
+        raise InputError("audio", "the video has its own sound", "Unlink it, and link it to Encode Audio")
     if video is not None and images is not None:
         raise InputError("video and images", "both are linked", "Link one of them")
     if video is not None:
         return driving_source(video)
     if images is None:
         raise InputError("video", "nothing is linked that could drive", "Link video, or a batch to images")
-    return images_source(images, frame_rate)
+    return images_source(images, frame_rate, audio)
 
 
 def driving_source(video: Input.Video) -> DrivingSource:
@@ -67,15 +73,48 @@ def images_source(
         frame_rate: frames per second.
         audio: the sound from the first picture on.
     """
-    rate = Fraction(frame_rate).limit_denominator(_LARGEST_DENOMINATOR)
-    samples = (
-        None if audio is None else Samples(audio["waveform"][0].float().cpu().numpy(), audio["sample_rate"])
-    )
-    return pictures_source(Pictures(images), rate, samples)
+    samples = None if audio is None else samples_of(audio)
+    return pictures_source(Pictures(images), exact_frame_rate(frame_rate), samples)
 
 
-def audio_of(source: DrivingSource) -> dict[str, Any] | None:
-    """The sound that belongs to a driver's frames as AUDIO, cut where they end; None without sound.
+def exact_frame_rate(frame_rate: float | Fraction) -> Fraction:
+    """Frames per second as broadcasts have them: 30000/1001 of 29.97."""
+    return Fraction(frame_rate).limit_denominator(_LARGEST_DENOMINATOR)
+
+
+def samples_of(audio: Input.Audio) -> Samples:
+    """AUDIO of one clip as samples.
+
+    Raises:
+        InputError: a batch of several sounds.
+    """
+    waveform = audio["waveform"]
+    if len(waveform) != 1:
+        raise InputError(f"audio of {len(waveform)} clips", "one is needed", "Link the sound of one clip")
+    return Samples(waveform[0].float().cpu().numpy(), audio["sample_rate"])
+
+
+def spoken_clip(audio: Input.Audio | None, frame_rate: float, start: int, stop: int | None) -> Clip:
+    """The clip that a sound alone drives.
+
+    Args:
+        audio: AUDIO; without any the clip is silent and ends at ``stop``.
+        frame_rate: frames per second.
+        start, stop: the frames to use, as in a slice.
+
+    Raises:
+        InputError: neither sound nor an end, or no frames left.
+    """
+    rate = exact_frame_rate(frame_rate)
+    if audio is not None:
+        return find_clip(None, samples_of(audio), start, stop, rate)
+    if stop is None:
+        raise InputError("portrait", "nothing tells how long it moves", "Link audio, or set max_frames")
+    return Clip(None, stop - start, rate, None, Fraction(0), None)
+
+
+def audio_of(source: DrivingSource | Clip) -> dict[str, Any] | None:
+    """The sound that belongs to a clip's frames as AUDIO, cut where they end; None without sound.
 
     Raises:
         InputError: the file's sound cannot be read.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from megactor_core.amplitude import AS_DRIVEN, Amplitude
+from megactor_core.amplitude import AS_DRIVEN, Amplitude, parse_keyframes
 from megactor_core.conditioning.amplitude import scale_conditions
 from megactor_core.conditioning.conditions import (
     AudioCondition,
@@ -58,3 +58,26 @@ def test_speech_weighs_every_frame_and_leaves_the_unconditional_driver() -> None
 def test_keyframes_of_another_length_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="has 3 values, the clip has 4 frames"):
         scale_conditions(conditions(), Amplitude(**{name: [1.0, 1.0, 1.0]}))
+
+
+def test_keyframes_are_joined_by_lines_and_held_outside() -> None:
+    amplitude = Amplitude(speech={1: 0.0, 3: 1.0})
+    assert amplitude.frames("speech", 5).tolist() == [0, 0, 0.5, 1, 1]
+    with pytest.raises(InputError, match=r"keyframes \[1, 3\], the clip has frames 0 to 2"):
+        amplitude.frames("speech", 3)
+    with pytest.raises(InputError, match="finite"):
+        Amplitude(expression={0: float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("text", "keyframes"),
+    [("0.5", 0.5), ("1, 0.5", [1, 0.5]), ("0: 1, 25: 0.2", {0: 1, 25: 0.2}), ("3:2", {3: 2})],
+)
+def test_keyframes_as_people_write_them(text: str, keyframes: object) -> None:
+    assert parse_keyframes(text) == keyframes
+
+
+@pytest.mark.parametrize("text", ["", "much", "1, 0: 2", "0.5: 1", "1,,2"])
+def test_anything_else_is_no_keyframes(text: str) -> None:
+    with pytest.raises(InputError, match="frame: value pairs"):
+        parse_keyframes(text)

@@ -10,6 +10,9 @@ from host_client import Host
 NODES = {
     "MegActorLoadModel",
     "MegActorSegmentReference",
+    "MegActorControlStrength",
+    "MegActorEncodeAudio",
+    "MegActorMotionAmplitude",
     "MegActorEncodeReference",
     "MegActorEncodeBackground",
     "MegActorPrepareDriving",

@@ -23,7 +23,8 @@ from megactor_pack.megactor_core.weights.loading import load_model
 from megactor_pack.nodes.animate_portrait import AnimatePortrait
 from megactor_pack.nodes.host.animation import HostAnimator
 from megactor_pack.nodes.host.images import to_image
-from megactor_pack.nodes.host.portrait_model import PortraitModel, load_portrait_model
+from megactor_pack.nodes.host.model_loading import load_portrait_model
+from megactor_pack.nodes.host.portrait_model import PortraitModel
 from tiny_model import portrait_image
 
 NUM_FRAMES = 11

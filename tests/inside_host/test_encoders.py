@@ -23,7 +23,8 @@ from megactor_pack.nodes.encode_background import EncodeBackground
 from megactor_pack.nodes.encode_driving import EncodeDriving
 from megactor_pack.nodes.encode_reference import EncodeReference
 from megactor_pack.nodes.host.images import to_image, to_mask
-from megactor_pack.nodes.host.portrait_model import PortraitModel, load_portrait_model
+from megactor_pack.nodes.host.model_loading import load_portrait_model
+from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.host.vae import encode_posterior, load_vae
 from safetensors.torch import save_file
 from tiny_model import portrait_image

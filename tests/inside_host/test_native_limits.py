@@ -11,8 +11,9 @@ import comfy.sample
 import pytest
 import torch
 from megactor_pack.megactor_core.errors import InputError
+from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.native_clip import native_clip
-from megactor_pack.nodes.host.portrait_model import PortraitModel, load_portrait_model
+from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.sampling_inputs import sampling_settings
 from test_native_model import SEED, STEPS, difference, ksampler, make_clip, unit_noise
 
@@ -55,7 +56,7 @@ def test_patches_of_attention_have_no_effect(model: PortraitModel, change: Any) 
 def test_free_u_fails(model: PortraitModel) -> None:
     from comfy_extras.nodes_freelunch import FreeU, FreeU_V2
 
-    patcher = native_clip(model, *make_clip(4), sampling_settings(model.config))[0]
+    patcher = native_clip(model, make_clip(4), sampling_settings(model.config))[0]
     for node in (FreeU, FreeU_V2):
         with pytest.raises(KeyError, match="model_channels"):
             node.execute(patcher, 1.1, 1.2, 0.9, 0.2)
@@ -87,7 +88,7 @@ def test_a_control_net_is_refused(model: PortraitModel) -> None:
         context_dim=16,
     )
     control = comfy.controlnet.ControlNet(network, load_device=torch.device("cpu"))
-    patcher, positive, negative, latent = native_clip(model, *make_clip(4), sampling_settings(model.config))
+    patcher, positive, negative, latent = native_clip(model, make_clip(4), sampling_settings(model.config))
     positive, negative = ControlNetApplyAdvanced().apply_controlnet(
         positive, negative, control, torch.zeros(1, 64, 64, 3), 1.0, 0.0, 1.0
     )
@@ -123,7 +124,7 @@ def test_the_custom_sampler_gives_what_ksampler_gives(model: PortraitModel) -> N
             return unit_noise(4)
 
     clip = make_clip(4)
-    patcher, positive, negative, latent = native_clip(model, *clip, sampling_settings(model.config))
+    patcher, positive, negative, latent = native_clip(model, clip, sampling_settings(model.config))
     guider = CFGGuider.execute(patcher, positive, negative, 2.0)[0]
     sigmas = BasicScheduler.execute(patcher, "ddim_uniform", STEPS, 1.0)[0]
     sampler = KSamplerSelect.execute("ddim")[0]
@@ -134,7 +135,7 @@ def test_the_custom_sampler_gives_what_ksampler_gives(model: PortraitModel) -> N
 def test_denoise_below_one_stays_near_the_clip_it_is_given(model: PortraitModel) -> None:
     clip = make_clip(4)
     finished = ksampler(model, clip)
-    patcher, positive, negative, latent = native_clip(model, *clip, sampling_settings(model.config))
+    patcher, positive, negative, latent = native_clip(model, clip, sampling_settings(model.config))
 
     def half(samples: torch.Tensor) -> torch.Tensor:
         return comfy.sample.sample(

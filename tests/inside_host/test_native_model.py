@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,16 @@ from megactor_pack.megactor_core.conditioning.conditions import (
 )
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.sampling.noise import start_noise
+from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.native_clip import native_clip
-from megactor_pack.nodes.host.portrait_model import PortraitModel, load_portrait_model
-from megactor_pack.nodes.host.sampling import sample_clip
+from megactor_pack.nodes.host.portrait_model import PortraitModel
+from megactor_pack.nodes.host.sampling import ClipParts, sample_clip
 from megactor_pack.nodes.sampling_inputs import sampling_settings
 from torch import Tensor
 
 CELLS = 8
 SEED = 3
 STEPS = 10
-Clip = tuple[ReferenceCondition, BackgroundCondition, DrivingFeatures]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def as_in_a_prompt() -> Any:
         yield
 
 
-def make_clip(num_frames: int, seed: int = 0) -> Clip:
+def make_clip(num_frames: int, seed: int = 0) -> ClipParts:
     """Random conditions of the tiny model."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -53,7 +54,7 @@ def make_clip(num_frames: int, seed: int = 0) -> Clip:
     static = torch.cat([random(1, 4, 1, CELLS, CELLS), torch.ones(1, 1, 1, CELLS, CELLS)], dim=1)
     reference = ReferenceCondition(random(1, 4, CELLS, CELLS), static, random(1, 16) * 0.1)
     driving = DrivingFeatures(random(num_frames, 8, CELLS, CELLS))
-    return reference, BackgroundCondition(random(1, 5, 16)), driving
+    return ClipParts(reference, driving, BackgroundCondition(random(1, 5, 16)))
 
 
 def unit_noise(num_frames: int) -> Tensor:
@@ -63,15 +64,15 @@ def unit_noise(num_frames: int) -> Tensor:
 
 def ksampler(
     model: PortraitModel,
-    clip: Clip,
+    clip: ClipParts,
     cfg: float = 1.0,
     change: Callable[[Any], Any] = lambda patcher: patcher,
     sampler: str = "ddim",
     scheduler: str = "ddim_uniform",
 ) -> Tensor:
     """The clip through the host's KSampler, with the noise of the pack's sampler."""
-    num_frames = clip[2].num_frames
-    patcher, positive, negative, latent = native_clip(model, *clip, sampling_settings(model.config))
+    num_frames = clip.num_frames
+    patcher, positive, negative, latent = native_clip(model, clip, sampling_settings(model.config))
     return comfy.sample.sample(
         change(patcher),
         unit_noise(num_frames),
@@ -101,7 +102,7 @@ def test_ksampler_gives_what_the_packs_sampler_gives(
     """DDIM in MegActor's schedule; 20 frames are done in windows of 8 that wrap around the clip's end."""
     clip = make_clip(num_frames)
     settings = sampling_settings(model.config, seed=SEED, steps=STEPS, guidance_scale=cfg)
-    assert difference(ksampler(model, clip, cfg), sample_clip(model, *clip, settings)) < 1e-5
+    assert difference(ksampler(model, clip, cfg), sample_clip(model, clip, settings)) < 1e-5
 
 
 @pytest.fixture
@@ -132,15 +133,11 @@ def test_guidance_rows_in_two_calls_give_the_same_as_in_one(
 
 
 def test_the_reference_and_the_driving_frames_matter(model: PortraitModel) -> None:
-    reference, background, driving = make_clip(8)
-    result = ksampler(model, (reference, background, driving))
-    other_reference, other_background, other_driving = make_clip(8, seed=1)
-    for clip in (
-        (other_reference, background, driving),
-        (reference, other_background, driving),
-        (reference, background, other_driving),
-    ):
-        assert difference(ksampler(model, clip), result) > 1e-3
+    clip, other = make_clip(8), make_clip(8, seed=1)
+    result = ksampler(model, clip)
+    for part in ("reference", "background", "driving"):
+        changed = replace(clip, **{part: getattr(other, part)})
+        assert difference(ksampler(model, changed), result) > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -302,7 +299,7 @@ def test_unloading_in_between_changes_nothing(model: PortraitModel) -> None:
 
 
 def test_a_latent_of_another_length_is_refused(model: PortraitModel) -> None:
-    patcher, positive, negative, _ = native_clip(model, *make_clip(8), sampling_settings(model.config))
+    patcher, positive, negative, _ = native_clip(model, make_clip(8), sampling_settings(model.config))
     latent = torch.zeros(6, 4, CELLS, CELLS)
     with pytest.raises(InputError, match="latent of 6 frames: the driving clip has 8 frames"):
         comfy.sample.sample(
@@ -311,7 +308,7 @@ def test_a_latent_of_another_length_is_refused(model: PortraitModel) -> None:
 
 
 def test_foreign_conditioning_is_refused(model: PortraitModel) -> None:
-    patcher, _, _, latent = native_clip(model, *make_clip(8), sampling_settings(model.config))
+    patcher, _, _, latent = native_clip(model, make_clip(8), sampling_settings(model.config))
     text = [[torch.zeros(1, 77, 16), {}]]
     with pytest.raises(InputError, match="does not come from Apply MegActor"):
         samples = latent["samples"]
@@ -321,10 +318,10 @@ def test_foreign_conditioning_is_refused(model: PortraitModel) -> None:
 
 
 def test_a_driver_of_another_size_is_refused(model: PortraitModel) -> None:
-    reference, background, _ = make_clip(8)
     driving = DrivingFeatures(torch.zeros(8, 8, 16, 16))
+    clip = replace(make_clip(8), driving=driving)
     with pytest.raises(InputError, match="driving frames of 128x128 pixels: the portrait is 64x64"):
-        native_clip(model, reference, background, driving, sampling_settings(model.config))
+        native_clip(model, clip, sampling_settings(model.config))
 
 
 def test_a_run_from_the_packs_demo_model_needs_no_special_noise(quiet: None) -> None:
@@ -342,14 +339,15 @@ def test_a_run_from_the_packs_demo_model_needs_no_special_noise(quiet: None) -> 
 
     latents = random(1, channels, cells, cells)
     static = torch.cat([latents[:, :, None], torch.ones(1, 1, 1, cells, cells)], dim=1)
-    clip = (
+    background = BackgroundCondition(random(1, 17, config.denoiser.cross_attention_dim))
+    clip = ClipParts(
         ReferenceCondition(latents, static, torch.zeros(1, 2 * width)),
-        BackgroundCondition(random(1, 17, config.denoiser.cross_attention_dim)),
         DrivingFeatures(random(4, width, cells, cells) * 0.1),
+        background,
     )
     settings = sampling_settings(config, seed=SEED)
-    own = sample_clip(model, *clip, settings)
-    patcher, positive, negative, latent = native_clip(model, *clip, settings)
+    own = sample_clip(model, clip, settings)
+    patcher, positive, negative, latent = native_clip(model, clip, settings)
     samples = latent["samples"]
     host_noise = comfy.sample.prepare_noise(samples, SEED)
     result = comfy.sample.sample(

@@ -18,7 +18,8 @@ from media.media_files import beep, make_video
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.media.reading import open_driving
 from megactor_pack.megactor_core.vision.driving import prepare_driving
-from megactor_pack.nodes.host.portrait_model import PortraitModel, load_portrait_model
+from megactor_pack.nodes.host.model_loading import load_portrait_model
+from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.prepare_driving import PrepareDriving
 from PIL import Image
 
@@ -76,9 +77,9 @@ def seen(condition: torch.Tensor) -> list[float]:
 def test_as_many_conditions_as_frames_and_just_what_the_core_makes(
     model: PortraitModel, clip: Path, video: InputImpl.VideoFromFile
 ) -> None:
-    condition, frame_rate, audio, report, num_frames = prepare(model, video=video).args
+    condition, frame_rate, audio, report, num_frames, patches = prepare(model, video=video).args
     assert condition.shape == (NUM_FRAMES, model.size, model.size, 3)
-    assert (frame_rate, num_frames) == (25.0, NUM_FRAMES)
+    assert (frame_rate, num_frames, patches) == (25.0, NUM_FRAMES, None)
     assert report == "20 frames of 96x80, 25 a second"
     assert audio["waveform"].shape[-1] == pytest.approx(0.8 * audio["sample_rate"], abs=2000)
     expected = prepare_driving(open_driving(clip), model.size, crop="whole")
@@ -100,7 +101,9 @@ def test_images_drive_like_the_video_they_are_of(
 
 def test_a_part_with_just_its_sound(model: PortraitModel, video: InputImpl.VideoFromFile) -> None:
     whole = prepare(model, video=video).args[0]
-    condition, _, audio, report, num_frames = prepare(model, video=video, start_frame=5, max_frames=10).args
+    condition, _, audio, report, num_frames, _ = prepare(
+        model, video=video, start_frame=5, max_frames=10
+    ).args
     assert torch.equal(condition, whole[5:15])
     assert num_frames == 10
     assert "10 frames" in report and "from frame 5 of 20 on" in report
@@ -128,7 +131,7 @@ def test_the_strip_shows_eight_frames_above_their_conditions(
 def test_faces_of_the_hosts_nodes_are_followed(model: PortraitModel, video: InputImpl.VideoFromFile) -> None:
     boxes = [[bounding_box(FACE)] for _ in range(NUM_FRAMES)]
     boxes[3] = boxes[4] = []
-    condition, _, _, report, _ = prepare(model, video=video, bounding_boxes=boxes).args
+    condition, _, _, report, _, _ = prepare(model, video=video, bounding_boxes=boxes).args
     assert "face not found in 2 of 20 frames (3-4): the last box was held" in report
     assert all(0 < share < 1 for share in seen(condition))
     passed = prepare(model, video=video, bounding_boxes=boxes, lost_face="pass").args[0]

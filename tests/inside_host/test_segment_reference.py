@@ -18,7 +18,8 @@ from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.vision.foreground import background_image
 from megactor_pack.megactor_core.vision.portrait import segment_reference
 from megactor_pack.nodes.host.images import to_image, to_pixels
-from megactor_pack.nodes.host.portrait_model import PortraitModel, load_portrait_model
+from megactor_pack.nodes.host.model_loading import load_portrait_model
+from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.segment_reference import SegmentReference
 from PIL import Image
 from tiny_model import portrait_image

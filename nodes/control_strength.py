@@ -1,0 +1,77 @@
+"""Node: how much each of X-Portrait's ControlNets counts, and when."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import types
+
+_SHOWN = {"face": "the driver's whole face", "patch": "the driver's eyes and mouth"}
+
+
+class ControlStrength(io.ComfyNode):
+    """Widgets in, strengths out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MegActorControlStrength",
+            display_name="Control Strength",
+            category="MegActor",
+            description="How much X-Portrait's two ControlNets count and in which part of denoising: one "
+            "sees the driver's whole face, the other its eyes and mouth.",
+            search_aliases=["controlnet strength", "x-portrait", "start percent", "end percent"],
+            inputs=[
+                widget
+                for name, what in _SHOWN.items()
+                for widget in (
+                    io.Float.Input(
+                        f"{name}_strength",
+                        default=1.0,
+                        min=0.0,
+                        max=10.0,
+                        step=0.01,
+                        tooltip=f"How much {what} counts. 1: as trained, 0: not at all, which is faster.",
+                    ),
+                    io.Float.Input(
+                        f"{name}_start_percent",
+                        default=0.0,
+                        min=0.0,
+                        max=1.0,
+                        step=0.001,
+                        advanced=True,
+                        tooltip=f"Share of denoising after which {what} begins to count.",
+                    ),
+                    io.Float.Input(
+                        f"{name}_end_percent",
+                        default=1.0,
+                        min=0.0,
+                        max=1.0,
+                        step=0.001,
+                        advanced=True,
+                        tooltip=f"Share of denoising after which {what} counts no more.",
+                    ),
+                )
+            ],
+            outputs=[
+                types.ControlStrengths.Output(
+                    "control_strength",
+                    tooltip="For Sample MegActor Clip, Apply MegActor or Animate Portrait.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, **widgets: float) -> io.NodeOutput:
+        from ..megactor_core.conditioning import conditions
+
+        return io.NodeOutput(
+            {
+                f"{name}_control": conditions.ControlStrength(
+                    widgets[f"{name}_strength"],
+                    widgets[f"{name}_start_percent"],
+                    widgets[f"{name}_end_percent"],
+                )
+                for name in _SHOWN
+            }
+        )

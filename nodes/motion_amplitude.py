@@ -1,0 +1,101 @@
+"""Node: how much of each source of motion counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..megactor_core.errors import InputError
+from . import types
+from .motion import SCALED, read_motion
+
+_WHAT = {
+    "speech": "How far sound moves the mouth (models that hear, as MegActor-Sigma).",
+    "head_motion": "How far the driver's head moves, turns and grows from where it is in the first frame.",
+    "expression": "How far the driver departs from its rest frame (models that encode the driver's frames, "
+    "as both MegActors).",
+}
+
+
+class MotionAmplitude(io.ComfyNode):
+    """Widgets in, amplitudes out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MegActorMotionAmplitude",
+            display_name="Motion Amplitude",
+            category="MegActor",
+            description="Makes speech, head motion and expression stronger or weaker, each on its own, for "
+            "the whole clip or by keyframes. 1 is exactly as driven, 0 is still.",
+            search_aliases=[
+                "motion strength",
+                "exaggerate",
+                "head motion scale",
+                "keyframes",
+                "lip strength",
+            ],
+            inputs=[
+                *(
+                    io.Float.Input(
+                        name,
+                        default=1.0,
+                        min=0.0,
+                        max=4.0,
+                        step=0.05,
+                        round=0.001,
+                        tooltip=f"{what} 1: as driven, 0: still.",
+                    )
+                    for name, what in _WHAT.items()
+                ),
+                *(
+                    io.Float.Input(
+                        name,
+                        default=1.0,
+                        min=0.0,
+                        max=1.0,
+                        step=0.05,
+                        round=0.001,
+                        tooltip=f"{what} where a sound drives alone. 0: not at all.",
+                    )
+                    for name, what in (
+                        ("blink", "How far the portrait's eyes shut now and then,"),
+                        ("sway", "How far the portrait's head moves gently,"),
+                    )
+                ),
+                *(
+                    io.String.Input(
+                        f"{name}_keyframes",
+                        default="",
+                        advanced=True,
+                        tooltip=f"Instead of {name}: one number per frame (1, 0.8, 0.6), or frame: number "
+                        "pairs (0: 1, 25: 0.2) that are joined by straight lines. Empty: the number above.",
+                    )
+                    for name in SCALED
+                ),
+            ],
+            outputs=[
+                types.Motion.Output(
+                    "amplitude",
+                    tooltip="For Prepare Driving (head motion, blink, sway), for Sample MegActor Clip or "
+                    "Apply MegActor (speech, expression), or for Animate Portrait (all).",
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls, speech_keyframes: str | None, head_motion_keyframes: str | None, expression_keyframes: str | None
+    ) -> bool | str:
+        texts = zip(SCALED, (speech_keyframes, head_motion_keyframes, expression_keyframes), strict=True)
+        widgets: dict[str, Any] = {f"{name}_keyframes": text or "" for name, text in texts}
+        try:
+            read_motion(**widgets)
+        except InputError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, **widgets: Any) -> io.NodeOutput:
+        return io.NodeOutput(read_motion(**widgets))

@@ -1,0 +1,241 @@
+"""MegActor-Sigma and X-Portrait in the nodes: what the core makes, step by step and in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from comfy_api.latest import InputImpl
+from face_values import face_landmarks
+from megactor_pack.megactor_core.amplitude import Amplitude
+from megactor_pack.megactor_core.animator import Animator
+from megactor_pack.megactor_core.conditioning.conditions import ControlStrength
+from megactor_pack.megactor_core.errors import InputError
+from megactor_pack.megactor_core.media.reading import open_driving
+from megactor_pack.megactor_core.media.samples import Samples
+from megactor_pack.megactor_core.weights.loading import load_model
+from megactor_pack.megactor_core.weights.random_model import write_random_model
+from megactor_pack.nodes.animate_portrait import AnimatePortrait
+from megactor_pack.nodes.encode_audio import EncodeAudio
+from megactor_pack.nodes.encode_driving import EncodeDriving
+from megactor_pack.nodes.encode_reference import EncodeReference
+from megactor_pack.nodes.host.animation import HostAnimator
+from megactor_pack.nodes.host.images import to_image
+from megactor_pack.nodes.host.model_loading import load_portrait_model
+from megactor_pack.nodes.host.portrait_model import PortraitModel
+from megactor_pack.nodes.motion import Motion
+from megactor_pack.nodes.prepare_driving import PrepareDriving
+from megactor_pack.nodes.sampler import MegActorSampler
+from tiny_model import portrait_image, write_driver
+
+FAMILIES = ("megactor-sigma", "xportrait")
+NUM_FRAMES = 6
+FACE = (16, 12, 48, 52)
+SPEECH = Samples(np.sin(np.arange(8000) / 8, dtype=np.float32)[None] / 3, 16000)
+AUDIO = {"waveform": torch.from_numpy(SPEECH.values)[None], "sample_rate": SPEECH.rate}
+SAMPLING = {
+    "seed": 7,
+    "steps": 2,
+    "guidance_scale": 0.0,
+    "scheduler": "ddim",
+    "context_length": 0,
+    "context_overlap": -1,
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("families")
+    for family in FAMILIES:
+        write_random_model(family, root / family)
+    return {family: root / family for family in FAMILIES}
+
+
+@pytest.fixture(scope="module")
+def models(folders: dict[str, Path]) -> dict[str, PortraitModel]:
+    return {family: load_portrait_model(folder) for family, folder in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_driver(tmp_path_factory.mktemp("driver") / "driver.mkv", NUM_FRAMES, sound=True)
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_prompt() -> Any:
+    with torch.inference_mode():
+        yield
+
+
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "megactor-sigma": [
+        {"speech": SPEECH, "driving": None, "amplitude": Amplitude(speech=0.5)},
+    ],
+    "xportrait": [
+        {},
+        {"strengths": {"face_control": ControlStrength(0.5, 0.2, 0.9), "patch_control": ControlStrength(0)}},
+        {"more_references": [portrait_image()[::-1].copy()]},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "options"), [(family, options) for family in FAMILIES for options in OPTIONS[family]]
+)
+def test_every_frame_is_the_cores(
+    folders: dict[str, Path],
+    models: dict[str, PortraitModel],
+    driver: Path,
+    tmp_path: Path,
+    family: str,
+    options: dict[str, Any],
+) -> None:
+    clips = []
+    for animator in (Animator(load_model(folders[family])), HostAnimator(models[family])):
+        frames: list[np.ndarray] = []
+        arguments = {"driving": driver, "crop": "whole", "settings": animator.settings(), **options}
+        arguments["on_frame"] = lambda index, frame, frames=frames: frames.append(frame)
+        animator.animate(portrait_image(), output=tmp_path / f"{len(clips)}.mkv", **arguments)
+        clips.append(np.stack(frames).astype(int))
+    assert clips[0].shape == clips[1].shape
+    assert np.abs(clips[0] - clips[1]).max() <= 1
+
+
+def prepared(model: PortraitModel, **inputs: Any) -> Any:
+    widgets = {
+        "crop": "whole",
+        "mode": "auto",
+        "lost_face": "hold",
+        "start_frame": 0,
+        "max_frames": 0,
+        "frame_rate": 25.0,
+        "face": -1,
+        "smoothing": 0.0,
+        "size": 0,
+    }
+    portrait = to_image(portrait_image(64, 64))
+    return PrepareDriving.execute(model=model, portrait=portrait, **{**widgets, **inputs}).args
+
+
+def sampled(model: PortraitModel, **inputs: Any) -> torch.Tensor:
+    portrait, foreground = to_image(portrait_image(64, 64)), torch.zeros(1, 64, 64)
+    reference = EncodeReference.execute(model, portrait, foreground, seed=1).args[0]
+    return MegActorSampler.execute(model, **{"reference": reference, **SAMPLING, **inputs}).args[0]["samples"]
+
+
+def test_sound_alone_moves_a_portrait_step_by_step(models: dict[str, PortraitModel]) -> None:
+    model = models["megactor-sigma"]
+    condition, frame_rate, audio, _, num_frames, _ = prepared(model, audio=AUDIO)
+    assert num_frames == 13 and frame_rate == 25  # half a second, and a frame that ends in silence
+    assert audio["waveform"].shape[-1] == 8000
+    driving = EncodeDriving.execute(model, condition).args[0]
+    heard = EncodeAudio.execute(model, audio, frame_rate, num_frames).args[0]
+    clip = sampled(model, driving=driving, audio=heard)
+    assert clip.shape == (13, 4, 8, 8)
+    assert not torch.allclose(sampled(model, driving=driving), clip)
+    quiet = Motion(Amplitude(speech=0))
+    assert not torch.allclose(sampled(model, driving=driving, audio=heard, amplitude=quiet), clip)
+
+
+def test_video_and_sound_drive_together(models: dict[str, PortraitModel], driver: Path) -> None:
+    model = models["megactor-sigma"]
+    faces = face_landmarks([[FACE]] * NUM_FRAMES, (64, 64))
+    video = InputImpl.VideoFromFile(str(driver))
+    condition, rate, audio, _, num_frames, _ = prepared(model, video=video, face_landmarks=faces)
+    assert num_frames == NUM_FRAMES and audio is not None
+    driving = EncodeDriving.execute(model, condition).args[0]
+    heard = EncodeAudio.execute(model, audio, rate, num_frames).args[0]
+    clip = sampled(model, driving=driving, audio=heard)
+    still = Motion(Amplitude(expression=0))
+    assert not torch.allclose(sampled(model, driving=driving, audio=heard, amplitude=still), clip)
+
+
+def test_patches_come_from_prepare_driving(models: dict[str, PortraitModel], driver: Path) -> None:
+    model = models["xportrait"]
+    faces = face_landmarks([[FACE]] * NUM_FRAMES, (64, 64))
+    video = InputImpl.VideoFromFile(str(driver))
+    condition, _, _, _, _, patches = prepared(model, video=video, face_landmarks=faces)
+    assert condition.shape == patches.shape == (NUM_FRAMES, 64, 64, 3)
+    assert (patches == 0).float().mean() > 0.3, "outside of eyes and mouth there is nothing"
+    driving = EncodeDriving.execute(model, condition, patches).args[0]
+    clip = sampled(model, driving=driving)
+    off = {name: ControlStrength(0) for name in ("face_control", "patch_control")}
+    assert not torch.allclose(sampled(model, driving=driving, control_strength=off), clip)
+    start = {"samples": torch.randn(NUM_FRAMES + 2, 4, 8, 8)}
+    assert not torch.allclose(sampled(model, driving=driving, start_latent=start), clip)
+
+
+def test_several_references_are_read(models: dict[str, PortraitModel], driver: Path) -> None:
+    model = models["xportrait"]
+    condition, _, _, _, _, patches = prepared(model, video=InputImpl.VideoFromFile(str(driver)))
+    driving = EncodeDriving.execute(model, condition, patches).args[0]
+    picture, mask = to_image(portrait_image(64, 64)), torch.zeros(1, 64, 64)
+
+    def encoded(picture: torch.Tensor, mask: torch.Tensor = mask, **more: Any) -> Any:
+        return EncodeReference.execute(model, picture, mask, seed=1, **more).args[0]
+
+    both = encoded(picture, more_references=encoded(picture.flip(1)))
+    one = sampled(model, driving=driving, reference=encoded(picture))
+    assert not torch.allclose(sampled(model, driving=driving, reference=both), one)
+    small = encoded(to_image(portrait_image(32, 32)), mask[:, :32, :32])
+    with pytest.raises(InputError, match="more_references of 32x32: the portrait is 64x64"):
+        encoded(picture, more_references=small)
+
+
+def animate(model: PortraitModel, **inputs: Any) -> Path:
+    widgets = {
+        "crop": "whole",
+        "paste_back": False,
+        "size": 0,
+        "lost_face": "hold",
+        "start_frame": 0,
+        "max_frames": 0,
+        **SAMPLING,
+    }
+    picture = to_image(portrait_image())
+    result = AnimatePortrait.execute(model=model, portrait=picture, **{**widgets, **inputs})
+    return Path(result.args[0].get_stream_source())
+
+
+def test_animate_portrait_by_sound_alone(models: dict[str, PortraitModel]) -> None:
+    source = open_driving(animate(models["megactor-sigma"], audio=AUDIO, frame_rate=20.0))
+    assert source.num_frames == 10 and source.frame_rate == 20 and source.sound is not None
+
+
+def test_what_a_family_cannot_use_is_refused(
+    models: dict[str, PortraitModel], tiny_folder: Path, driver: Path
+) -> None:
+    video = InputImpl.VideoFromFile(str(driver))
+    megactor, sigma, xportrait = load_portrait_model(tiny_folder), *models.values()
+    strengths = {"face_control": ControlStrength(0.5)}
+    for model, inputs, problem in (
+        (
+            megactor,
+            {"driving": video, "audio": AUDIO},
+            "speech: a model of the family megactor cannot use it",
+        ),
+        (megactor, {"driving": video, "control_strength": strengths}, "megactor has no ControlNets"),
+        (sigma, {"driving": video, "control_strength": strengths}, "megactor-sigma has no ControlNets"),
+        (sigma, {}, "driving: nothing is given that could drive the portrait"),
+        (xportrait, {"driving": video, "audio": AUDIO}, "xportrait cannot use it"),
+        (xportrait, {"driving": video, "amplitude": Motion(Amplitude(expression=2))}, "expression"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            animate(model, **inputs)
+    with pytest.raises(InputError, match="patches: a model of the family xportrait needs them"):
+        EncodeDriving.execute(xportrait, torch.zeros(2, 64, 64, 3))
+    with pytest.raises(InputError, match="patches: a model of the family megactor cannot use them"):
+        EncodeDriving.execute(megactor, torch.zeros(2, 64, 64, 3), torch.zeros(2, 64, 64, 3))
+    with pytest.raises(InputError, match="audio of 2 clips"):
+        EncodeAudio.execute(sigma, {**AUDIO, "waveform": torch.zeros(2, 1, 100)}, 25.0, 0)
+    nothing = {**AUDIO, "waveform": torch.full((1, 1, 100), torch.nan)}
+    with pytest.raises(InputError, match="not numbers"):
+        EncodeAudio.execute(sigma, nothing, 25.0, 0)
+    heard = EncodeAudio.execute(sigma, AUDIO, 25.0, 4).args[0]
+    condition = prepared(sigma, audio=AUDIO)[0]
+    driving = EncodeDriving.execute(sigma, condition).args[0]
+    with pytest.raises(InputError, match="audio of 4 frames: the driving clip has 13"):
+        sampled(sigma, driving=driving, audio=heard)
