@@ -118,10 +118,11 @@ def _pose_error(first: FaceReading | None, second: FaceReading | None) -> float:
     return np.nan if first is None or second is None else rotation_angle(first.rotation, second.rotation)
 
 
-def _gaze_error(first: FaceReading | None, second: FaceReading | None) -> float:
-    if first is None or second is None or first.gaze is None or second.gaze is None:
+def _gaze_error(output: FaceReading | None, driver: FaceReading | None) -> float:
+    """Frames in which the driver's eyes are shut do not count; shut eyes of the output do."""
+    if output is None or driver is None or output.gaze is None or driver.gaze is None:
         return np.nan
-    return float(np.linalg.norm(first.gaze - second.gaze))
+    return float(np.linalg.norm(output.gaze - driver.gaze)) if driver.eyes_open else np.nan
 
 
 _ERRORS = {"expression": _expression_error, "pose": _pose_error, "gaze": _gaze_error}

@@ -30,12 +30,14 @@ class FaceReading:
         rotation: float64 (3, 3), the head's orientation: a rotation matrix.
         blendshapes: float64 (51,), MediaPipe's coefficients but ``_neutral``, 0..1; None where not read.
         gaze: float64 (2,), the eyes in the head in degrees, to the person's left and down; None where not
-            read or where an eye is shut.
+            read.
+        eyes_open: False where an eye is shut, so that its gaze is a guess.
     """
 
     rotation: FloatArray
     blendshapes: FloatArray | None = None
     gaze: FloatArray | None = None
+    eyes_open: bool = True
 
 
 class FaceReader(Protocol):
@@ -68,11 +70,11 @@ class MediaPipeReader:
             return None
         values = {shape.category_name: float(shape.score) for shape in seen.face_blendshapes[0]}
         rotation = nearest_rotation(np.asarray(seen.facial_transformation_matrixes[0])[:3, :3])
-        shut = max(values["eyeBlinkLeft"], values["eyeBlinkRight"]) > _SHUT
+        eyes_open = max(values["eyeBlinkLeft"], values["eyeBlinkRight"]) <= _SHUT
         size = np.array(image.shape[1::-1])
         points = np.array([(point.x, point.y) for point in seen.face_landmarks[0]]) * size
         blendshapes = np.array([values[name] for name in sorted(values) if name != "_neutral"])
-        return FaceReading(rotation, blendshapes, None if shut else iris_gaze(points))
+        return FaceReading(rotation, blendshapes, iris_gaze(points), eyes_open)
 
 
 class CoarseReader:

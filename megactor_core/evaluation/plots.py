@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from .measures import Measure
@@ -42,7 +43,7 @@ _STYLE: Any = {
 def measure_plot(measure: Measure, report: Report, scores: Sequence[ClipScores]) -> str:
     """SVG of one measure: each clip as a dot with the mean and its interval, and the mean over time."""
     with rc_context(_STYLE):
-        figure = Figure(figsize=(7.6, 1.9), layout="constrained")
+        figure = Figure(figsize=(10.4, 1.75), layout="constrained")
         clips, time = figure.subplots(1, 2, width_ratios=(1, 1))
         _draw_clips(clips, measure, report)
         _draw_time(time, measure, scores)
@@ -54,7 +55,7 @@ def _draw_clips(axes: Axes, measure: Measure, report: Report) -> None:
     for row, (name, values) in enumerate(zip(COLOURS, columns.T, strict=True)):
         # Dots of like values beside each other, in the order of the clips.
         spread = 0.18 * np.sin(2.4 * np.arange(len(values)))
-        axes.scatter(values, row + spread, s=14, color=COLOURS[name], alpha=0.45, linewidths=0)
+        axes.scatter(values, row + spread, s=26, color=COLOURS[name], alpha=0.5, linewidths=0)
         summary = report["means"][measure.name][name]
         if summary["low"] is not None:
             axes.plot([summary["low"], summary["high"]], [row, row], color=COLOURS[name], linewidth=2.5)
@@ -63,7 +64,8 @@ def _draw_clips(axes: Axes, measure: Measure, report: Report) -> None:
     axes.set_ylim(1.5, -0.5)
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(f"{measure.label} {measure.unit}".strip() + ", each clip, mean and 95 % interval")
+    unit = f", {measure.unit}" if measure.unit else ""
+    axes.set_xlabel(f"each clip{unit}; the mean as a line")
 
 
 def _draw_time(axes: Axes, measure: Measure, scores: Sequence[ClipScores]) -> None:
@@ -73,7 +75,8 @@ def _draw_time(axes: Axes, measure: Measure, scores: Sequence[ClipScores]) -> No
         axes.plot(np.arange(len(values)), values, color=colour, linewidth=1.4, marker=marker, markersize=2.5)
     axes.grid(axis="y", color=_TEXT, alpha=0.12, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel("frame")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("frame, mean over the clips")
 
 
 def _over_time(values: list[NDArray[np.float64]]) -> NDArray[np.float64]:

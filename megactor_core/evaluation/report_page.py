@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from .bootstrap import FEWEST
 from .measures import MEASURES, by_name
 from .plots import COLOURS, measure_plot
 from .reenactment import ClipScores
@@ -47,6 +48,7 @@ def report_page(report: Report, scores: Sequence[ClipScores], worst: WorstClips)
         worst=worst,
         measures=[measure for measure, _ in plots],
         colours=COLOURS,
+        fewest=FEWEST,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,6 +75,8 @@ class MediaPipeLandmarker:
             raise InputError(
                 path, "not a face landmarker", "Give the path of a face_landmarker.task"
             ) from error
+        # MediaPipe's object outlives this one in a cycle, and can no longer close when the interpreter ends.
+        weakref.finalize(self, self._landmarker.close).atexit = False
         self._image = mediapipe.Image
         self._format = mediapipe.ImageFormat.SRGB
 
