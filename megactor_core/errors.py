@@ -17,3 +17,7 @@ class InputError(ValueError):
     def __init__(self, subject: object, problem: str, remedy: str) -> None:
         self.subject, self.problem, self.remedy = str(subject), problem.rstrip("."), remedy.rstrip(".")
         super().__init__(f"{self.subject}: {self.problem}. {self.remedy}.".replace("\n", " "))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
+        # An exception is pickled by its message alone otherwise; worker processes send theirs this way.
+        return type(self), (self.subject, self.problem, self.remedy)

@@ -9,9 +9,16 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ..errors import InputError
-from . import animate, evaluate, puppets, train, weights
+from . import animate, dataset, evaluate, puppets, train, weights
 
-COMMANDS = {"animate": animate, "weights": weights, "puppets": puppets, "train": train, "evaluate": evaluate}
+COMMANDS = {
+    "animate": animate,
+    "weights": weights,
+    "puppets": puppets,
+    "dataset": dataset,
+    "train": train,
+    "evaluate": evaluate,
+}
 """Each module has ``add_parser(subparsers)`` and ``run(args)`` and is light to import."""
 
 EXIT_ERROR = 2

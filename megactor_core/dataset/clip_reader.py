@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from types import TracebackType
 from typing import cast
 
@@ -15,6 +16,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from ..media.frames import FrameConverter
+from ..media.timing import FALLBACK_FRAME_RATE
 from .shards import BrokenSample
 
 
@@ -61,6 +63,23 @@ class ClipReader:
         """Height and width in pixels."""
         context = self._stream.codec_context
         return context.height, context.width
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames per second."""
+        return self._stream.average_rate or FALLBACK_FRAME_RATE
+
+    def frames(self) -> Iterator[NDArray[np.uint8]]:
+        """All frames in their order, uint8 RGB (H, W, 3), decoded one at a time."""
+        expected = 0
+        with _decoding():
+            for number, frame in self._decoded_from(0):
+                if number != expected:
+                    break
+                yield self._to_rgb(frame)
+                expected += 1
+        if expected != self.num_frames:
+            raise BrokenSample(f"frame {expected} cannot be decoded")
 
     def read(self, numbers: Sequence[int]) -> list[NDArray[np.uint8]]:
         """Frames, uint8 RGB (H, W, 3) each.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,8 @@ def pack_masks(numbers: Sequence[int], masks: NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def read_masks(clip: Entry, wanted: Collection[int]) -> dict[int, NDArray[np.float32]]:
-    """Masks of those of the wanted frames that have one, float32 (h, w), 0..1, 1 = person.
+def read_masks(clip: Entry) -> dict[int, NDArray[np.float32]]:
+    """Person masks by the numbers of their frames, float32 (h, w), 0..1, 1 = person.
 
     Raises:
         BrokenSample: there are none, or they cannot be read.
@@ -45,7 +45,5 @@ def read_masks(clip: Entry, wanted: Collection[int]) -> dict[int, NDArray[np.flo
         masks = stacked.reshape(len(numbers), -1, stacked.shape[1])
     except (OSError, ValueError, KeyError) as error:
         raise BrokenSample(f"part {BACKGROUND} cannot be read") from error
-    found = {number: mask for number, mask in zip(numbers, masks, strict=True) if number in wanted}
-    if not found:
-        raise BrokenSample(f"part {BACKGROUND} has no mask of a usable frame")
-    return {number: mask.astype(np.float32) / np.float32(255) for number, mask in found.items()}
+    scaled = masks.astype(np.float32) / np.float32(255)
+    return dict(zip(numbers, scaled, strict=True))

@@ -91,8 +91,11 @@ class ShardClips(Dataset[Batch]):
             raise BrokenSample(f"{len(usable)} usable frames, {span} are needed")
         first = int(rng.integers(len(usable) - span + 1))
         numbers = usable[first : first + span : config.stride]
-        masks = read_masks(clip, usable) if BACKGROUND in clip.members else None
-        reference_number = int(rng.choice(usable if masks is None else list(masks)))
+        masks = read_masks(clip) if BACKGROUND in clip.members else None
+        candidates = [number for number in usable if masks is None or number in masks]
+        if not candidates:
+            raise BrokenSample(f"part {BACKGROUND} has no mask of a usable frame")
+        reference_number = int(rng.choice(candidates))
         with ClipReader(clip.read(CLIP)) as reader:
             if len(boxes) != reader.num_frames:
                 raise BrokenSample(f"{FACES} tells of {len(boxes)} frames, the clip has {reader.num_frames}")

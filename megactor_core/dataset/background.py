@@ -1,0 +1,40 @@
+"""Step ``background``: who is the person and what is behind, in some frames of every clip."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ..vision.foreground import foreground_mask
+from .clip_reader import ClipReader
+from .face_points import face_boxes
+from .masks import pack_masks
+from .shards import BACKGROUND, CLIP, BrokenSample, Entry
+from .step import Kept
+from .steps import BackgroundSettings
+
+_LONGEST_SIDE = 256
+"""Of a mask, in pixels: finer than latents and CLIP see it."""
+
+
+class BackgroundMasks:
+    """Adds ``background.png`` to a clip: masks of evenly spaced frames, from which references are drawn."""
+
+    def __init__(self, settings: BackgroundSettings) -> None:
+        self._settings = settings
+
+    def __call__(self, clip: Entry) -> Kept:
+        """Part the person from the background."""
+        boxes = face_boxes(clip)
+        with ClipReader(clip.read(CLIP)) as reader:
+            if len(boxes) != reader.num_frames:
+                raise BrokenSample("its faces are of another clip")
+            count = min(self._settings.masks, reader.num_frames)
+            numbers = np.linspace(0, reader.num_frames - 1, count).round().astype(int).tolist()
+            scale = min(1.0, _LONGEST_SIDE / max(reader.size))
+            size = (max(1, round(reader.size[1] * scale)), max(1, round(reader.size[0] * scale)))
+            masks = [
+                cv2.resize(foreground_mask(image, boxes[number].tolist()), size, interpolation=cv2.INTER_AREA)
+                for number, image in zip(numbers, reader.read(numbers), strict=True)
+            ]
+        return Kept({**clip.sample(), BACKGROUND: pack_masks(numbers, np.stack(masks).astype(np.float32))})

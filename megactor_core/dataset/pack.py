@@ -1,0 +1,223 @@
+"""From videos to shards: shots are found, cut to clips, encoded alike."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..media.reading import open_driving
+from ..media.source import DrivingSource
+from .clip_writer import encode_clip
+from .parallel import Machines, run_jobs
+from .pipeline import progress
+from .records import Record, Remark, begin_folder, end_folder, finished, write_json
+from .shards import CLIP, METADATA, write_shard
+from .shots import find_cuts
+from .step import digest
+from .steps import PackSettings
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+SHOTS = "shots"
+"""Folder in the output that keeps what was found in each video, so that it is looked for once."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A clip to be: frames ``start`` to before ``stop`` of a video, ``name`` below the input folder."""
+
+    name: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """Find the shots of one video; what is found is kept in ``target``."""
+
+    settings: PackSettings
+    folder: Path
+    name: str
+    target: Path
+
+
+@dataclass(frozen=True)
+class PackJob:
+    """Encode the clips of one shard."""
+
+    settings: PackSettings
+    folder: Path
+    shots: tuple[Shot, ...]
+    target: Path
+
+
+def pack(settings: PackSettings, source: Path, target: Path, machines: Machines) -> dict[str, Any]:
+    """Cut all videos of a folder into clips and pack them; see ``pipeline.run_step`` for what is returned.
+
+    Args:
+        settings: lengths, size, rate.
+        source: folder of videos; folders in it count.
+        target: folder for the shards, empty or of an earlier run on the same videos.
+        machines: where the jobs run.
+
+    Raises:
+        InputError: no videos; a target of other settings or videos, or with other files; a full disk.
+    """
+    names = list_videos(source)
+    sizes = [[name, (source / name).stat().st_size] for name in names]
+    facts = {**settings.facts(), "videos": digest(sizes)}
+    begin_folder(target, settings.step, facts)
+    (target / SHOTS).mkdir(exist_ok=True)
+    videos = [VideoJob(settings, source, name, target / SHOTS / f"{_slug(name)}.json") for name in names]
+    found = dict(progress(run_jobs(find_shots, videos, machines), len(videos), "shots"))
+    records: dict[str, Record] = {"videos": _video_record(found)}
+    # Clips of one video stay together, so that it is opened once; the videos are mixed.
+    order = np.random.default_rng(0).permutation(len(names))
+    shots = [shot for index in order for shot in found[names[index]][0]]
+    count = settings.clips_per_shard
+    jobs = [
+        PackJob(settings, source, tuple(shots[first : first + count]), target / f"{first // count:05d}.tar")
+        for first in range(0, len(shots), count)
+    ]
+    try:
+        for name, record in progress(run_jobs(pack_shard, jobs, machines), len(jobs), settings.step):
+            records[name] = record
+    finally:
+        manifest = end_folder(target, records, finished=len(records) == len(jobs) + 1)
+    return manifest
+
+
+def list_videos(folder: Path) -> list[str]:
+    """Videos in a folder and below, as paths relative to it, sorted.
+
+    Raises:
+        InputError: no such folder, or no videos in it.
+    """
+    if not folder.is_dir():
+        raise InputError(folder, "there is no such folder", "Give a folder of videos as --input")
+    names = [
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+    ]
+    if not names:
+        raise InputError(folder, "holds no videos", f"Give a folder with {', '.join(VIDEO_SUFFIXES)}")
+    return sorted(names)
+
+
+def find_shots(job: VideoJob) -> tuple[str, tuple[list[Shot], list[Remark]]]:
+    """Clips of one video, and why there are not more of them."""
+    if job.target.is_file():
+        shots, remarks = json.loads(job.target.read_text(encoding="utf-8"))
+        return job.name, ([Shot(**shot) for shot in shots], [tuple(remark) for remark in remarks])
+    try:
+        source = open_driving(job.folder / job.name)
+        cuts = find_cuts(image for _, _, image in source.frames())
+    except InputError as error:
+        result: tuple[list[Shot], list[Remark]] = ([], [(job.name, "unreadable video", error.problem)])
+    else:
+        result = _cut(job.settings, job.name, source, cuts)
+    write_json(job.target, [[asdict(shot) for shot in result[0]], result[1]])
+    return job.name, result
+
+
+def _cut(
+    settings: PackSettings, name: str, source: DrivingSource, cuts: Sequence[int]
+) -> tuple[list[Shot], list[Remark]]:
+    """Shots as clips of allowed length: long ones in equal pieces."""
+    shots: list[Shot] = []
+    short: list[Remark] = []
+    times = source.frame_times
+    for begin, end in zip([0, *cuts], [*cuts, source.num_frames], strict=True):
+        seconds = float(times.time(end) - times.time(begin))
+        if seconds < settings.minimum_seconds:
+            short.append((name, "shot too short", f"frames {begin} to {end - 1}, {seconds:.2f} s"))
+            continue
+        pieces = math.ceil(seconds / settings.maximum_seconds - 1e-6)
+        edges = np.linspace(begin, end, pieces + 1).round().astype(int).tolist()
+        shots += [Shot(name, *pair) for pair in pairwise(edges)]
+    return shots, short
+
+
+def _video_record(found: dict[str, tuple[list[Shot], list[Remark]]]) -> Record:
+    rejected = [remark for _, remarks in found.values() for remark in remarks]
+    return Record("", 0, len(rejected), 0, rejected, [])
+
+
+def pack_shard(job: PackJob) -> tuple[str, Record]:
+    """Encode the clips of one shard, unless that is done already."""
+    sizes = {shot.name: (job.folder / shot.name).stat().st_size for shot in job.shots}
+    work = digest(job.settings.facts(), [asdict(shot) for shot in job.shots], sizes)
+    done = finished(job.target, work)
+    if done is not None:
+        return job.target.name, done
+    sources: dict[str, DrivingSource] = {}
+    with write_shard(job.target) as writer:
+        for shot in job.shots:
+            if shot.name not in sources:
+                sources = {shot.name: open_driving(job.folder / shot.name)}
+            writer.write(*_clip(job.settings, shot, sources[shot.name]))
+    count = len(job.shots)
+    record = Record(work, job.target.stat().st_size, count, count, [], [])
+    record.write(job.target)
+    return job.target.name, record
+
+
+def _clip(settings: PackSettings, shot: Shot, source: DrivingSource) -> tuple[str, dict[str, bytes]]:
+    """Key and parts of one clip."""
+    rate = Fraction(settings.frame_rate).limit_denominator(1001)
+    part = source.part(shot.start, shot.stop)
+    scale = min(1.0, settings.shortest_side / min(source.width, source.height))
+    size = (round(source.height * scale), round(source.width * scale))
+    count = max(1, math.floor(part.duration * rate))
+    clip = encode_clip(_resampled(part, rate, count, size), size, rate)
+    folder, _, _ = shot.name.rpartition("/")
+    metadata = {
+        "source": shot.name,
+        "first_frame": shot.start,
+        "frames": count,
+        "frame_rate": float(rate),
+        "size": [size[0] + size[0] % 2, size[1] + size[1] % 2],
+        "identity": folder if settings.identity == "folder" and folder else shot.name,
+        "sha256": hashlib.sha256(clip).hexdigest(),
+    }
+    key = f"{_slug(shot.name)}_{shot.start:06d}"
+    return key, {CLIP: clip, METADATA: json.dumps(metadata).encode()}
+
+
+def _resampled(
+    part: DrivingSource, rate: Fraction, count: int, size: tuple[int, int]
+) -> Iterator[NDArray[np.uint8]]:
+    """The frame that is shown at each time of an even rate, scaled."""
+    written = 0
+    for index, _, image in part.frames():
+        scaled: NDArray[np.uint8] | None = None
+        while written < count and written / rate < part.frame_times.time(index + 1):
+            if scaled is None:
+                scaled = _scaled(image, size)
+            yield scaled
+            written += 1
+
+
+def _scaled(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _slug(name: str) -> str:
+    """A short unique name without dots: a sample's key ends at the first one."""
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(name).stem)[:40].strip("-")
+    return f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

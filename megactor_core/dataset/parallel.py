@@ -1,0 +1,107 @@
+"""Jobs on the cores of this machine, or on many machines through Ray."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from ..errors import InputError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Where jobs run.
+
+    Attributes:
+        workers: processes on this machine.
+        ray: address of a Ray cluster, "" for the one that ``RAY_ADDRESS`` names or else one of this machine
+            alone; None: without Ray.
+    """
+
+    workers: int = 1
+    ray: str | None = None
+
+
+def run_jobs(
+    function: Callable[[Job], Result], jobs: Sequence[Job], machines: Machines, gpus: int = 0
+) -> Iterator[Result]:
+    """Results of a function for every job, in the order in which they come in.
+
+    Args:
+        function: at the top of its module.
+        jobs: what it is called with, one by one.
+        machines: where.
+        gpus: for one job, on Ray.
+
+    Raises:
+        InputError: from a job; a worker process was killed; Ray is not installed or cannot be reached.
+    """
+    if machines.ray is not None:
+        return _on_ray(function, jobs, machines, gpus)
+    if machines.workers == 1 or len(jobs) < 2:
+        return map(function, jobs)
+    return _on_cores(function, jobs, machines.workers)
+
+
+def _on_cores(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
+    # A fresh process each: a fork of one in which torch or FFmpeg has threads may hang.
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), _start_worker)
+    try:
+        for done in as_completed([pool.submit(function, job) for job in jobs]):
+            yield done.result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "worker process",
+            "it was killed, by hand or for want of memory",
+            "Run the command again: finished shards are kept; fewer --workers need less memory",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent acts on it
+
+
+def _on_ray(
+    function: Callable[[Job], Result], jobs: Sequence[Job], machines: Machines, gpus: int
+) -> Iterator[Result]:
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError("--ray", "the package ray is not installed", "Run: pip install ray") from error
+    options: dict[str, Any] = {"address": machines.ray} if machines.ray else {}
+    if not ray.is_initialized():
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            problem = f"there is no Ray cluster that can be reached ({str(error).splitlines()[0]})"
+            raise InputError(f"--ray {machines.ray}", problem, "Start one with: ray start --head") from error
+    remote = ray.remote(num_cpus=1, num_gpus=gpus)(function)
+    pending = [remote.remote(job) for job in jobs]
+    try:
+        while pending:
+            (done,), pending = ray.wait(pending)
+            yield ray.get(done)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except ray.exceptions.RayError as error:
+        problem = f"Ray lost a worker ({type(error).__name__})"
+        raise InputError("--ray", problem, "Run the command again: finished shards are kept") from error
+    finally:
+        for task in pending:
+            ray.cancel(task)
