@@ -158,7 +158,9 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and value < lowest:
             raise InputError(f"{option} {value}", "is too small", f"Give {lowest} or more")
     from ..evaluation.plan import make_plan
+    from ..evaluation.run import check_folder
 
+    check_folder(args.output, args.overwrite, args.data)
     request = _request(args)
     _evaluate(request, make_plan(request), args)
     return 0
@@ -169,9 +171,11 @@ def run_repeat(args: argparse.Namespace) -> int:
     _check_packages()
     from ..evaluation.plan import make_plan
     from ..evaluation.repeat import check_same_inputs, compare_numbers, load_report
+    from ..evaluation.run import check_folder
 
     changed: dict[str, Any] = {"model": args.model, "data": args.data, "device": args.device}
     report, request = load_report(args.report, **changed)
+    check_folder(args.output, args.overwrite, request.data)
     plan = make_plan(request)
     for line in check_same_inputs(args.report, report, request, plan):
         print(line)

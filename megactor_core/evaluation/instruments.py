@@ -7,27 +7,32 @@ from importlib.util import find_spec
 from ..animator import find_detector
 from ..errors import InputError
 from ..vision.faces import FaceDetector
-from ..vision.landmarks import find_landmarker
+from ..vision.landmarks import MediaPipeLandmarker
 from .clip_measures import Instruments
 from .face_readings import CoarseReader, FaceReader, MediaPipeReader
 from .identity import IdentityRecogniser
 from .lpips import Lpips
-from .provenance import helper_files
 from .request import EvaluationRequest
 from .video_distance import VideoFeatures
 
 _DETECTOR_HINT = "python -m megactor_core weights download face-detector"
 
 
-def open_instruments(request: EvaluationRequest) -> tuple[Instruments, list[str]]:
+def open_instruments(
+    request: EvaluationRequest, landmarker: MediaPipeLandmarker | None
+) -> tuple[Instruments, list[str]]:
     """Whatever is at hand or named, and a line for everything that is not measured.
+
+    Args:
+        request: names the files.
+        landmarker: one with details, where MediaPipe is at hand.
 
     Raises:
         InputError: a file that was named cannot be used.
     """
     notes: list[str] = []
     detector = find_detector(request.face_detector, request.models_folder)
-    reader = _reader(request, detector, notes)
+    reader = _reader(landmarker, detector, notes)
     lpips = identity = video = None
     if request.lpips_weights is None:
         notes.append("LPIPS and temporal LPIPS: no network was named (--lpips-weights)")
@@ -47,10 +52,9 @@ def open_instruments(request: EvaluationRequest) -> tuple[Instruments, list[str]
     return Instruments(lpips, reader, identity, video), notes
 
 
-def _reader(request: EvaluationRequest, detector: FaceDetector | None, notes: list[str]) -> FaceReader | None:
-    landmarker = find_landmarker(
-        request.landmarker, helper_files(request)["landmarker"], needed=False, details=True
-    )
+def _reader(
+    landmarker: MediaPipeLandmarker | None, detector: FaceDetector | None, notes: list[str]
+) -> FaceReader | None:
     if landmarker is not None:
         return MediaPipeReader(landmarker)
     missing = "MediaPipe's face landmarker is not at hand (--landmarker)"

@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..family_inputs import checked_mode
 from ..media.outputs import write_error
 from ..sampling.sampler import Progress
-from ..vision.landmarks import find_landmarker
+from ..vision.landmarks import MediaPipeLandmarker, find_landmarker
 from ..weights.loading import read_config, resolve_model
 from .instruments import open_instruments
 from .plan import Plan
@@ -53,14 +53,23 @@ def run_evaluation(
     Raises:
         InputError: a file cannot be used; no clip can be animated; the folder cannot be written.
     """
-    check_folder(output, overwrite)
-    instruments, notes = open_instruments(request)
+    check_folder(output, overwrite, request.data)
     scores: list[ClipScores] = []
     rejected: list[Rejected] = list(plan.rejected)
     worst = WorstClips(request.test)
-    with _new_folder(output, overwrite) as folder:
+    with _landmarker(request) as landmarker, _new_folder(output, overwrite, request.data) as folder:
+        instruments, notes = open_instruments(request, landmarker)
         (folder / CLIPS).mkdir()
-        animator = _load(request)
+        animator = Animator.from_pretrained(
+            request.model,
+            device=request.device,
+            dtype=getattr(torch, request.dtype),
+            folder=request.models_folder,
+            face_detector=request.face_detector,
+            landmarker=landmarker,
+            base=request.base,
+            loras=request.loras,
+        )
         for result in evaluate_pairs(animator, instruments, request, plan.pairs, folder / CLIPS, on_progress):
             if isinstance(result, Rejected):
                 rejected.append(result)
@@ -80,8 +89,11 @@ def run_evaluation(
     return report
 
 
-def check_folder(output: Path, overwrite: bool) -> None:
-    """Raises InputError where a report cannot be written to a folder, or would replace something."""
+def check_folder(output: Path, overwrite: bool, data: Path) -> None:
+    """Raises InputError where a report cannot be written to a folder, or would replace something, or would
+    itself become part of the clips in ``data``."""
+    if output.resolve().is_relative_to(data.resolve()):
+        raise InputError(output, f"lies in the folder of the clips, {data}", "Choose a folder outside")
     if output.exists() and not output.is_dir():
         raise InputError(output, "is a file", "Give the name of a folder")
     if output.is_dir() and any(output.iterdir()):
@@ -95,13 +107,13 @@ def check_folder(output: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def _new_folder(output: Path, overwrite: bool) -> Iterator[Path]:
+def _new_folder(output: Path, overwrite: bool, data: Path) -> Iterator[Path]:
     """A folder under a temporary name, which becomes ``output`` when the block ends well."""
     temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}")
     try:
         temporary.mkdir()
         yield temporary
-        check_folder(output, overwrite)
+        check_folder(output, overwrite, data)
         if output.is_dir():
             shutil.rmtree(output)
         os.replace(temporary, output)
@@ -111,20 +123,15 @@ def _new_folder(output: Path, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _load(request: EvaluationRequest) -> Animator:
+@contextmanager
+def _landmarker(request: EvaluationRequest) -> Iterator[MediaPipeLandmarker | None]:
+    """MediaPipe's landmarker where it is at hand: for measuring, and for modes that place patches."""
     config = read_config(resolve_model(request.model, request.models_folder))
-    mode = checked_mode(config, request.driving_mode, request.speech)
-    landmarker = None
-    if mode != "plain":
-        usual = helper_files(request)["landmarker"]
-        landmarker = find_landmarker(request.landmarker, usual, needed=mode == "contour")
-    return Animator.from_pretrained(
-        request.model,
-        device=request.device,
-        dtype=getattr(torch, request.dtype),
-        folder=request.models_folder,
-        face_detector=request.face_detector,
-        landmarker=landmarker,
-        base=request.base,
-        loras=request.loras,
-    )
+    needed = checked_mode(config, request.driving_mode, request.speech) == "contour"
+    usual = helper_files(request)["landmarker"]
+    landmarker = find_landmarker(request.landmarker, usual, needed, details=True)
+    try:
+        yield landmarker
+    finally:
+        if landmarker is not None:
+            landmarker.close()

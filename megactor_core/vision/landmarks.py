@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,8 +74,6 @@ class MediaPipeLandmarker:
             raise InputError(
                 path, "not a face landmarker", "Give the path of a face_landmarker.task"
             ) from error
-        # MediaPipe's object outlives this one in a cycle, and can no longer close when the interpreter ends.
-        weakref.finalize(self, self._landmarker.close).atexit = False
         self._image = mediapipe.Image
         self._format = mediapipe.ImageFormat.SRGB
 
@@ -92,6 +89,10 @@ class MediaPipeLandmarker:
         """Everything that MediaPipe tells of one picture, its ``FaceLandmarkerResult``."""
         picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
         return self._landmarker.detect(picture)
+
+    def close(self) -> None:
+        """Give MediaPipe's memory back; left to the interpreter's end, it complains on the terminal."""
+        self._landmarker.close()
 
 
 def find_landmarker(
