@@ -26,6 +26,7 @@ class MegActorExtension(ComfyExtension):
         from .encode_driving import EncodeDriving
         from .encode_reference import EncodeReference
         from .example_inputs import ExampleInputs
+        from .load_lora import LoadMegActorLora
         from .load_model import LoadMegActorModel
         from .motion_amplitude import MotionAmplitude
         from .paste_back import PasteBack
@@ -35,6 +36,7 @@ class MegActorExtension(ComfyExtension):
 
         return [
             LoadMegActorModel,
+            LoadMegActorLora,
             SegmentReference,
             EncodeReference,
             EncodeBackground,

@@ -9,6 +9,7 @@ from host_client import Host
 
 NODES = {
     "MegActorLoadModel",
+    "MegActorLoadLora",
     "MegActorSegmentReference",
     "MegActorControlStrength",
     "MegActorEncodeAudio",

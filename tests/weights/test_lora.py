@@ -148,7 +148,7 @@ def test_unusable_loras_are_refused_and_change_nothing(denoiser: DenoisingUNet, 
     wrong = kohya(SPATIAL, *factors(denoiser, SPATIAL)) | kohya(OUT, torch.ones(RANK, 33), up)
     for state, problem in (
         (wrong, "another architecture"),
-        (kohya("input_blocks.4.1.proj_in", down, up), "fits no layer of this model"),
+        (kohya("double_blocks.0.img_attn.proj", down, up), "fits no layer of this model"),
         ({"encoder.conv_in.weight": down, "decoder.conv_in.weight": up}, "is "),
     ):
         save_file(state, path)
