@@ -99,9 +99,9 @@ class ShardClips(Dataset[Batch]):
         with ClipReader(clip.read(CLIP)) as reader:
             if len(boxes) != reader.num_frames:
                 raise BrokenSample(f"{FACES} tells of {len(boxes)} frames, the clip has {reader.num_frames}")
-            *images, reference = reader.read([*numbers, reference_number])
             geometry = (reader.num_frames, reader.size)
-        crop = self._crop(boxes[[*numbers, reference_number]], geometry[1])
+            crop = self._crop(boxes[[*numbers, reference_number]], reader.size)
+            *images, reference = reader.read([*numbers, reference_number])
         targets = [crop.apply(image).clip(0, 255) for image in images]
         version = self._driver_version(clip, rng)
         drivers = targets
