@@ -18,6 +18,9 @@ from .pairs import Pair, cross_pairs, self_pairs, usable_clips
 from .real_clips import Rejected, find_clips, find_portraits, readable_portraits
 from .request import EvaluationRequest
 
+_TOLD = 3
+"""Reasons that an error gives, of many."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -44,7 +47,7 @@ def make_plan(request: EvaluationRequest) -> Plan:
     usable, unusable = usable_clips(clips, request)
     rejected += unusable
     if not usable:
-        problem = f"none of its {len(clips)} clips can be used ({_first(rejected)})"
+        problem = f"none of its {len(clips)} clips can be used ({_some(rejected)})"
         raise InputError(request.data, problem, "Give other clips, or ask for fewer --frames")
     if request.test == "self":
         pairs = self_pairs(usable, request)
@@ -54,7 +57,7 @@ def make_plan(request: EvaluationRequest) -> Plan:
         )
         rejected += unreadable
         if request.portraits and not portraits:
-            problem = f"none of its pictures can be read ({_first(unreadable)})"
+            problem = f"none of its pictures can be read ({_some(unreadable)})"
             raise InputError(request.portraits, problem, "Give other pictures")
         pairs = cross_pairs(usable, portraits, request.seed)
     return Plan(tuple(pairs), tuple(rejected))
@@ -92,5 +95,7 @@ def _check_model(request: EvaluationRequest, config: ModelConfig) -> None:
     )
 
 
-def _first(rejected: list[Rejected]) -> str:
-    return f"{rejected[0].name}: {rejected[0].reason}"
+def _some(rejected: list[Rejected]) -> str:
+    told = [f"{one.name}: {one.reason}" for one in rejected[:_TOLD]]
+    more = len(rejected) - _TOLD
+    return "; ".join([*told, f"and {more} more"] if more > 0 else told)
