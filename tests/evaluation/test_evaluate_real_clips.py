@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx_file import write_pooling
 from safetensors.torch import save_file
 from tiny_model import tiny_model, write_driver, write_portrait
 
 from megactor_core.animator import Animator
 from megactor_core.cli.main import main
 from megactor_core.data.clips import clip_pair
+from megactor_core.dataset.shards import write_shard
 from megactor_core.evaluation.clip_measures import Instruments
 from megactor_core.evaluation.lpips import alexnet_features
 from megactor_core.evaluation.pairs import Pair
@@ -26,7 +28,7 @@ from megactor_core.evaluation.request import EvaluationRequest
 from megactor_core.media.reading import open_driving
 from megactor_core.media.writing import VideoWriter
 from megactor_core.vision.faces import Face
-
+from megactor_core.weights.random_model import write_random_model
 
 NO_LANDMARKER = "nowhere.task" if importlib.util.find_spec("mediapipe") else "pip install mediapipe"
 
@@ -73,13 +75,14 @@ def test_self_reenactment(
     model_folder: Path, clips: Path, alexnet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "report"
-    options = ("--seed", 3, "--lpips-weights", alexnet, "--reference-frame", 1)
+    video = write_pooling(tmp_path / "video.onnx", (1, 3, 4, 224, 224), (4, 112, 112))
+    options = ("--seed", 3, "--lpips-weights", alexnet, "--fvd-weights", video, "--reference-frame", 1)
     assert evaluate("self", model_folder, clips, output, *options) == 0
     assert sorted(path.name for path in output.iterdir()) == ["clips", "report.html", "report.json"]
     assert open_driving(output / "clips" / "0001.mp4").num_frames == 4
 
     report = read(output)
-    assert set(report["means"]) == {"psnr", "ssim", "lpips", "temporal_lpips"}
+    assert set(report["means"]) == {"psnr", "ssim", "lpips", "temporal_lpips", "fvd"}
     assert [clip["driver"] for clip in report["clips"]] == ["puppet0.mp4", "puppet1.mp4"]
     assert report["rejected"][0]["name"] == "broken.mp4" and len(report["rejected"]) == 1
     psnr = report["means"]["psnr"]
@@ -90,12 +93,26 @@ def test_self_reenactment(
     assert psnr["copy"]["mean"] < 40
     # a copy does not change over time; the random model's output has little to do with the truth
     assert report["means"]["lpips"]["copy"]["mean"] < report["means"]["lpips"]["output"]["mean"]
-    assert {"model: denoiser.safetensors", "lpips_weights"} <= set(report["files"])
+    assert report["means"]["fvd"]["copy"]["mean"] < report["means"]["fvd"]["output"]["mean"]
+    assert {"model: denoiser.safetensors", "lpips_weights", "fvd_weights"} <= set(report["files"])
     assert any("mediapipe" in note or "landmarker" in note for note in report["notes"])
 
     table = capsys.readouterr().out
     assert "broken.mp4 is not a video" in table and f"{psnr['output']['mean']:.2f}" in table
     assert str(output / "report.html") in table
+
+
+def test_clips_of_shards_count_like_files(model_folder: Path, clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with write_shard(tmp_path / "data" / "shard.tar") as shard:
+        for index in range(2):
+            shard.write(f"puppet{index}", {"mp4": (clips / f"puppet{index}.mp4").read_bytes()})
+    for name, data in (("files", clips), ("shards", tmp_path / "data")):
+        assert evaluate("self", model_folder, data, tmp_path / name) == 0
+    files, shards = (read(tmp_path / name) for name in ("files", "shards"))
+    assert [clip["driver"] for clip in shards["clips"]] == ["shard.tar/puppet0", "shard.tar/puppet1"]
+    assert files["means"] == shards["means"]
+    assert [clip["sha256"] for clip in files["clips"]] == [clip["sha256"] for clip in shards["clips"]]
 
 
 def test_the_page_needs_nothing_else(model_folder: Path, clips: Path, tmp_path: Path) -> None:
@@ -256,7 +273,33 @@ class FaceOnBright:
     def detect(self, image: np.ndarray) -> tuple[Face, ...]:
         height, width = image.shape[:2]
         box = (0.3 * width, 0.3 * height, 0.6 * width, 0.6 * height)
-        return (Face(box),) if image.mean() > 10 else ()
+        points = np.array([(0.4, 0.4), (0.5, 0.4), (0.45, 0.47), (0.4, 0.53), (0.5, 0.53)], np.float32)
+        return (Face(box, points=points * (width, height)),) if image.mean() > 10 else ()
+
+
+@pytest.fixture
+def detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The face detector's file, which no repository holds, is at hand."""
+    for module in ("animator", "evaluation.plan", "evaluation.instruments"):
+        monkeypatch.setattr(f"megactor_core.{module}.find_detector", lambda *_: FaceOnBright())
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [("megactor-sigma", ("--speech",)), ("xportrait", ("--crop", "squash", "--face-control", "0.5"))],
+)
+def test_every_family_can_be_evaluated(
+    family: str, options: tuple[str, ...], detector: None, tmp_path: Path
+) -> None:
+    write_random_model(family, tmp_path / "model")
+    (tmp_path / "data").mkdir()
+    write_driver(tmp_path / "data" / "loud.mp4", 4, sound=True)
+    assert evaluate("self", tmp_path / "model", tmp_path / "data", tmp_path / "report", *options) == 0
+    report = read(tmp_path / "report")
+    assert set(report["means"]) == {"psnr", "ssim", "pose", "face_rate"}
+    assert report["request"]["speech"] == ("--speech" in options)
+    repeat = ("repeat", str(tmp_path / "report" / "report.json"), "--output", str(tmp_path / "again"))
+    assert main(["evaluate", *repeat]) == 0
 
 
 def face_request(test: str) -> EvaluationRequest:
@@ -279,16 +322,13 @@ def test_portrait_and_driver_of_a_clip_are_cut_out_by_the_same_square(clips: Pat
 
 
 def test_clips_without_a_face_are_left_out_and_counted(
-    model_folder: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    model_folder: Path, clips: Path, detector: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = tmp_path / "data"
     shutil.copytree(clips, data)
     with VideoWriter(data / "dark.mp4", 64, 64, 25) as writer:
         for _ in range(4):
             writer.write(np.zeros((64, 64, 3), np.uint8))
-    for module in ("animator", "evaluation.plan", "evaluation.instruments"):
-        monkeypatch.setattr(f"megactor_core.{module}.find_detector", lambda *_: FaceOnBright())
     assert evaluate("self", model_folder, data, tmp_path / "report", "--crop", "face") == 0
     report = read(tmp_path / "report")
     assert len(report["clips"]) == 2
