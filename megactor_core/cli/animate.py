@@ -191,9 +191,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _crops(args: argparse.Namespace) -> dict[str, CropMode]:
     """The crops that were asked for, by option."""
-    crops: dict[str, CropMode] = {"--crop": args.crop}
+    crop: CropMode = args.crop
+    crops = {"--crop": crop}
     if args.driving is not None:
-        crops["--driving-crop"] = args.driving_crop or (args.crop if isinstance(args.crop, str) else "face")
+        follows: CropMode = crop if isinstance(crop, str) else "face"
+        crops["--driving-crop"] = args.driving_crop or follows
     return crops
 
 

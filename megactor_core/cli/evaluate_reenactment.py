@@ -185,6 +185,7 @@ def run_repeat(args: argparse.Namespace) -> int:
 
 
 def _evaluate(request: EvaluationRequest, plan: Plan, args: argparse.Namespace) -> Report:
+    import torch
     from tqdm import tqdm
 
     from ..evaluation.reenactment_report import format_report
@@ -195,7 +196,11 @@ def _evaluate(request: EvaluationRequest, plan: Plan, args: argparse.Namespace) 
         def show(progress: Progress) -> None:
             bar.set_postfix_str(f"step {progress.step + 1}/{progress.num_steps}")
 
-        report = run_evaluation(request, plan, args.output, args.overwrite, bar.update, show)
+        try:
+            report = run_evaluation(request, plan, args.output, args.overwrite, lambda: bar.update(), show)
+        except torch.OutOfMemoryError as error:
+            remedy = "Use a smaller --size or --context-length, or --dtype bfloat16"
+            raise InputError(f"device {request.device}", "ran out of memory", remedy) from error
     print(
         f"{request.model}: {request.test}-reenactment of {len(report['clips'])} clips of {request.frames} "
         f"frames, {request.size} pixels, {request.sampling.num_inference_steps} steps, seed {request.seed}"
