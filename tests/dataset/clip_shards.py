@@ -43,10 +43,11 @@ def puppet_sample(index: int, frames: int = 40, size: int = 96, swapped: bool = 
     """A clip of a puppet, the same motion of another one, and the true faces."""
     clip = sample_clip(7, index, frames)
     images, _, boxes, landmarks = render_motion(clip.identity, clip.motion, size)
+    facts = {"identity": f"puppet {index}", "frame_rate": 25, "frames": frames, "size": [size, size]}
     sample = {
         "mp4": encode(list(images)),
         "faces.json": faces_json(boxes, landmarks),
-        "json": json.dumps({"identity": f"puppet {index}", "frame_rate": 25, "frames": frames}).encode(),
+        "json": json.dumps(facts).encode(),
     }
     if swapped:
         others = render_motion(clip.driver_identity, clip.motion, size)[0]
