@@ -29,6 +29,7 @@ from .conditioning.hints import encode_hints
 from .conditioning.reference import encode_reference
 from .conditioning.tensors import signed_tensor
 from .errors import InputError
+from .family_inputs import check_base
 from .memory import check_memory
 from .sampling.decode import decode_latents, to_uint8
 from .sampling.sampler import Progress, SamplingSettings, Step, sample
@@ -102,6 +103,7 @@ class Animator(PortraitAnimator):
         dtype = dtype or default_dtype(device)
         model = load_model(source, device=device, dtype=dtype, models_folder=folder)
         if base is not None:
+            check_base(model.config)
             swap_base(model.networks.denoiser, Path(base))
         reports = tuple(merge_lora(model.networks.denoiser, Path(path), scale) for path, scale in loras)
         for _, network in model.networks.items():

@@ -140,3 +140,23 @@ def check_best_frame(config: ModelConfig, best_frame: BestFrame | None) -> None:
             f"a model of the family {config.family} has no ControlNets",
             "leave it out, or use an X-Portrait model",
         )
+
+
+def check_fixed_patches(config: ModelConfig) -> None:
+    """Raises InputError where patches that stay in their places are asked of a model without such patches."""
+    if "eyes_mouth" not in config.driving_modes:
+        raise InputError(
+            "fixed patches",
+            f"a model of the family {config.family} is not shown patches that could stay in their places",
+            "Leave it off, or use a MegActor-Sigma model",
+        )
+
+
+def check_base(config: ModelConfig) -> None:
+    """Raises InputError where another base is asked for, but the model's base is no plain SD1.5."""
+    if config.control_network is None:
+        raise InputError(
+            "base",
+            f"a model of the family {config.family} was trained as a whole and keeps its own",
+            "Leave it out, or use an X-Portrait model",
+        )

@@ -93,7 +93,7 @@ class AnimatePortrait(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls) -> bool | str:
+    def validate_inputs(cls, model: None = None) -> bool | str:
         return check_family(cls.hidden.unique_id, _check)
 
     @classmethod

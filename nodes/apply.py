@@ -42,7 +42,7 @@ class ApplyMegActor(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls) -> bool | str:
+    def validate_inputs(cls, model: None = None) -> bool | str:
         return check_family(cls.hidden.unique_id, check_sampled)
 
     @classmethod

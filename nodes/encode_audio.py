@@ -59,7 +59,7 @@ class EncodeAudio(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls) -> bool | str:
+    def validate_inputs(cls, model: None = None) -> bool | str:
         from ..megactor_core.family_inputs import check_motion
 
         return check_family(cls.hidden.unique_id, lambda config, _: check_motion(config, True, True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..megactor_core.errors import InputError
 
 if TYPE_CHECKING:
+    from ..megactor_core.amplitude import Amplitude
     from ..megactor_core.models.config import ModelConfig
     from .host.linked_model import Inputs
 
@@ -16,7 +17,10 @@ Check = Callable[["ModelConfig", "Inputs"], Any]
 
 
 def check_family(node_id: str, check: Check) -> bool | str:
-    """What ``validate_inputs`` answers.
+    """What ``validate_inputs(cls, model: None = None)`` answers.
+
+    The host repeats an answer for every input that ``validate_inputs`` names, and drops it where none of them
+    is given. ``model`` is a link, of which the host checks nothing more, so that it is the one to name.
 
     Args:
         node_id: of the node in the prompt.
@@ -50,12 +54,22 @@ def check_moved(config: ModelConfig, inputs: Inputs, driving: bool = True) -> No
     """Sound, amplitudes and strengths that are linked to a node, beside a driver or without."""
     from ..megactor_core.conditioning.conditions import ControlStrength
     from ..megactor_core.family_inputs import check_controls, check_motion
+
+    check_motion(config, driving, "audio" in inputs, _linked_amplitude(inputs))
+    if "control_strength" in inputs:
+        check_controls(config, {"the ControlNets": ControlStrength()})
+
+
+def _linked_amplitude(inputs: Inputs) -> Amplitude:
+    """Amplitudes that are linked to a node; as driven where they cannot be told, or not be read."""
+    from ..megactor_core.amplitude import AS_DRIVEN
     from .host.linked_model import linked_inputs
     from .motion import read_motion
 
     widgets = linked_inputs(inputs, "amplitude", "MegActorMotionAmplitude") or {}
-    linked = any(isinstance(value, list) for value in widgets.values())
-    motion = read_motion(**({} if linked else widgets))
-    check_motion(config, driving, "audio" in inputs, motion.amplitude)
-    if "control_strength" in inputs:
-        check_controls(config, {"the ControlNets": ControlStrength()})
+    if any(isinstance(value, list) for value in widgets.values()):
+        return AS_DRIVEN
+    try:
+        return read_motion(**widgets).amplitude
+    except InputError:
+        return AS_DRIVEN  # Motion Amplitude says so itself

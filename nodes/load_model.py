@@ -53,24 +53,35 @@ class LoadMegActorModel(io.ComfyNode):
                     "clip_vision", tooltip="The image encoder of the background; linking it is optional."
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def validate_inputs(cls, model: str | None) -> bool | str:
-        from .host.model_files import check_name
+    def validate_inputs(cls, model: str | None = None) -> bool | str:
+        from ..megactor_core.family_inputs import check_base
+        from .host.linked_model import inputs_of
+        from .host.model_files import OWN_BASE, check_name, config_of
 
         try:
-            if model is not None:  # it comes from another node
+            if model is not None:  # else it comes from another node
                 check_name(model)
+                # The base is taken from the prompt: the host repeats an answer for every input named above.
+                base = inputs_of(cls.hidden.unique_id).get("base", OWN_BASE)
+                config = config_of(model) if base != OWN_BASE else None
+                if config is not None:
+                    check_base(config)
         except InputError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, model: str | None, download: bool | None) -> str | None:
-        from .host.model_files import fingerprint
+    def fingerprint_inputs(
+        cls, model: str | None, download: bool | None, base: str | None = None
+    ) -> tuple[str | None, float | None]:
+        from .host.model_files import base_file, fingerprint
 
-        return model and fingerprint(model)
+        base_path = base_file(base)
+        return model and fingerprint(model), base_path and base_path.stat().st_mtime
 
     @classmethod
     def execute(cls, model: str, download: bool, base: str | None = None) -> io.NodeOutput:

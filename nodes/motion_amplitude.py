@@ -82,16 +82,18 @@ class MotionAmplitude(io.ComfyNode):
                     "Apply MegActor (speech, expression), or for Animate Portrait (all).",
                 )
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def validate_inputs(
-        cls, speech_keyframes: str | None, head_motion_keyframes: str | None, expression_keyframes: str | None
-    ) -> bool | str:
-        texts = zip(SCALED, (speech_keyframes, head_motion_keyframes, expression_keyframes), strict=True)
-        widgets: dict[str, Any] = {f"{name}_keyframes": text or "" for name, text in texts}
+    def validate_inputs(cls, speech_keyframes: str | None = None) -> bool | str:
+        from .host.linked_model import inputs_of
+
+        # The host repeats an answer for every input that is named above; the texts come from the prompt.
+        given = inputs_of(cls.hidden.unique_id)
+        names = [f"{name}_keyframes" for name in SCALED]
         try:
-            read_motion(**widgets)
+            read_motion(**{name: given[name] for name in names if isinstance(given.get(name), str)})
         except InputError as error:
             return str(error)
         return True

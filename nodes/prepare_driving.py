@@ -164,7 +164,7 @@ class PrepareDriving(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls) -> bool | str:
+    def validate_inputs(cls, model: None = None) -> bool | str:
         return check_family(cls.hidden.unique_id, _check)
 
     @classmethod
@@ -244,11 +244,19 @@ def read_best_frame(number: int) -> Literal["auto", "off"] | int:
 
 
 def _check(config: ModelConfig, inputs: Inputs) -> None:
-    from ..megactor_core.family_inputs import check_best_frame, check_motion, checked_mode
+    from ..megactor_core.errors import InputError
+    from ..megactor_core.family_inputs import check_best_frame, check_fixed_patches, checked_mode
 
     mode, best_frame = inputs.get("mode"), inputs.get("best_frame", BEST_FRAME_AUTO)
     if isinstance(mode, str) and mode != "auto":
         checked_mode(config, mode)
     if isinstance(best_frame, int):
         check_best_frame(config, read_best_frame(best_frame))
-    check_motion(config, driving=bool({"video", "images"} & inputs.keys()), speech="portrait" in inputs)
+    if inputs.get("fixed_patches") is True:
+        check_fixed_patches(config)
+    hears = config.audio_encoder is not None
+    if not {"video", "images"} & inputs.keys() and not (hears and "portrait" in inputs):
+        remedy = "Link video, or a batch to images" + (
+            "; or portrait and audio, which drive alone" if hears else ""
+        )
+        raise InputError("video", "nothing is linked that could drive", remedy)

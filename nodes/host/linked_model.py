@@ -54,11 +54,11 @@ def linked_config(inputs: Inputs) -> ModelConfig | None:
     """
     from .model_files import config_of
 
-    loader = linked_inputs(inputs, "model", "MegActorLoadModel")
-    while loader is None:
-        inputs = linked_inputs(inputs, "model", "MegActorLoadLora") or {}
-        if not inputs:
-            return None
+    # The host also validates nodes whose links lead back to themselves; no chain is longer than the prompt.
+    for _ in _PROMPT.get():
         loader = linked_inputs(inputs, "model", "MegActorLoadModel")
-    name = loader.get("model")
-    return config_of(name) if isinstance(name, str) else None
+        if loader is not None:
+            name = loader.get("model")
+            return config_of(name) if isinstance(name, str) else None
+        inputs = linked_inputs(inputs, "model", "MegActorLoadLora") or {}
+    return None

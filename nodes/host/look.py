@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...megactor_core.errors import InputError
-from ...megactor_core.family_inputs import check_best_frame, check_motion, checked_mode
+from ...megactor_core.family_inputs import check_best_frame, check_fixed_patches, check_motion, checked_mode
 from ...megactor_core.media.contact_sheet import picture_rows, sheet_indices
 from ...megactor_core.media.source import DrivingSource
 from ...megactor_core.models.config import ModelConfig
@@ -160,6 +160,8 @@ def look_at_driver(
     """
     mode = checked_mode(config, widgets.mode)
     check_best_frame(config, widgets.best_frame)
+    if widgets.fixed_patches:
+        check_fixed_patches(config)
     if mode == "contour" and linked.face_landmarks is None:
         raise InputError(
             "mode contour",

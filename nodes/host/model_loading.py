@@ -9,6 +9,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
+from ...megactor_core.family_inputs import check_base
 from ...megactor_core.models.build import Networks
 from ...megactor_core.weights.base_model import swap_base
 from ...megactor_core.weights.loading import build_on_meta, load_network, read_config
@@ -40,6 +41,7 @@ def load_portrait_model(
     dtype, manual_cast = inference_dtypes(networks.denoiser)
     _fill(networks, "denoiser", folder, dtype)
     if base is not None:
+        check_base(config)
         swap_base(networks.denoiser, base)
     native_denoiser = NativeDenoiser.of(networks.denoiser, manual_cast)
     vae = load_vae(config, folder / "vae.safetensors")

@@ -44,10 +44,10 @@ def test_a_missing_input_is_refused(host: Host) -> None:
 def test_a_driver_must_be_given(host: Host) -> None:
     graph = clip_graph()
     del graph["prepare"]["inputs"]["video"]
-    failure = host.run(graph).failure
-    assert failure is not None
-    assert (failure.node, failure.node_type) == ("prepare", "MegActorPrepareDriving")
-    assert "video" in failure.message and "images" in failure.message
+    with pytest.raises(Rejected) as caught:
+        host.run(graph)
+    (error,) = caught.value.node_errors["prepare"]["errors"]
+    assert "Link video, or a batch to images." in error["details"]
 
 
 def test_windows_that_cannot_be_are_explained(host: Host) -> None:
