@@ -28,8 +28,18 @@ class Row:
     conditions: Conditions
     reads_reference: bool
 
-    def frame_channels(self, noise: Tensor) -> Tensor:
-        """Channels that follow the noisy latent, ``(frames, channels, h, w)``.
+    @property
+    def sees_driver(self) -> bool:
+        """Whether its frames show the driver; MegActor-Sigma's negative entry is shown black ones."""
+        return self.reads_reference or self.conditions.driving.unconditional is None
+
+    def frame_channels(self) -> Tensor:
+        """Channels that follow the noisy latent, ``(frames, channels, h, w)``."""
+        frames = list(range(self.conditions.num_frames))
+        return self.conditions.static_channels(frames, guided=not self.sees_driver)[0].transpose(0, 1)
+
+    def check(self, noise: Tensor) -> None:
+        """Refuse a latent that does not fit.
 
         Args:
             noise: start noise of the host, ``(frames, channels, h, w)``.
@@ -51,7 +61,6 @@ class Row:
                 f"reference and driving were encoded at {width}x{height}",
                 "Use the latent of Apply MegActor, or encode both at the size of the latent",
             )
-        return self.conditions.static_channels(list(range(frames)))[0].transpose(0, 1)
 
 
 def conditioning(conditions: Conditions, reads_reference: bool) -> list[list[Any]]:
@@ -60,16 +69,16 @@ def conditioning(conditions: Conditions, reads_reference: bool) -> list[list[Any
 
 
 class CONDRows(comfy.conds.CONDRegular):
-    """The rows of a batch, one per clip however many frames it has; never repeated, never sliced.
+    """The rows of a batch, however many frames they have; never repeated, never sliced.
 
-    ``cond`` is a tuple of ``Row``.
+    ``cond`` is a tuple of ``Row``, all of one clip: others run in a batch of their own.
     """
 
     def process_cond(self, batch_size: int, **kwargs: Any) -> CONDRows:
         return self
 
     def can_concat(self, other: CONDRows) -> bool:
-        return True
+        return other.cond[0].conditions is self.cond[0].conditions
 
     def concat(self, others: Iterable[CONDRows]) -> tuple[Row, ...]:
         return sum((other.cond for other in others), self.cond)

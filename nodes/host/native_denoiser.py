@@ -9,7 +9,7 @@ import comfy.patcher_extension
 import torch
 from torch import Tensor
 
-from ...megactor_core.models.attention import KeyValues
+from ...megactor_core.models.attention import Control, KeyValues
 from ...megactor_core.models.unet import DenoisingUNet
 
 
@@ -41,7 +41,7 @@ class NativeDenoiser(DenoisingUNet):
         x: Tensor,
         timesteps: Tensor,
         context: Tensor | None = None,
-        control: Any = None,
+        control: Control | None = None,
         transformer_options: Mapping[str, Any] = {},
         **conditions: Any,
     ) -> Tensor:
@@ -57,7 +57,7 @@ class NativeDenoiser(DenoisingUNet):
         x: Tensor,
         timesteps: Tensor,
         context: Tensor | None,
-        control: Any,
+        control: Control | None,
         transformer_options: Mapping[str, Any],
         *,
         order: tuple[int, ...],
@@ -65,18 +65,22 @@ class NativeDenoiser(DenoisingUNet):
         shared: bool,
         context_keys_values: Mapping[str, KeyValues],
         reference_keys_values: Mapping[str, KeyValues] | None,
+        audio: Mapping[str, KeyValues] | None = None,
+        audio_weight: float | Tensor = 1.0,
     ) -> Tensor:
         """One call of the host.
 
         Args:
             x: ``(rows * frames, in_channels, h, w)``, rows in the host's order.
             timesteps: ``(rows * frames,)``, all the same.
-            context, control: not used: the background's tokens come projected, ControlNets have no effect.
+            context: not used, the tokens come projected.
+            control: what the model's own ControlNets add; the host's are refused.
             order: host's row numbers, those that read the reference last.
             reading_rows: how many of the last rows of ``order`` read the reference.
-            shared: all rows have the same input and background, so that they are one until the first block
-                that reads the reference.
-            context_keys_values, reference_keys_values: of the core, rows in ``order``.
+            shared: all rows have the same input, so that they are one until the first block that only some
+                of them are told something in.
+            context_keys_values, reference_keys_values: of the core, one row for all.
+            audio, audio_weight: of the core, of these frames.
 
         Returns:
             ``(rows * frames, out_channels, h, w)``.
@@ -90,6 +94,9 @@ class NativeDenoiser(DenoisingUNet):
             reference_keys_values,
             rows=rows,
             reading_rows=reading_rows,
+            audio=audio,
+            audio_weight=audio_weight,
+            control=control,
         )
         places = [order.index(row) for row in range(rows)]
         return prediction[places].transpose(1, 2).flatten(0, 1)

@@ -13,9 +13,11 @@ import comfy.supported_models_base
 import torch
 from torch import Tensor
 
+from ...megactor_core.conditioning.conditions import Conditions
 from ...megactor_core.errors import InputError
-from ...megactor_core.models.attention import KeyValues
+from ...megactor_core.models.build import CONTROLS as CONTROL_NAMES
 from ...megactor_core.models.config import ModelConfig, SchedulerConfig
+from ...megactor_core.sampling.clip_reader import ClipReader
 from .layers import inference_dtypes
 from .native_conditions import KEY, CONDRows, Row
 from .native_denoiser import NativeDenoiser
@@ -57,8 +59,8 @@ def _sampling_settings(scheduler: SchedulerConfig) -> dict[str, Any]:
 class NativeModel(comfy.model_base.BaseModel):
     """The host's model around the denoiser.
 
-    The reference network is an additional model of the patcher: it runs once per timestep, for all context
-    windows and both rows of guidance.
+    Reference network and ControlNets are additional models of the patcher. The former runs once per timestep,
+    for all context windows and both rows of guidance; the latter for the row that reads, in every window.
 
     Args:
         config: of the portrait model.
@@ -75,9 +77,9 @@ class NativeModel(comfy.model_base.BaseModel):
         dtype, manual_cast = inference_dtypes(denoiser)
         description.set_inference_dtype(dtype, manual_cast)
         super().__init__(description, types.V_PREDICTION if velocity else types.EPS)
-        self.model_sampling = model_sampling(description, velocity, config.defaults.noise_scale)
+        self.model_sampling = model_sampling(description, velocity)
         self.diffusion_model = denoiser
-        self.shared_noise = config.defaults.shared_noise
+        self.portrait = config
 
     def extra_conds(self, **kwargs: Any) -> dict[str, comfy.conds.CONDRegular]:
         """The host's conditions of one CONDITIONING entry, for the whole clip.
@@ -98,9 +100,16 @@ class NativeModel(comfy.model_base.BaseModel):
                 "has nothing to hold on to in this model, whose motion comes from the driving frames",
                 "Remove Apply ControlNet between Apply MegActor and the sampler",
             )
-        channels = row.frame_channels(kwargs["noise"])
+        if kwargs.get("area") is not None and row.conditions.controls:
+            raise InputError(
+                "area of the conditioning",
+                "does not go with this model's ControlNets, which are shown the whole driving frame",
+                "Use a mask without bounds (Conditioning Set Mask), or the whole picture",
+            )
+        row.check(kwargs["noise"])
         return {
-            "c_concat": comfy.conds.CONDNoiseShape(channels.to(kwargs["device"])),
+            "c_concat": comfy.conds.CONDNoiseShape(row.frame_channels().to(kwargs["device"])),
+            "frames": comfy.conds.CONDRegular(torch.arange(row.conditions.num_frames)),
             "rows": CONDRows((row,)),
         }
 
@@ -113,7 +122,7 @@ class NativeModel(comfy.model_base.BaseModel):
         device: Any,
         retain_index_list: list[int] = [],  # noqa: B006 - the host's signature
     ) -> Any:
-        if cond_key == "c_concat":
+        if cond_key in ("c_concat", "frames"):
             return comfy.context_windows.slice_cond(
                 cond_value, window, x_in, device, temporal_dim=0, retain_index_list=retain_index_list
             )
@@ -129,59 +138,57 @@ class NativeModel(comfy.model_base.BaseModel):
         transformer_options: dict[str, Any] = {},  # noqa: B006 - the host's signature
         *,
         rows: tuple[Row, ...],
+        frames: Tensor,
         **kwargs: Any,
     ) -> Tensor:
         order = tuple(sorted(range(len(rows)), key=lambda row: rows[row].reads_reference))
-        ordered = tuple(rows[row] for row in order)
-        same_clip = all(row.conditions is rows[0].conditions for row in rows)
+        reading_rows = sum(row.reads_reference for row in rows)
+        indices = frames.chunk(len(rows))[0].tolist()
         parts = x.chunk(len(rows))
-        shared = same_clip and all(torch.equal(part, parts[0]) for part in parts[1:])
-        context, reference = self._keys_values(ordered, shared, t, x.device, transformer_options)
+        shared = all(row.sees_driver == rows[0].sees_driver for row in rows) and all(
+            torch.equal(part, parts[0]) for part in parts[1:]
+        )
+        timestep = self.model_sampling.timestep(t[:1]).float()
+        run: Run = transformer_options[RUN]
+        reader = self._reader(run, rows[0].conditions, float(timestep), x.device)
+        reference = control_of_clip = None
+        if reading_rows:
+            reference = run.once_per_step(
+                float(timestep), (REFERENCE_NETWORK, id(reader)), lambda: reader.reference(timestep)
+            )
+            noisy = self.model_sampling.calculate_input(t[: len(indices)], parts[order[-1]])
+            control_of_clip = reader.control(noisy.to(self.get_dtype_inference()), timestep, indices)
         return super()._apply_model(
             x,
             t,
             c_concat,
             None,
-            control,
+            control_of_clip,
             transformer_options,
             order=order,
-            reading_rows=sum(row.reads_reference for row in rows),
+            reading_rows=reading_rows,
             shared=shared,
-            context_keys_values=context,
+            context_keys_values=reader.context,
             reference_keys_values=reference,
+            **reader.sound(indices),
             **kwargs,
         )
 
-    def _keys_values(
-        self,
-        rows: tuple[Row, ...],
-        shared: bool,
-        sigma: Tensor,
-        device: torch.device,
-        transformer_options: dict[str, Any],
-    ) -> tuple[dict[str, KeyValues], dict[str, KeyValues] | None]:
-        """Projected background and reference tokens; computed once for all windows of a step."""
-        timestep = self.model_sampling.timestep(sigma[:1]).float()
-        run: Run = transformer_options[RUN]
-        key = (float(timestep), shared, tuple(transformer_options["uuids"]))
-        return run.once(key, lambda: self._project(rows, shared, timestep, device))
+    def _reader(self, run: Run, conditions: Conditions, timestep: float, device: torch.device) -> ClipReader:
+        """Reads a clip's conditions once per run; once per step where hooks change the weights."""
 
-    def _project(
-        self, rows: tuple[Row, ...], shared: bool, timestep: Tensor, device: torch.device
-    ) -> tuple[dict[str, KeyValues], dict[str, KeyValues] | None]:
-        dtype = self.get_dtype_inference()
+        def additional(key: str) -> list[Any]:
+            return [patcher.model for patcher in self.current_patcher.get_additional_models_with_key(key)]
 
-        def stack(tensors: list[Tensor]) -> Tensor:
-            return torch.cat(tensors).to(device, dtype)
+        def read() -> ClipReader:
+            return ClipReader(
+                self.diffusion_model,
+                additional(REFERENCE_NETWORK)[0],
+                conditions.to(device, self.get_dtype_inference()),
+                dict(zip(CONTROL_NAMES, additional(CONTROLS), strict=False)),
+            )
 
-        tokens = [row.conditions.background.tokens for row in rows]
-        context = self.diffusion_model.context_keys_values(stack(tokens[:1] if shared else tokens))
-        reading = [row.conditions for row in rows if row.reads_reference]
-        if not reading:
-            return context, None
-        if shared:
-            reading = reading[:1]
-        network = self.current_patcher.get_additional_models_with_key(REFERENCE_NETWORK)[0].model
-        reference_context = network.context_keys_values(stack([c.background.tokens for c in reading]))
-        bank = network(stack([c.reference.latents for c in reading]), timestep, reference_context)
-        return context, self.diffusion_model.reference_keys_values(bank)
+        hooks = self.current_patcher.current_hooks
+        if hooks is None:
+            return run.once(id(conditions), read)
+        return run.once_per_step(timestep, (id(conditions), id(hooks)), read)
