@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def list_clips(paths: Sequence[Path], held_out: float, split: Split) -> list[Ent
     """Clips of one split, in the order of the shards.
 
     No identity is in both splits, and which split it is in hangs on its name and on the number of identities
-    alone. A single identity cannot be parted: it is in both.
+    alone. A single identity cannot be parted: it is in both. Damaged shards are warned of and read as far as
+    they go.
 
     Args:
         paths: folders of shards, or shards.
@@ -34,12 +36,12 @@ def list_clips(paths: Sequence[Path], held_out: float, split: Split) -> list[Ent
     Raises:
         InputError: no shards; no clips in them; nothing held out where it is asked for.
     """
-    clips = {
-        entry: identity_of(entry)
-        for path in find_shards(paths)
-        for entry in open_shard(path).entries
-        if CLIP in entry.members
-    }
+    shards = [open_shard(path) for path in find_shards(paths)]
+    for shard in shards:
+        if shard.damage:
+            warnings.warn(f"{shard.path} {shard.damage}; the others are used", stacklevel=2)
+    entries = (entry for shard in shards for entry in shard.entries)
+    clips = {entry: identity_of(entry) for entry in entries if CLIP in entry.members}
     names = ", ".join(map(str, paths))
     if not clips:
         raise InputError(names, "no shard holds a clip (.mp4)", "Make shards with: dataset pack")

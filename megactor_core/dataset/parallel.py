@@ -91,6 +91,8 @@ def _on_ray(
         except (ConnectionError, ValueError, RuntimeError) as error:
             problem = f"there is no Ray cluster that can be reached ({str(error).splitlines()[0]})"
             raise InputError(f"--ray {machines.ray}", problem, "Start one with: ray start --head") from error
+    if gpus > ray.cluster_resources().get("GPU", 0):
+        raise InputError("--ray", "the cluster has no GPU, and would wait for one", "Give --device cpu")
     remote = ray.remote(num_cpus=1, num_gpus=gpus)(function)
     pending = [remote.remote(job) for job in jobs]
     try:

@@ -14,6 +14,9 @@ from ..media.outputs import temporary_output
 
 MANIFEST = "manifest.json"
 
+_LEFTOVER = ".*.????????.*"
+"""Name of a file that was being written when its writer was killed, see ``temporary_output``."""
+
 Remark = tuple[str, str, str]
 """A sample's key, the reason, and more about it."""
 
@@ -69,7 +72,7 @@ def begin_folder(folder: Path, step: str, facts: Mapping[str, Any], history: Seq
         raise InputError(folder, f"cannot be made a folder ({reason})", "Choose another --output") from error
     manifest = read_manifest(folder)
     if manifest is None:
-        if any(folder.iterdir()):
+        if any(not path.match(_LEFTOVER) for path in folder.iterdir()):
             raise InputError(
                 folder, "holds other files", "Choose an empty folder, or one of an earlier run, as --output"
             )
@@ -82,7 +85,7 @@ def begin_folder(folder: Path, step: str, facts: Mapping[str, Any], history: Seq
         raise InputError(
             folder, f"holds what {_difference(manifest, step, facts)}", "Choose another --output"
         )
-    for leftover in folder.glob(".*.????????.*"):
+    for leftover in folder.rglob(_LEFTOVER):
         leftover.unlink()
 
 

@@ -80,7 +80,9 @@ class ShardClips(Dataset[Batch]):
             except (BrokenSample, OSError) as error:
                 problem = f"{clip.key} in {clip.shard}: {error}"
         raise InputError(
-            "data", f"no clip could be used in {_ATTEMPTS} draws; the last one: {problem}", "Check the shards"
+            "data",
+            f"no clip could be used in {_ATTEMPTS} draws; the last one: {problem}",
+            "Look at the shards with: dataset inspect",
         )
 
     def _sample(self, clip: Entry, rng: np.random.Generator) -> dict[str, Tensor]:

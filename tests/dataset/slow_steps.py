@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import Field
+
 from megactor_core.dataset.shards import Entry, Shard
 from megactor_core.dataset.step import Kept, Rejected, StepSettings, Worker
 from megactor_core.errors import InputError
@@ -23,6 +25,11 @@ class LogSettings(StepSettings):
     kills: int = 1000
     refuse_at: str = ""
     mark: str = "x"
+    gpus_needed: int = Field(0, exclude=True)
+
+    @property
+    def gpus(self) -> int:
+        return self.gpus_needed
 
     def open(self, shard: Shard) -> Worker:
         return self._work

@@ -205,6 +205,9 @@ def test_ray_gives_the_same_shards(
         refusing = settings.model_copy(update={"refuse_at": "clip2"})
         with pytest.raises(InputError, match="clip2: cannot be worked on"):
             run_step(refusing, source, tmp_path / "refused", Machines(ray=""))
+        greedy = settings.model_copy(update={"gpus_needed": 1})
+        with pytest.raises(InputError, match="the cluster has no GPU"):
+            run_step(greedy, source, tmp_path / "greedy", Machines(ray=""))
     finally:
         ray.shutdown()
 
