@@ -87,11 +87,17 @@ def evaluate_pairs(
 
     Yields:
         Numbers and pictures of each clip; or why it cannot be animated, for instance for want of a face.
+
+    Raises:
+        InputError: an animated clip cannot be written.
     """
     for index, pair in enumerate(pairs):
+        output = folder / f"{index:04d}.mp4"
         try:
-            clip = animate_pair(animator, request, pair, folder / f"{index:04d}.mp4", on_progress)
+            clip = animate_pair(animator, request, pair, output, on_progress)
         except InputError as error:
+            if error.subject == str(output):
+                raise  # the disk is full or gone: no fault of the clip
             yield Rejected(pair.driver.name, error.problem)
         else:
             yield score_clip(instruments, request, pair, clip), clip

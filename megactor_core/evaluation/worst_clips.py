@@ -27,14 +27,12 @@ class WorstClip:
 
     Attributes:
         index: its place among the clips of the report.
-        value: of the measure that clips are ranked by.
         badness: the higher the worse.
         reference: uint8 (160, 160, 3).
         driver, output: frames side by side, uint8 (160, 160 n, 3).
     """
 
     index: int
-    value: float
     badness: float
     reference: Images
     driver: Images
@@ -58,15 +56,15 @@ class WorstClips:
         if self.measure is None:
             name = next((name for name in self._order if name in scores.output), None)
             self.measure = None if name is None else by_name(name)
-        value = badness = float("inf")
+        badness = float("inf")
         if self.measure is not None:
             mean = frame_means(scores.output)[self.measure.name]
-            value = float("nan") if mean is None else mean
-            badness = float("inf") if mean is None else -mean if self.measure.higher_is_better else mean
+            if mean is not None:
+                badness = -mean if self.measure.higher_is_better else mean
         shown = sheet_indices(len(clip.output))
         rows = (clip.driver, clip.output)
         driver, output = (np.hstack([_cell(frames[i]) for i in shown]) for frames in rows)
-        self.clips.append(WorstClip(index, value, badness, _cell(clip.reference), driver, output))
+        self.clips.append(WorstClip(index, badness, _cell(clip.reference), driver, output))
         self.clips.sort(key=lambda one: (-one.badness, one.index))
         del self.clips[SHOWN:]
 

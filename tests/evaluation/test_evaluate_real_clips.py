@@ -253,6 +253,21 @@ def test_nothing_is_written_into_the_clips_or_over_other_files(
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_a_full_disk_is_no_fault_of_the_clips(
+    model_folder: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    try:
+        status = evaluate("self", model_folder, clips, tmp_path / "report")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 2
+    assert "cannot be written" in capsys.readouterr().err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_packages_are_told_before_any_work(
     model_folder: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
