@@ -213,19 +213,23 @@ def _evaluate(request: EvaluationRequest, plan: Plan, args: argparse.Namespace) 
 def _request(args: argparse.Namespace) -> EvaluationRequest:
     from ..animator import default_dtype, usable_device
     from ..evaluation.request import EvaluationRequest
+    from ..weights.folders import MODEL_NAMES
     from ..weights.loading import read_config, resolve_model
 
     config = read_config(resolve_model(args.model, args.models_folder))
     device = usable_device(args.device)
-    copied = (
-        *("model", "clips", "frames", "stride", "reference_frame", "crop", "driving_mode", "speech"),
-        *("face_detector", "landmarker", "lpips_weights", "identity_weights", "fvd_weights"),
+    copied = ("test", "clips", "frames", "stride", "reference_frame", "crop", "driving_mode", "speech")
+    paths = (
         *("data", "portraits", "base", "models_folder"),
+        *("face_detector", "landmarker", "lpips_weights", "identity_weights", "fvd_weights"),
     )
+    # Absolute, so that the report can be made again from another folder.
+    given = {name: getattr(args, name) for name in paths if getattr(args, name) is not None}
     return EvaluationRequest(
         **{name: getattr(args, name) for name in copied},
-        test=args.test,
-        loras=tuple(args.lora),
+        **{name: path.absolute() for name, path in given.items()},
+        model=args.model if args.model in MODEL_NAMES else str(Path(args.model).expanduser().absolute()),
+        loras=tuple((path.absolute(), scale) for path, scale in args.lora),
         size=config.defaults.size if args.size is None else args.size,
         sampling=sampling_settings(args, config),
         strengths=control_strengths(args, config),

@@ -43,6 +43,7 @@ def report_page(report: Report, scores: Sequence[ClipScores], worst: WorstClips)
     return template.render(
         report=report,
         request=report["request"],
+        model=Path(report["request"]["model"]).name,
         rows=[_row(name, row) for name, row in report["means"].items()],
         plots=plots,
         worst=worst,
