@@ -44,15 +44,19 @@ def run(args: argparse.Namespace) -> int:
     """Train; 0 at the last step, and also after a stop that was asked for."""
     from ..training.config import read_config
     from ..training.loop import Trainer
+    from ..training.processes import join_processes
     from ..training.tasks import build_task
 
     config = read_config(args.config)
-    trainer = Trainer(config, build_task(config, args.output), args.output)
+    processes = join_processes(config.device)
+    trainer = Trainer(config, build_task(config, args.output), args.output, processes)
     if args.export:
         trainer.export(args.export)
-        print(f"step {trainer.step}: {args.export}")
+        end = f"step {trainer.state.step}: {args.export}"
     elif trainer.run():
-        print(args.output / "model")
+        end = str(args.output / "model")
     else:
-        print(f"stopped after step {trainer.step}; the same command goes on from there")
+        end = f"stopped after step {trainer.state.step}; the same command goes on from there"
+    if processes.is_main:
+        print(end)
     return 0

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from .batch_part import BatchPart
+from .model_folder import save_networks
+from .processes import Processes
 from .puppet_pictures import PuppetPictures, to_signed
 from .sheets import save_sheet, to_images
 from .task import Batch, Position
@@ -37,24 +37,35 @@ class AutoencoderTask:
     def frozen(self) -> Sequence[nn.Module]:
         return ()
 
+    @property
+    def family(self) -> str:
+        return "autoencoder"
+
+    @property
+    def batch_size(self) -> int:
+        return self.config.batch_size
+
     def trainable(self, name: str) -> bool:
         return True
 
-    def dataset(self) -> Dataset[Batch]:
+    def dataset(self, processes: Processes) -> Dataset[Batch]:
         config = self.config
-        return PuppetPictures(self.seed, "train", config.size, config.batch_size, config.feature_weight)
+        single = PuppetPictures(self.seed, "train", config.size, 1, config.feature_weight)
+        return BatchPart(single, config.batch_size, processes.part(config.batch_size))
 
     def set_gradient_checkpointing(self) -> None:
         self.vae.enable_gradient_checkpointing()
 
     def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
-        config = self.config
+        config, processes = self.config, position.processes
         pictures = to_signed(batch["pictures"])
         posterior = self.vae.encode(pictures).latent_dist
-        noise = torch.randn(posterior.mean.shape, generator=position.generator).to(pictures.device)
+        shape = (config.batch_size, *posterior.mean.shape[1:])
+        noise = torch.randn(shape, generator=position.generator)[processes.part(config.batch_size)]
+        noise = noise.to(pictures.device)
         output = self.vae.decode((posterior.mean + posterior.std * noise).to(posterior.mean.dtype)).sample
         error = output.float() - pictures
-        weights = batch["weights"] / batch["weights"].mean()
+        weights = batch["weights"] / processes.mean(batch["weights"].mean())
         absolute, squared = (weights * error.abs()).mean(), (weights * error.square()).mean()
         mean, logvar = posterior.mean.float(), posterior.logvar.float()
         divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
@@ -65,7 +76,7 @@ class AutoencoderTask:
             "kl": divergence.detach(),
         }
 
-    def validate(self, device: torch.device, picture: Path) -> Mapping[str, float]:
+    def validate(self, device: torch.device, folder: Path | None) -> Mapping[str, float]:
         """PSNR of held-out pictures in dB over 0..255: mean over pictures, and around the features."""
         pictures, weights = self._held_out(device)
         output = torch.cat([self._reconstruct(part) for part in pictures.split(16)])
@@ -73,20 +84,17 @@ class AutoencoderTask:
         inside = (weights > 1).float()
         features = (error * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))
         truth, result = to_images(pictures[:16]), to_images(output[:16])
-        save_sheet(picture, [truth[:8], result[:8], truth[8:], result[8:]])
+        if folder is not None:
+            save_sheet(folder / "pictures.png", [truth[:8], result[:8], truth[8:], result[8:]])
         return {
             "psnr": float(-10 * error.mean((1, 2, 3)).log10().mean()),
             "feature_psnr": float(-10 * features.log10().mean()),
         }
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path | None) -> None:
         """``vae.safetensors`` (fp32) and ``vae.json``: its config with the measured scaling factor."""
         config: dict[str, Any] = {**self.config.vae, "scaling_factor": self._scaling_factor()}
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / ".vae.safetensors.partial"
-        save_file({name: t.contiguous() for name, t in self.vae.state_dict().items()}, partial)
-        os.replace(partial, folder / "vae.safetensors")
-        (folder / "vae.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+        save_networks([("vae", self.vae)], config, "vae.json", folder, torch.float32)
 
     def _held_out(self, device: torch.device) -> tuple[Tensor, Tensor]:
         config = self.config

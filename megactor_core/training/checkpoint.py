@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..errors import InputError
+from .files import refused_writes
 
 _PREFIX = "step_"
 
@@ -52,50 +53,68 @@ class CheckpointFolder:
         """
         target = self.folder / f"{_PREFIX}{checkpoint.step:08d}"
         partial = self.folder / f".{target.name}.partial"
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            sums = {}
-            for group, tensors in checkpoint.tensors.items():
-                file = partial / f"{group}.safetensors"
-                save_file({name: t.detach().contiguous() for name, t in tensors.items()}, file)
-                sums[file.name] = _checksum(file)
-            state = {"step": checkpoint.step, "files": sums, **checkpoint.state}
-            (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-            for file in partial.iterdir():
-                _flush(file)
-            shutil.rmtree(target, ignore_errors=True)
-            partial.rename(target)
-            _flush(self.folder)
-        except OSError as error:
-            raise InputError(
-                self.folder, f"the checkpoint of step {checkpoint.step} cannot be written: {error}",
-                "Free space; the same command goes on from the last checkpoint",
-            ) from error  # fmt: skip
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with refused_writes(self.folder, f"the checkpoint of step {checkpoint.step}"):
+            try:
+                self._remove_partial()
+                partial.mkdir(parents=True)
+                sums = {}
+                for group, tensors in checkpoint.tensors.items():
+                    file = partial / f"{group}.safetensors"
+                    save_file({name: t.detach().contiguous() for name, t in tensors.items()}, file)
+                    sums[file.name] = _checksum(file)
+                state = {"step": checkpoint.step, "files": sums, **checkpoint.state}
+                (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+                for file in partial.iterdir():
+                    _flush(file)
+                shutil.rmtree(target, ignore_errors=True)
+                partial.rename(target)
+                _flush(self.folder)
+            finally:
+                self._remove_partial()
         for old in self.paths()[: -self.kept]:
             shutil.rmtree(old)
         return target
 
-    def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that can be read; damaged ones are skipped with a word."""
+    def latest(self, check: Callable[[Path, Mapping[str, Any]], None]) -> Checkpoint | None:
+        """The newest checkpoint that can be read; damaged ones are skipped with a word.
+
+        Args:
+            check: is shown path and state before the tensors are read, and raises if they belong to another
+                run.
+        """
         for path in reversed(self.paths()):
             try:
-                return _read(path)
-            except (OSError, ValueError, KeyError) as error:
-                self.warn(f"{path} is damaged ({error}); trying the one before")
+                state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+                step, files = state.pop("step"), state.pop("files")
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                self._skip(path, error)
+                continue
+            check(path, state)
+            try:
+                return Checkpoint(
+                    step, {_group(name): _read(path / name, files[name]) for name in files}, state
+                )
+            except (OSError, ValueError, SafetensorError) as error:
+                self._skip(path, error)
         return None
 
+    def _skip(self, path: Path, error: Exception) -> None:
+        self.warn(f"{path} is damaged ({error}); trying the one before")
 
-def _read(path: Path) -> Checkpoint:
-    state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    tensors = {}
-    for name, expected in state.pop("files").items():
-        if _checksum(path / name) != expected:
-            raise ValueError(f"{name} is not as it was written")
-        tensors[name.removesuffix(".safetensors")] = load_file(path / name)
-    return Checkpoint(step=state.pop("step"), tensors=tensors, state=state)
+    def _remove_partial(self) -> None:
+        """What a killed process left half-written would fill the disk."""
+        for partial in self.folder.glob(f".{_PREFIX}*.partial"):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _group(file_name: str) -> str:
+    return file_name.removesuffix(".safetensors")
+
+
+def _read(path: Path, expected: int) -> Mapping[str, Tensor]:
+    if _checksum(path) != expected:
+        raise ValueError(f"{path.name} is not as it was written")
+    return load_file(path)
 
 
 def _checksum(path: Path) -> int:

@@ -10,12 +10,15 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..errors import InputError
 from .section import Section
-from .task_config import TASKS, TaskConfig
+from .task_config import DATA, TASKS, TaskConfig
 
 
 class OptimizerConfig(Section):
     """AdamW and its learning rate."""
 
+    name: Literal["adamw", "adamw_8bit"] = Field(
+        "adamw", description="adamw_8bit: moments of 8 bits, with bitsandbytes, on a GPU"
+    )
     learning_rate: float = Field(1e-5, gt=0, description="peak learning rate")
     betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the two moments")
     weight_decay: float = Field(1e-2, ge=0, description="decoupled weight decay")
@@ -35,10 +38,14 @@ class TrainingConfig(Section):
     seed: int = Field(0, ge=0, description="every random draw comes from (seed, step, purpose)")
     steps: int = Field(gt=0, description="optimizer steps")
     gradient_accumulation: int = Field(1, ge=1, description="batches per optimizer step")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast, weights stay fp32")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of activations (autocast); weights stay fp32. fp16 scales its gradients"
+    )
     gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...")
-    num_workers: int = Field(1, ge=0, description="processes that prepare batches")
+    device: str = Field(
+        "auto", description="auto, cpu, cuda, cuda:1 ...; accelerate gives each process its GPU"
+    )
+    num_workers: int = Field(1, ge=0, description="workers that prepare batches, of each training process")
     optimizer: OptimizerConfig = OptimizerConfig()
     ema_decay: float | None = Field(None, gt=0, lt=1, description="exponential moving average of the weights")
     checkpoint_interval: int = Field(1000, ge=1, description="steps between checkpoints")
@@ -108,8 +115,8 @@ def _siblings(location: list[Any]) -> list[str]:
         if isinstance(section, dict):
             section = section[part]
             continue
-        annotation = get_type_hints(section)[part]
-        section = TASKS if section is TrainingConfig and part == "task" else _class_of(annotation)
+        choice = {"task": TASKS, "data": DATA}.get(part)
+        section = choice or _class_of(get_type_hints(section)[part])
     names = section.model_fields if hasattr(section, "model_fields") else section.__dataclass_fields__
     return sorted(names)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,14 +14,20 @@ from torch.utils.data import Dataset
 from ..conditioning.background import image_tokens
 from ..data.motion import MOTION_NAMES
 from ..errors import InputError
+from ..models.attention import KeyValues
 from ..models.build import Networks
 from ..models.config import ModelConfig
+from .batch_part import BatchPart
+from .clip_batches import clip_batches
+from .clip_draws import draw_clips
 from .denoiser_validation import validate_denoiser
 from .latent_cache import LatentCache
+from .latents import encode_clips
+from .lora import add_lora, save_lora
 from .model_folder import save_model
-from .noising import LAST_TIMESTEP, Noising, draw_noise, draw_timesteps, start_some
+from .noising import LAST_TIMESTEP, Noising
 from .prediction_error import prediction_error, relative_difference
-from .puppet_clips import PuppetClips
+from .processes import Processes
 from .puppet_pictures import to_signed
 from .task import Batch, Position
 from .task_config import DenoiserTaskConfig
@@ -57,10 +63,17 @@ class DenoiserTask:
     def __init__(
         self, config: DenoiserTaskConfig, model: ModelConfig, networks: Networks, seed: int, cache: Path
     ) -> None:
+        driving_encoder = model.driving_encoder
+        if driving_encoder is None or model.image_encoder is None:
+            raise InputError(
+                f"family {model.family}", "cannot be trained here; only MegActor's can", "Give its weights"
+            )
+        if config.zero_terminal_snr is not None:
+            schedule = replace(model.training_scheduler, rescale_betas_zero_snr=config.zero_terminal_snr)
+            model = replace(model, training_scheduler=schedule)
         self.config, self.model, self.all_networks, self.seed = config, model, networks, seed
-        self.cache = (
-            LatentCache(self._clips(), cache, config.cached_batches) if config.cached_batches else None
-        )
+        self.cache_folder = cache
+        self.cache: LatentCache | None = None
         self.noising = Noising(model.training_scheduler)
         if config.own_start and self.noising.prediction_type != "v_prediction":
             raise InputError(
@@ -68,11 +81,12 @@ class DenoiserTask:
                 f"needs a model that predicts velocity; this one has {self.noising.prediction_type}",
                 "Leave it out",
             )
-        assert model.driving_encoder is not None
-        width = model.driving_encoder.channels[-1]
+        width = driving_encoder.channels[-1]
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
             self.motion_head = nn.Linear(width * _POOLED**2, len(MOTION_NAMES))
+            if config.lora is not None:
+                add_lora(networks.denoiser, config.lora)
         if config.channels_last:
             for _, network in networks.items():
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -86,58 +100,70 @@ class DenoiserTask:
     def frozen(self) -> Sequence[nn.Module]:
         return [m for n, m in self._by_name().items() if not self._is_trained(n, m)]
 
+    @property
+    def family(self) -> str:
+        return self.model.family
+
+    @property
+    def batch_size(self) -> int:
+        return self.config.data.references
+
     def trainable(self, name: str) -> bool:
+        if self.config.lora is not None:
+            return ".lora_" in name
         return name.startswith("motion_head.") or any(part in name for part in self.config.trainable)
 
-    def dataset(self) -> Dataset[Batch]:
-        return self.cache or self._clips()
-
-    def _clips(self) -> PuppetClips:
-        config, model = self.config.data, self.model
-        assert model.image_encoder is not None
-        latent_size = config.size // model.vae_scale_factor
-        return PuppetClips(
-            config,
-            self.seed,
-            "train",
-            latent_size,
-            model.image_encoder["image_size"],
-            self.config.feature_weight,
-            second_driver=self.config.driver_consistency_weight > 0,
-        )
+    def dataset(self, processes: Processes) -> Dataset[Batch]:
+        single = clip_batches(self.config, self.model, self.seed, "train")
+        part = BatchPart(single, self.batch_size, processes.part(self.batch_size))
+        if not self.config.cached_batches:
+            return part
+        alone = processes.count == 1
+        folder = self.cache_folder / ("" if alone else f"part_{processes.rank}_of_{processes.count}")
+        self.cache = LatentCache(part, folder, self.config.cached_batches)
+        return self.cache
 
     def set_gradient_checkpointing(self) -> None:
         self.all_networks.denoiser.set_gradient_checkpointing(True)
         self.all_networks.reference_network.set_gradient_checkpointing(True)
 
     def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
-        config, networks, generator = self.config, self.all_networks, position.generator
+        config, networks, processes = self.config, self.all_networks, position.processes
         references = to_signed(batch["references"])
-        latents, reference_latents, static_latents = self._latents(batch, references, generator)
-        device, count, frames = latents.device, latents.shape[0], latents.shape[2]
-        timesteps, noise = (tensor.to(device) for tensor in self._timesteps_and_noise(latents, generator))
-        reading = int((torch.rand(count, generator=generator) >= config.reference_dropout).sum())
+        latents, reference_latents, static_latents = self._latents(batch, references, position)
+        device, frames = latents.device, latents.shape[2]
+        draws = draw_clips(config, latents.shape, processes, position.generator)
+        timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
         tokens = image_tokens(networks.image_encoder, batch["backgrounds"])
-        features, driving = self._drive(references, batch["driving"])
+        tokens = tokens * draws.shows_background.to(tokens)[:, None, None]
+        shown = draws.shows_driver.to(device)[:, None, None, None]
+        features, driving = self._drive(references, batch["driving"] * shown)
         static = torch.cat([static_latents, batch["background_masks"]], dim=1)[:, :, None]
         given = Given(
             torch.cat([static.expand(-1, -1, frames, -1, -1), driving], dim=1), tokens, reference_latents
         )
         noisy, target = self.noising(latents, noise, timesteps)
         sizes = torch.ones_like(noisy[:, :1, :1, :1, :1])
-        rows = (timesteps < LAST_TIMESTEP).nonzero().flatten()
-        if config.own_start and len(rows):
-            start = noise[rows] * config.start_noise_scale
-            guess = self._first_guess(start, given.rows(rows))
+        if config.min_snr_gamma:
+            weights = self.noising.min_snr_weights(timesteps, config.min_snr_gamma)
+            sizes = sizes * weights.sqrt().view(sizes.shape)
+        if draws.joins_start:
+            rows = (timesteps < LAST_TIMESTEP).nonzero().flatten()
+            start = noise * config.start_noise_scale
+            taken = rows if len(rows) else torch.zeros(1, dtype=torch.int64, device=device)
+            guess = self._first_guess(start[taken], given.rows(taken))[: len(rows)]
             noisy[rows], target[rows], sizes[rows] = self.noising.correction(
-                latents[rows], guess, start, timesteps[rows]
+                latents[rows], guess, start[rows], timesteps[rows]
             )
-        difference = (self._predict(noisy, timesteps, given, reading).float() - target) * sizes
-        loss = prediction_error(difference, batch["weights"], config.change_weight)
+        prediction = self._predict(noisy, timesteps, given, draws.reading, draws.joins_reading)
+        difference = (prediction.float() - target) * sizes
+        loss = prediction_error(difference, batch["weights"], config.change_weight, processes)
         scalars = {"mse": difference.detach().square().mean()}
+        if "broken" in batch:
+            scalars["broken_clips"] = batch["broken"].float() * processes.count
         if config.driver_consistency_weight:
-            _, second = self._drive(references, batch["second_driving"])
-            disagreement = relative_difference(driving, second)
+            _, second = self._drive(references, batch["second_driving"] * shown)
+            disagreement = relative_difference(processes.gather(driving), processes.gather(second))
             loss = loss + config.driver_consistency_weight * disagreement
             scalars["driver_difference"] = disagreement.detach()
         if config.auxiliary_weight:
@@ -147,56 +173,33 @@ class DenoiserTask:
             scalars["motion"] = motion_error.detach()
         return loss, scalars
 
-    def validate(self, device: torch.device, picture: Path) -> Mapping[str, float]:
-        """Sampled held-out clips against their exact truth: PSNR in dB, and that of the copied reference."""
-        return validate_denoiser(self.config, self.model, self.all_networks, self.seed, picture)
+    def validate(self, device: torch.device, folder: Path | None) -> Mapping[str, float]:
+        """Sampled held-out clips against their truth, see ``validate_denoiser``."""
+        return validate_denoiser(self.config, self.model, self.all_networks, self.seed, folder)
 
-    def export(self, folder: Path) -> None:
-        """A model folder: ``config.json`` and one safetensors file per network."""
+    def export(self, folder: Path | None) -> None:
+        """A model folder: ``config.json`` and one safetensors file per network; or ``lora.safetensors``."""
         dtype = {"fp32": torch.float32, "fp16": torch.float16}[self.config.export_precision]
-        save_model(self.model, self.all_networks, folder, dtype)
+        if self.config.lora is not None:
+            save_lora(self.all_networks.denoiser, self.config.lora, folder, dtype)
+        else:
+            save_model(self.model, self.all_networks, folder, dtype)
+
+    def _latents(self, batch: Batch, references: Tensor, position: Position) -> tuple[Tensor, Tensor, Tensor]:
+        """Of targets, references for the network, and references for the input; cached where that is on."""
+        if "latents" in batch:
+            return batch["latents"], batch["reference_latents"], batch["reference_latents"]
+        sampled = self.config.sample_latents
+        encoded = encode_clips(self.all_networks.vae, references, batch["targets"], position, sampled)
+        if self.cache is not None:
+            self.cache.store(batch, {"latents": encoded[0], "reference_latents": encoded[1]}, ("targets",))
+        return encoded
 
     def _by_name(self) -> dict[str, nn.Module]:
         return dict(self.all_networks.items())
 
     def _is_trained(self, prefix: str, network: nn.Module) -> bool:
         return any(self.trainable(name) for name, _ in network.named_parameters(prefix=prefix))
-
-    def _latents(
-        self, batch: Batch, references: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Of targets, references for the network, and references for the input; cached where that is on."""
-        if "latents" in batch:
-            return batch["latents"], batch["reference_latents"], batch["reference_latents"]
-        encoded = self._encode(references, batch["targets"], generator)
-        if self.cache is not None:
-            self.cache.store(batch, {"latents": encoded[0], "reference_latents": encoded[1]}, ("targets",))
-        return encoded
-
-    @torch.no_grad()
-    def _encode(
-        self, references: Tensor, targets: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Scaled latents of targets (R, C, F, h, w), of references for the network, and for the input."""
-        vae, (count, frames) = self.all_networks.vae, targets.shape[:2]
-        pictures = torch.cat([references, to_signed(targets.flatten(0, 1))])
-        posterior = vae.encode(pictures).latent_dist
-        drawn = posterior.mean.float()
-        if self.config.sample_latents:
-            noise = torch.randn(drawn.shape, generator=generator).to(drawn.device)
-            drawn = drawn + posterior.std.float() * noise
-        scale = vae.config.scaling_factor
-        latents = (drawn[count:] * scale).unflatten(0, (count, frames)).transpose(1, 2)
-        return latents, posterior.mean[:count].float() * scale, drawn[:count] * scale
-
-    def _timesteps_and_noise(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Timesteps (R,) and noise like the latents (R, C, F, h, w), on the CPU."""
-        config = self.config
-        timesteps = draw_timesteps(latents.shape[0], config.timestep_power, generator)
-        noise = draw_noise(latents.shape, config.shared_noise, config.offset_noise, generator)
-        if not config.start_share:
-            return timesteps, noise
-        return start_some(timesteps, noise, config.start_share, config.start_noise_scale, generator)
 
     def _drive(self, references: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
         """Unmodulated features of the driving frames, and the channels that join the noisy latent."""
@@ -207,25 +210,33 @@ class DenoiserTask:
         features = encoder.features(grey)
         return features, encoder.modulate(features, encoder.modulation(small), driving.shape[1])
 
-    def _predict(self, noisy: Tensor, timesteps: Tensor, given: Given, reading: int) -> Tensor:
-        """Noise or velocity (R, C, F, h, w); the last ``reading`` clips read their reference."""
+    def _predict(
+        self, noisy: Tensor, timesteps: Tensor, given: Given, reading: int, joins: bool = True
+    ) -> Tensor:
+        """Noise or velocity (R, C, F, h, w); the last ``reading`` clips read their reference.
+
+        Where none does and the process still ``joins``, the reference network runs without an effect.
+        """
         denoiser = self.all_networks.denoiser
         sample = torch.cat([noisy, given.inputs], dim=1)
         if torch.is_grad_enabled():
             # Without this, the first trained GroupNorm of stage 2 gets an input that needs no gradient, and
             # the channels-last kernel of PyTorch 2.13 crashes on that (CPU).
             sample.requires_grad_()
-        return denoiser(
+        context = denoiser.context_keys_values(given.tokens)
+        read = self._read_reference(given, timesteps, max(reading, 1)) if joins else None
+        prediction = denoiser(
             sample,
             timesteps,
-            denoiser.context_keys_values(given.tokens),
-            self._read_reference(given.reference_latents, timesteps, given.tokens, reading)
-            if reading
-            else None,
+            context,
+            read if reading else None,
             rows=noisy.shape[0],
             reading_rows=reading,
             motion=self.config.motion_modules,
         )
+        if read is not None and not reading:
+            prediction = prediction + 0 * sum(pair.key.sum() + pair.value.sum() for pair in read.values())
+        return prediction
 
     @torch.no_grad()
     def _first_guess(self, start: Tensor, given: Given) -> Tensor:
@@ -234,12 +245,12 @@ class DenoiserTask:
         velocity = self._predict(start, timesteps, given, len(start)).float()
         return self.noising.clean(start, velocity, timesteps)
 
-    def _read_reference(self, latents: Tensor, timesteps: Tensor, tokens: Tensor, reading: int) -> Mapping:
+    def _read_reference(self, given: Given, timesteps: Tensor, reading: int) -> Mapping[str, KeyValues]:
         """Keys and values for the last ``reading`` rows; the others train the unguided prediction."""
         network = self.all_networks.reference_network
-        last = slice(latents.shape[0] - reading, None)
-        context = network.context_keys_values(tokens[last])
-        bank = network(latents[last], timesteps[last], context)
+        last = slice(timesteps.shape[0] - reading, None)
+        context = network.context_keys_values(given.tokens[last])
+        bank = network(given.reference_latents[last], timesteps[last], context)
         return self.all_networks.denoiser.reference_keys_values(bank)
 
     def _motion_error(self, features: Tensor, motion: Tensor) -> Tensor:

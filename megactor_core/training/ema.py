@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from .processes import assign
+
 
 class ExponentialMovingAverage:
     """Keeps ``average = decay * average + (1 - decay) * weight`` for named parameters.
@@ -37,11 +39,15 @@ class ExponentialMovingAverage:
         finally:
             self._swap()
 
+    @torch.no_grad()
     def _swap(self) -> None:
+        # In place: a process that holds parts of the weights (FSDP) keeps views of their memory.
         for name, parameter in self.parameters.items():
-            parameter.data, self.averages[name] = self.averages[name], parameter.data
+            weight = parameter.detach().clone()
+            parameter.copy_(self.averages[name])
+            self.averages[name].copy_(weight)
 
     def load(self, averages: Mapping[str, Tensor]) -> None:
         """Take over saved averages."""
         for name, average in self.averages.items():
-            average.copy_(averages[name])
+            assign(average, averages[name])

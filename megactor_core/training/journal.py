@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from .files import refused_writes, write_text
 
 
 class Journal:
@@ -14,13 +15,15 @@ class Journal:
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
         kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-        os.replace(partial, path)
+        write_text(path, "".join(line + "\n" for line in kept))
 
     def write(self, step: int, **values: Any) -> None:
-        """Add one record; ``step`` counts the optimizer steps done."""
-        with self.path.open("a", encoding="utf-8") as file:
+        """Add one record; ``step`` counts the optimizer steps done.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        with refused_writes(self.path, "it"), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
 
 

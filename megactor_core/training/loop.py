@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +13,18 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from . import seeds
-from .checkpoint import Checkpoint, CheckpointFolder
-from .config import TrainingConfig, differences
+from .checkpoint import CheckpointFolder
+from .config import TrainingConfig
 from .data import batches
 from .ema import ExponentialMovingAverage
+from .files import write_text
 from .interruption import StopRequest
-from .journal import Journal
+from .optimizer import build_optimizer
+from .processes import Processes, full
+from .run_log import RunLog
+from .run_state import RunState, check_identity, run_identity
 from .schedule import learning_rate
+from .step import autocast, prepare_step, to_device
 from .task import Batch, Position, Task
 
 
@@ -29,29 +33,35 @@ class Trainer:
 
     Every random number of a step comes from (seed, step), batches come by index, and checkpoints hold
     weights, optimizer and averages. A run on a CPU that was killed and started again ends with the same bits.
+
+    Args:
+        config: of the run.
+        task: its networks, data and loss.
+        folder: of the run; all processes see the same one.
+        processes: that share the run.
+
+    Raises:
+        InputError: the folder holds a run of another family, config or start, or cannot be written; something
+            the config asks for is not installed.
     """
 
-    def __init__(self, config: TrainingConfig, task: Task, folder: Path) -> None:
-        self.config, self.task, self.folder = config, task, folder
-        self.device = torch.device(_device(config.device))
-        folder.mkdir(parents=True, exist_ok=True)
-        self.checkpoints = CheckpointFolder(folder / "checkpoints", config.checkpoints_kept, tqdm.write)
-        self._check_config()
-        self.parameters = self._prepare()
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(),
-            lr=config.optimizer.learning_rate,
-            betas=config.optimizer.betas,
-            weight_decay=config.optimizer.weight_decay,
-            eps=config.optimizer.epsilon,
-            fused=True,
+    def __init__(self, config: TrainingConfig, task: Task, folder: Path, processes: Processes) -> None:
+        self.config, self.task, self.folder, self.processes = config, task, folder, processes
+        warn = tqdm.write if processes.is_main else _say_nothing
+        self.checkpoints = CheckpointFolder(folder / "checkpoints", config.checkpoints_kept, warn)
+        identity = run_identity(config, task)
+        self.step, parameters = prepare_step(config, task, processes)
+        self.state = RunState(
+            parameters=parameters,
+            optimizer=build_optimizer(config.optimizer, parameters),
+            ema=ExponentialMovingAverage(parameters, config.ema_decay) if config.ema_decay else None,
+            scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
+            identity=identity,
         )
-        self.ema = ExponentialMovingAverage(self.parameters, config.ema_decay) if config.ema_decay else None
-        self.step = 0
-        saved = self.checkpoints.latest()
+        saved = self.checkpoints.latest(lambda path, state: check_identity(path, state, identity))
         if saved is not None:
-            self._restore(saved)
-        self.journal = Journal(folder / "log.jsonl", self.step)
+            self.state.restore(saved)
+        self._check_common_start()
 
     def run(self) -> bool:
         """Train to the last step and export the model.
@@ -62,173 +72,132 @@ class Trainer:
         Raises:
             InputError: the loss or a gradient is not finite, or a checkpoint cannot be written.
         """
-        config, start = self.config, self.step
+        config, state = self.config, self.state
         accumulation = config.gradient_accumulation
         stream = batches(
-            self.task.dataset(),
-            start * accumulation,
+            self.task.dataset(self.processes),
+            state.step * accumulation,
             config.steps * accumulation,
             config.num_workers,
-            self.device.type == "cuda",
+            self.processes.device.type == "cuda",
         )
-        sums: dict[str, Tensor] = {}
-        since, summed = time.monotonic(), 0
-        saved = start
-        with (
-            StopRequest() as stop,
-            tqdm(total=config.steps, initial=start, unit="step", smoothing=0.05) as bar,
-        ):
-            while self.step < config.steps and not stop.requested:
-                for name, value in self._optimizer_step(stream).items():
-                    sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
-                bar.update()
-                summed += 1
-                if self.step % config.log_interval == 0:
-                    means = {name: float(value) / summed for name, value in sums.items()}
-                    now = time.monotonic()
-                    rate = learning_rate(config.optimizer, self.step - 1, config.steps)
-                    self.journal.write(
-                        self.step, **means, learning_rate=rate, seconds_per_step=(now - since) / summed
-                    )
-                    bar.set_postfix({name: f"{value:.4g}" for name, value in means.items()}, refresh=False)
-                    sums, since, summed = {}, now, 0
-                if self.step % config.validation_interval == 0 or self.step == config.steps:
-                    self._validate()
-                if self.step % config.checkpoint_interval == 0:
-                    self._save()
-                    saved = self.step
-            if saved != self.step:
+        log = self._open_log()
+        saved = state.step
+        with StopRequest() as stop, log or nullcontext():
+            stopped = False
+            while state.step < config.steps and not stopped:
+                rate = learning_rate(config.optimizer, state.step, config.steps)
+                values, stopped = self._optimizer_step(stream, rate, stop)
+                if log:
+                    log.add(values)
+                    if state.step % config.log_interval == 0:
+                        log.report(state.step, rate)
+                with log.uncounted() if log else nullcontext():
+                    if state.step % config.validation_interval == 0 or state.step == config.steps:
+                        self._validate(log)
+                    if state.step % config.checkpoint_interval == 0:
+                        self._save()
+                        saved = state.step
+            if saved != state.step:
                 self._save()
-        if self.step < config.steps:
+        if state.step < config.steps:
             return False
         self.export(self.folder / "model")
         return True
 
     def export(self, folder: Path) -> None:
         """Write the averaged weights (the plain ones without an average) as a model folder."""
-        with self.ema.applied() if self.ema else nullcontext():
-            self.task.export(folder)
+        with self._averages():
+            self.task.export(folder if self.processes.is_main else None)
 
-    def _optimizer_step(self, stream: Any) -> dict[str, Tensor]:
-        config = self.config
-        rate = learning_rate(config.optimizer, self.step, config.steps)
-        for group in self.optimizer.param_groups:
+    def _optimizer_step(
+        self, stream: Iterator[Batch], rate: float, stop: StopRequest
+    ) -> tuple[dict[str, Tensor], bool]:
+        """Values for the log, and whether any process was asked to stop."""
+        config, state, processes = self.config, self.state, self.processes
+        for group in state.optimizer.param_groups:
             group["lr"] = rate
         values: dict[str, Tensor] = {}
         for part in range(config.gradient_accumulation):
-            generator = seeds.torch_generator(config.seed, seeds.NOISE, self.step, part)
-            batch = _to_device(next(stream), self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                loss, scalars = self.task.loss(batch, Position(self.step, config.steps, generator))
-            (loss / config.gradient_accumulation).backward()
+            generator = seeds.torch_generator(config.seed, seeds.NOISE, state.step, part)
+            batch = to_device(next(stream), processes.device)
+            last = part == config.gradient_accumulation - 1
+            with nullcontext() if last else processes.more_to_come(self.step):
+                loss, scalars = self.step(batch, Position(state.step, config.steps, generator, processes))
+                state.scaler.scale(loss / config.gradient_accumulation).backward()
             for name, value in {"loss": loss.detach(), **scalars}.items():
                 values[name] = values.get(name, 0) + value.float() / config.gradient_accumulation
+        state.scaler.unscale_(state.optimizer)
         limit = config.optimizer.max_gradient_norm or math.inf
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), limit)
-        values["gradient_norm"] = norm.detach()
-        if not math.isfinite(float(values["loss"])) or not math.isfinite(float(norm)):
-            self._stop_diverged()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.ema:
-            self.ema.update(self.step)
-        self.step += 1
-        return values
+        norm = full(nn.utils.clip_grad_norm_(state.parameters.values(), limit).detach())
+        asked = torch.tensor(float(stop.requested), device=processes.device)
+        common = processes.mean(torch.stack([*values.values(), asked]))
+        values = {**dict(zip(values, common, strict=False)), "gradient_norm": norm}
+        self._check_finite(float(values["loss"]), float(norm))
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.optimizer.zero_grad(set_to_none=True)
+        if state.ema:
+            state.ema.update(state.step)
+        state.step += 1
+        return values, bool(common[-1])
 
-    def _stop_diverged(self) -> None:
+    def _check_finite(self, loss: float, norm: float) -> None:
+        """Gradients beyond fp16 are expected: that step is left out, and later ones are scaled less."""
+        scale = self.state.scaler.get_scale()
+        if math.isfinite(loss) and (math.isfinite(norm) or (self.state.scaler.is_enabled() and scale > 1)):
+            return
         paths = self.checkpoints.paths()
         last = f"the last good checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
         raise InputError(
             self.folder,
-            f"the loss or a gradient is not finite at step {self.step + 1}; {last}",
+            f"the loss or a gradient is not finite at step {self.state.step + 1}; {last}",
             "Lower optimizer.learning_rate or raise optimizer.warmup_steps and start again",
         )
 
-    def _validate(self) -> None:
-        picture = self.folder / "validation" / f"step_{self.step:08d}.png"
-        picture.parent.mkdir(exist_ok=True)
+    def _averages(self) -> AbstractContextManager[None]:
+        return self.state.ema.applied() if self.state.ema else nullcontext()
+
+    def _validate(self, log: RunLog | None) -> None:
+        folder = self.folder / "validation" / f"step_{self.state.step:08d}"
         for network in self.task.networks.values():
             network.eval()
-        with self.ema.applied() if self.ema else nullcontext(), torch.no_grad():
-            metrics = self.task.validate(self.device, picture)
+        if log:
+            folder.mkdir(parents=True, exist_ok=True)
+        with (
+            self._averages(),
+            self.processes.whole_weights(self.step),
+            autocast(self.processes.device, self.config.precision),
+            torch.no_grad(),
+        ):
+            metrics = self.task.validate(self.processes.device, folder if log else None)
         for network in self.task.networks.values():
             network.train()
-        self.journal.write(self.step, **{f"validation_{name}": value for name, value in metrics.items()})
+        if log:
+            log.write(self.state.step, {f"validation_{name}": value for name, value in metrics.items()})
 
-    def _check_config(self) -> None:
-        """A folder belongs to one config: going on with another would silently train something else."""
-        path = self.folder / "config.json"
-        if path.exists():
-            old = TrainingConfig.model_validate_json(path.read_text(encoding="utf-8"))
-            changed = differences(old, self.config)
-            if changed and self.checkpoints.paths():
-                raise InputError(
-                    self.folder,
-                    f"holds a run with another config ({'; '.join(changed)})",
-                    "Give another --output, or use the config that the run was started with",
-                )
-        path.write_text(self.config.model_dump_json(indent=1), encoding="utf-8")
+    def _open_log(self) -> RunLog | None:
+        """The log of the process that writes."""
+        if not self.processes.is_main:
+            return None
+        write_text(self.folder / "config.json", self.config.model_dump_json(indent=1))
+        samples = self.task.batch_size * self.config.gradient_accumulation
+        return RunLog(self.folder, self.state.step, self.config.steps, samples, self.processes.device)
 
-    def _prepare(self) -> dict[str, nn.Parameter]:
-        """Networks to the device; returns the trained parameters by name."""
-        for network in (*self.task.networks.values(), *self.task.frozen):
-            network.to(self.device).requires_grad_(False)
-        parameters = {}
-        for prefix, network in self.task.networks.items():
-            network.train()
-            for name, parameter in network.named_parameters(prefix=prefix):
-                if self.task.trainable(name):
-                    parameter.requires_grad_(True)
-                    parameters[name] = parameter
-        if self.config.gradient_checkpointing:
-            self.task.set_gradient_checkpointing()
-        return parameters
+    def _check_common_start(self) -> None:
+        step = torch.tensor(float(self.state.step), device=self.processes.device)
+        if float(self.processes.mean(step)) != self.state.step:
+            raise InputError(
+                self.folder,
+                "holds other checkpoints for other processes",
+                "Use a folder that all machines share",
+            )
 
     def _save(self) -> None:
-        states = self.optimizer.state
-        tensors = {
-            "networks": {
-                f"{prefix}.{name}": value
-                for prefix, network in self.task.networks.items()
-                for name, value in network.state_dict().items()
-            },
-            "optimizer": {
-                f"{key}.{name}": value
-                for name, parameter in self.parameters.items()
-                for key, value in states[parameter].items()
-            },
-        }
-        if self.ema:
-            tensors["ema"] = self.ema.averages
-        self.checkpoints.save(Checkpoint(self.step, tensors, {"seed": self.config.seed}))
-
-    def _restore(self, saved: Checkpoint) -> None:
-        self.step = saved.step
-        for prefix, network in self.task.networks.items():
-            start = f"{prefix}."
-            network.load_state_dict(
-                {
-                    n.removeprefix(start): t
-                    for n, t in saved.tensors["networks"].items()
-                    if n.startswith(start)
-                }
-            )
-        for key_name, tensor in saved.tensors["optimizer"].items():
-            key, name = key_name.split(".", 1)
-            parameter = self.parameters[name]
-            # The fused kernel wants moments in the memory format of their weight.
-            value = torch.empty_like(parameter).copy_(tensor) if tensor.ndim else tensor.to(self.device)
-            self.optimizer.state[parameter][key] = value
-        if self.ema:
-            self.ema.load(saved.tensors["ema"])
+        checkpoint = self.state.collect(self.processes)
+        if self.processes.is_main:
+            self.checkpoints.save(checkpoint)
 
 
-def _device(name: str) -> str:
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
-def _to_device(batch: Batch, device: torch.device) -> Batch:
-    return {
-        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-        for name, value in batch.items()
-    }
+def _say_nothing(_: str) -> None:
+    pass

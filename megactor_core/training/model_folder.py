@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models.build import Networks, build_networks
 from ..models.config import ModelConfig
 from ..weights.loading import load_model
+from .files import write_tensors, write_text
+from .processes import full
 from .task_config import DenoiserTaskConfig
 
 
@@ -49,14 +52,37 @@ def initial_networks(config: DenoiserTaskConfig, seed: int) -> tuple[ModelConfig
     return model, networks
 
 
-def save_model(config: ModelConfig, networks: Networks, folder: Path, dtype: torch.dtype) -> None:
-    """Write a model folder that ``weights.loading.load_model`` reads; each file appears whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, network in networks.items():
-        state = {key: t.detach().to("cpu", dtype).contiguous() for key, t in network.state_dict().items()}
-        partial = folder / f".{name}.safetensors.partial"
-        save_file(state, partial)
-        os.replace(partial, folder / f"{name}.safetensors")
-    partial = folder / ".config.json.partial"
-    partial.write_text(json.dumps(config.to_dict(), indent=1), encoding="utf-8")
-    os.replace(partial, folder / "config.json")
+def save_model(config: ModelConfig, networks: Networks, folder: Path | None, dtype: torch.dtype) -> None:
+    """Write a model folder that ``weights.loading.load_model`` reads; see ``save_networks``."""
+    save_networks(networks.items(), config.to_dict(), "config.json", folder, dtype)
+
+
+def save_networks(
+    networks: Iterable[tuple[str, nn.Module]],
+    config: Mapping[str, Any],
+    config_name: str,
+    folder: Path | None,
+    dtype: torch.dtype,
+) -> None:
+    """One safetensors file per network, and a JSON file; each appears whole, the JSON file last.
+
+    Args:
+        networks: by the stem of their file; weights that are spread over processes are put together.
+        config: for the JSON file.
+        config_name: name of the JSON file.
+        folder: where to; None on processes that only help to put the weights together.
+        dtype: of the written weights.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    for name, network in networks:
+        state: dict[str, Tensor] = {}
+        for key, tensor in network.state_dict().items():
+            whole = full(tensor.detach())
+            if folder is not None:
+                state[key] = whole.to("cpu", dtype).contiguous()
+        if folder is not None:
+            write_tensors(folder / f"{name}.safetensors", state)
+    if folder is not None:
+        write_text(folder / config_name, json.dumps(config, indent=1))

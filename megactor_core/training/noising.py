@@ -92,6 +92,17 @@ class Noising:
         noisy = signal * guess + deviation * noise
         return noisy, (signal * noisy - latents) / deviation, deviation
 
+    def min_snr_weights(self, timesteps: Tensor, gamma: float) -> Tensor:
+        """Weights of the squared errors of clips ``(clips,)`` (Hang et al. 2023, "Min-SNR weighting").
+
+        With a predicted velocity the last timestep of a schedule without terminal signal weighs nothing.
+        """
+        alphas = self.scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
+        ratio = alphas / (1 - alphas)
+        if self.prediction_type == "epsilon":
+            return (gamma / ratio).clamp(max=1)
+        return ratio.clamp(max=gamma) / (ratio + 1)
+
     def _sizes(self, latents: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         """Sizes of signal and noise, each (clips, 1, 1, 1, 1)."""
         alphas = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, *[1] * (latents.ndim - 1))

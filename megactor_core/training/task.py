@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from .processes import Processes
+
 Batch = Mapping[str, Any]
 
 
@@ -21,12 +23,15 @@ class Position:
     Attributes:
         step: optimizer step, 0-based.
         steps: optimizer steps of the whole run.
-        generator: the only source of random numbers for this batch, on the CPU.
+        generator: the only source of random numbers for this batch, on the CPU; the same on every process,
+            which draws for the whole batch and keeps the numbers of its own clips.
+        processes: that share the batch.
     """
 
     step: int
     steps: int
     generator: torch.Generator
+    processes: Processes
 
 
 class Task(Protocol):
@@ -34,26 +39,40 @@ class Task(Protocol):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """Networks that are trained, at least in part; saved whole in every checkpoint."""
+        """Networks that are trained, at least in part."""
 
     @property
     def frozen(self) -> Sequence[nn.Module]:
-        """Other networks the loss needs; moved to the device, never saved."""
+        """Other networks the loss needs."""
+
+    @property
+    def family(self) -> str:
+        """What kind of model this is; checkpoints of another one are refused."""
+
+    @property
+    def batch_size(self) -> int:
+        """Entries of a batch (clips or pictures), over all processes."""
 
     def trainable(self, name: str) -> bool:
         """Whether the parameter ``network.parameter`` is trained."""
 
-    def dataset(self) -> Dataset[Batch]:
-        """Batches by index: item ``i`` depends on the seed and ``i`` alone. Runs in worker processes."""
+    def dataset(self, processes: Processes) -> Dataset[Batch]:
+        """This process's part of batches by index: item ``i`` depends on the seed and ``i`` alone.
+
+        Runs in worker processes.
+        """
 
     def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Scalar loss of one batch, and scalars for the log (detached)."""
+        """Scalar loss of this process's part, and scalars for the log (detached).
 
-    def validate(self, device: torch.device, picture: Path) -> Mapping[str, float]:
-        """Metrics on held-out data; writes a contact sheet to ``picture``."""
+        Means over the processes are those of the whole batch.
+        """
+
+    def validate(self, device: torch.device, folder: Path | None) -> Mapping[str, float]:
+        """Metrics on held-out data; writes pictures into ``folder``, nothing without one."""
 
     def set_gradient_checkpointing(self) -> None:
         """Let the networks recompute their activations."""
 
-    def export(self, folder: Path) -> None:
-        """Write the networks as they are into a model folder."""
+    def export(self, folder: Path | None) -> None:
+        """Write the networks as they are into a folder; without one, only help to put them together."""

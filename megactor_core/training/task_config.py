@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from ..dataset.config import ShardClipsConfig
 from ..models.config import ModelConfig
 from .section import Section
 
@@ -30,6 +31,7 @@ class AutoencoderTaskConfig(Section):
 class PuppetClipsConfig(Section):
     """Clips of puppets: a target identity, and a driver of another identity with the same motion."""
 
+    name: Literal["puppets"] = "puppets"
     size: int = Field(512, ge=32, multiple_of=8, description="side of the pictures in pixels")
     references: int = Field(1, ge=1, description="identities per batch; each has one reference picture")
     frames: int = Field(12, ge=1, description="target frames per identity: one window of the denoiser")
@@ -39,12 +41,41 @@ class PuppetClipsConfig(Section):
     )
 
 
+DATA: dict[str, type[Section]] = {"puppets": PuppetClipsConfig, "shards": ShardClipsConfig}
+
+
+def _data_name(data: Any) -> str | None:
+    """Puppets, unless another name is given."""
+    return data.get("name", "puppets") if isinstance(data, dict) else getattr(data, "name", None)
+
+
+DataConfig = Annotated[
+    Annotated[PuppetClipsConfig, Tag("puppets")] | Annotated[ShardClipsConfig, Tag("shards")],
+    Discriminator(_data_name),
+]
+
+
+class LoraConfig(Section):
+    """Low-rank additions to layers of the denoiser, trained instead of its weights (Hu et al. 2021)."""
+
+    rank: int = Field(16, ge=1, description="rank of the additions: more holds more, and is a larger file")
+    alpha: int = Field(16, ge=1, description="the additions count alpha / rank times")
+    layers: tuple[str, ...] = Field(
+        ("to_q", "to_k", "to_v", "to_out.0"),
+        min_length=1,
+        description="layers whose name ends in one of these: by default all attentions, temporal ones too",
+    )
+
+
 class ValidationConfig(Section):
     """Sampling of held-out clips."""
 
-    clips: int = Field(4, ge=1, description="held-out clips")
-    frames: int = Field(8, ge=1, description="frames of each")
+    clips: int = Field(4, ge=1, description="held-out clips; the first four are kept as clips and pictures")
+    frames: int = Field(8, ge=2, description="frames of each")
     num_inference_steps: int = Field(10, ge=1, description="denoising steps")
+
+
+_TRAINABLE = ("denoiser.", "reference_network.")
 
 
 class DenoiserTaskConfig(Section):
@@ -57,13 +88,20 @@ class DenoiserTaskConfig(Section):
         None, description="folder with vae.safetensors and vae.json, with a model of fresh weights"
     )
     trainable: tuple[str, ...] = Field(
-        ("denoiser.", "reference_network."),
+        _TRAINABLE,
         description="trained are parameters whose name (network.parameter) contains one of these",
     )
     motion_modules: bool = Field(
         True, description="run the temporal modules; off, frames are trained as pictures"
     )
-    data: PuppetClipsConfig = PuppetClipsConfig()
+    lora: LoraConfig | None = Field(
+        None, description="train low-rank additions to the denoiser instead of what trainable names"
+    )
+    data: DataConfig = Field(PuppetClipsConfig(), description="clips to learn from: name puppets or shards")
+    zero_terminal_snr: bool | None = Field(
+        None,
+        description="no signal at the last timestep of training (Lin et al. 2023); null: as the model has it",
+    )
     offset_noise: float = Field(
         0.1, ge=0, description="deviation of noise that is constant over a clip's pixels"
     )
@@ -97,9 +135,18 @@ class DenoiserTaskConfig(Section):
     change_weight: float = Field(
         0.0, ge=0, description="weight of the error of the changes from frame to frame: less flicker"
     )
+    min_snr_gamma: float | None = Field(
+        None,
+        gt=0,
+        description="weight of a clip's error is min(SNR, gamma) / SNR (Hang et al. 2023); usually 5",
+    )
     reference_dropout: float = Field(
         0.0, ge=0, le=1, description="share of clips trained without reference keys"
     )
+    background_dropout: float = Field(
+        0.0, ge=0, le=1, description="share of clips trained with background tokens of zero"
+    )
+    driving_dropout: float = Field(0.0, ge=0, le=1, description="share of clips trained with a black driver")
     driver_consistency_weight: float = Field(
         0.0,
         ge=0,
@@ -111,7 +158,7 @@ class DenoiserTaskConfig(Section):
     auxiliary_steps: int = Field(1, ge=1, description="steps over which that weight falls to 0")
     channels_last: bool = Field(False, description="memory format of the convolutions")
     export_precision: Literal["fp32", "fp16"] = Field("fp32", description="of the exported weights")
-    validation: ValidationConfig = ValidationConfig()
+    validation: ValidationConfig = Field(ValidationConfig(), description="what is rendered while training")
 
     @model_validator(mode="after")
     def _check_source(self) -> DenoiserTaskConfig:
@@ -121,6 +168,16 @@ class DenoiserTaskConfig(Section):
             raise ValueError("vae goes with model; initial_weights have their own")
         if self.own_start and not self.start_share:
             raise ValueError("own_start needs a start_share: without it the first step is hardly trained")
+        if self.min_snr_gamma and self.own_start:
+            raise ValueError("min_snr_gamma weighs the noise of the truth, which own_start replaces")
+        if self.lora and (self.model is not None or self.trainable != _TRAINABLE):
+            raise ValueError("lora goes with initial_weights and without trainable")
+        if not isinstance(self.data, PuppetClipsConfig) and (
+            self.feature_weight > 1 or self.driver_consistency_weight or self.auxiliary_weight
+        ):
+            raise ValueError(
+                "feature_weight, driver_consistency_weight and auxiliary_weight are for puppets alone"
+            )
         if self.cached_batches and self.sample_latents:
             raise ValueError("cached_batches keeps latents, so sample_latents must be false")
         return self

@@ -23,7 +23,10 @@ def test_shipped_configs_are_valid(path):
         ((), r"unknown field learning_speed \(allowed: .*optimizer, .*steps"),
         (("optimizer",), r"unknown field optimizer.learning_speed \(allowed: .*learning_rate"),
         (("task",), r"unknown field task.denoiser.learning_speed \(allowed: .*offset_noise"),
-        (("task", "data"), r"unknown field task.denoiser.data.learning_speed \(allowed: .*references"),
+        (
+            ("task", "data"),
+            r"unknown field task.denoiser.data.puppets.learning_speed \(allowed: .*references",
+        ),
         (
             ("task", "model"),
             r"unknown field task.denoiser.model.learning_speed \(allowed: .*reference_network",
@@ -46,7 +49,7 @@ def test_an_unknown_field_is_named_with_the_allowed_ones(denoiser_data, write_ya
     [
         ({"steps": "many"}, "field steps: .*integer.*not 'many'"),
         ({"steps": 0}, "field steps: .*greater than 0"),
-        ({"precision": "fp8"}, "field precision: .*'fp32' or 'bf16'"),
+        ({"precision": "fp8"}, "field precision: .*'fp32', 'bf16' or 'fp16'"),
         ({"task": {"name": "sculptor"}}, "field task: .*'autoencoder', 'denoiser'"),
         ({"task": {"name": "denoiser"}}, "give either model or initial_weights"),
         ({"task": {"name": "denoiser", "model": {}, "own_start": True}}, "own_start needs a start_share"),

@@ -19,23 +19,14 @@ from megactor_core.errors import InputError
 from megactor_core.training.autoencoder import AutoencoderTask
 from megactor_core.training.config import TrainingConfig, read_config
 from megactor_core.training.loop import Trainer
+from megactor_core.training.processes import Processes
 from megactor_core.training.tasks import build_task
 from megactor_core.weights.loading import load_model
-
-PROGRAM = """
-import sys
-from pathlib import Path
-from megactor_core.training.config import read_config
-from megactor_core.training.loop import Trainer
-from megactor_core.training.tasks import build_task
-config = read_config(Path(sys.argv[1]))
-print(Trainer(config, build_task(config, Path(sys.argv[2])), Path(sys.argv[2])).run())
-"""
 
 
 def train(data, folder: Path) -> Trainer:
     config = TrainingConfig.model_validate(data)
-    trainer = Trainer(config, build_task(config, folder), folder)
+    trainer = Trainer(config, build_task(config, folder), folder, Processes())
     assert trainer.run()
     return trainer
 
@@ -43,7 +34,7 @@ def train(data, folder: Path) -> Trainer:
 def start(config: Path, folder: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(config), str(folder)],
+        [sys.executable, "-m", "megactor_core", "train", "--config", str(config), "--output", str(folder)],
         text=True,
         stdout=subprocess.PIPE,
         env=environment,
@@ -67,13 +58,13 @@ def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(denoiser_data, write
     data = {**data, "num_workers": 1, "precision": "bf16"}
     config = write_yaml(data)
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    assert start(config, unbroken).communicate()[0].endswith("True\n")
+    assert start(config, unbroken).communicate()[0].endswith("model\n")
     process = start(config, broken)
     wait_for_checkpoint(broken, process)
     process.kill()
     process.communicate()
     assert not (broken / "model").exists(), "the run was to be killed in the middle"
-    assert start(config, broken).communicate()[0].endswith("True\n")
+    assert start(config, broken).communicate()[0].endswith("model\n")
     for group in ("networks", "optimizer", "ema"):
         name = f"checkpoints/step_00000016/{group}.safetensors"
         assert same_tensors(unbroken / name, broken / name)
@@ -90,7 +81,7 @@ def test_sigterm_saves_a_checkpoint_and_ends_cleanly(autoencoder_data, write_yam
     wait_for_checkpoint(folder, process)
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    assert process.communicate()[0] == "False\n" and process.returncode == 0
+    assert process.communicate()[0].startswith("stopped after step ") and process.returncode == 0
     state = json.loads((sorted((folder / "checkpoints").iterdir())[-1] / "state.json").read_text())
     assert state["step"] >= 2
 
@@ -118,7 +109,7 @@ def test_the_autoencoder_exports_its_measured_scaling_factor(autoencoder_data, t
     train(autoencoder_data, tmp_path)
     config = json.loads((tmp_path / "model" / "vae.json").read_text())
     assert config["scaling_factor"] > 0 and config["latent_channels"] == 4
-    assert (tmp_path / "validation" / "step_00000004.png").is_file()
+    assert (tmp_path / "validation" / "step_00000004" / "pictures.png").is_file()
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert records[0]["step"] == 2 and np.isfinite(records[0]["loss"])
     assert "validation_psnr" in records[-1]

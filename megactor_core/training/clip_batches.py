@@ -1,0 +1,38 @@
+"""The clips that a denoiser learns from, one clip per item."""
+
+from __future__ import annotations
+
+from torch.utils.data import Dataset
+
+from ..data.clips import Split
+from ..models.config import ModelConfig
+from .puppet_clips import PuppetClips
+from .task import Batch
+from .task_config import DenoiserTaskConfig, PuppetClipsConfig
+
+
+def clip_batches(
+    config: DenoiserTaskConfig, model: ModelConfig, seed: int, split: Split, frames: int | None = None
+) -> Dataset[Batch]:
+    """Batches of a single clip each; see ``PuppetClips`` and ``dataset.shard_clips.ShardClips``.
+
+    Args:
+        config: which data, and which parts of them the loss needs.
+        model: tells the sizes of latents and of the image encoder's pictures.
+        seed: of the data.
+        split: "train" or "held-out".
+        frames: of each clip, if not as many as in training.
+
+    Raises:
+        InputError: the shards cannot be used.
+    """
+    assert model.image_encoder is not None  # the task has checked it
+    single = {"references": 1, "frames": frames or config.data.frames}
+    data = config.data.model_copy(update=single)
+    latent_size, clip_size = data.size // model.vae_scale_factor, model.image_encoder["image_size"]
+    if isinstance(data, PuppetClipsConfig):
+        second = config.driver_consistency_weight > 0
+        return PuppetClips(data, seed, split, latent_size, clip_size, config.feature_weight, second)
+    from ..dataset.shard_clips import ShardClips
+
+    return ShardClips(data, seed, latent_size, clip_size, split)

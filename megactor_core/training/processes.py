@@ -1,0 +1,195 @@
+"""The processes that share one run: a single one, or those that ``accelerate launch`` started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+
+_TIMEOUT = timedelta(hours=2)
+"""How long a process waits for the others: the first one may be writing a large checkpoint."""
+
+
+class Processes:
+    """A process that trains alone.
+
+    Every batch is shared in equal parts: process ``rank`` has the clips ``rank * n`` to
+    ``(rank + 1) * n - 1`` of it, with the random numbers that these have however many processes there are.
+
+    Attributes:
+        device: where this process computes.
+        rank: number of this process.
+        count: how many there are.
+        sharded: whether each holds only a part of every weight (FSDP).
+    """
+
+    rank = 0
+    count = 1
+    sharded = False
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    def part(self, whole: int) -> slice:
+        """This process's entries among ``whole`` of a batch.
+
+        Raises:
+            InputError: they cannot be shared evenly.
+        """
+        own = whole // self.count
+        if own * self.count != whole:
+            raise InputError(
+                f"a batch of {whole}",
+                f"cannot be shared evenly by {self.count} processes",
+                "Set task.data.references (autoencoder: task.batch_size) to a multiple of their number",
+            )
+        return slice(self.rank * own, (self.rank + 1) * own)
+
+    def wrap(self, step: nn.Module, precision: torch.dtype) -> nn.Module:
+        """The training step on this device, its gradients averaged over the processes."""
+        return step.to(self.device)
+
+    def more_to_come(self, step: nn.Module) -> AbstractContextManager[Any]:
+        """Inside, gradients are summed up here and not yet averaged over the processes."""
+        return nullcontext()
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean over the processes; without gradient."""
+        return values
+
+    def gather(self, clips: Tensor) -> Tensor:
+        """Entries of all processes along the first axis, with gradient."""
+        return clips
+
+    def whole_weights(self, step: nn.Module) -> AbstractContextManager[Any]:
+        """Inside, networks hold their whole weights and can be called in any way; all processes enter."""
+        return nullcontext()
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+
+
+class LaunchedProcesses(Processes):
+    """One of several processes, under accelerate; DDP, or FSDP where the launch configuration asks for it."""
+
+    def __init__(self, device: str) -> None:
+        try:
+            from accelerate import Accelerator
+            from accelerate.utils import (
+                DistributedDataParallelKwargs,
+                FullyShardedDataParallelPlugin,
+                InitProcessGroupKwargs,
+            )
+        except ImportError:
+            raise InputError(
+                "training in several processes", "needs accelerate", "pip install 'megactor[train]'"
+            ) from None
+        # Clips without a reference, or without temporal modules, leave weights unused. Looking for these
+        # also keeps the order of summation the same in every step, so that a resumed run repeats it.
+        options = DistributedDataParallelKwargs(
+            find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
+        # Precision is the training configuration's business, whatever the launch configuration says.
+        self.accelerator = Accelerator(
+            mixed_precision="no",
+            cpu=device == "cpu",
+            kwargs_handlers=[options, InitProcessGroupKwargs(timeout=_TIMEOUT)],
+        )
+        super().__init__(str(self.accelerator.device))
+        self.rank, self.count = self.accelerator.process_index, self.accelerator.num_processes
+        self.sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+        if self.sharded:
+            # accelerate itself sets it on GPUs only
+            self.accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin()
+
+    def wrap(self, step: nn.Module, precision: torch.dtype) -> nn.Module:
+        if not self.sharded:
+            return self.accelerator.prepare_model(step)
+        from accelerate.utils import fsdp2_prepare_model
+        from torch.distributed.fsdp import MixedPrecisionPolicy
+
+        self.accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
+            param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False
+        )
+        # Parts of weights can only be taken from the usual memory format.
+        step.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return fsdp2_prepare_model(self.accelerator, step)
+
+    def more_to_come(self, step: nn.Module) -> AbstractContextManager[Any]:
+        return self._unsynchronized(step) if self.sharded else self.accelerator.no_sync(step)
+
+    @staticmethod
+    @contextmanager
+    def _unsynchronized(step: Any) -> Iterator[None]:
+        step.set_requires_gradient_sync(False)
+        yield
+        step.set_requires_gradient_sync(True)
+
+    def mean(self, values: Tensor) -> Tensor:
+        total = values.detach().clone()
+        torch.distributed.all_reduce(total)
+        return total / self.count
+
+    def gather(self, clips: Tensor) -> Tensor:
+        parts = [torch.empty_like(clips) for _ in range(self.count)]
+        torch.distributed.all_gather(parts, clips.detach().contiguous())
+        # Gradients are averaged over the processes, and every process has only those of its own entries.
+        parts[self.rank] = clips + (self.count - 1) * (clips - clips.detach())
+        return torch.cat(parts)
+
+    @contextmanager
+    def whole_weights(self, step: nn.Module) -> Iterator[None]:
+        from torch.distributed.fsdp import FSDPModule
+
+        parts = [module for module in step.modules() if isinstance(module, FSDPModule)]
+        for part in parts:
+            part.unshard()
+        yield
+        for part in parts:
+            part.reshard()
+
+    def wait(self) -> None:
+        self.accelerator.wait_for_everyone()
+
+
+def join_processes(device: str) -> Processes:
+    """The processes that this one belongs to.
+
+    Args:
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ...; under a launcher, each process
+            gets a GPU of its own.
+
+    Raises:
+        InputError: accelerate is needed and not installed.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return LaunchedProcesses(device) if "LOCAL_RANK" in os.environ else Processes(device)
+
+
+def full(tensor: Tensor) -> Tensor:
+    """A whole tensor from its parts on all processes, which all ask for it; others as they are."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+@torch.no_grad()
+def assign(target: Any, value: Tensor) -> None:
+    """Copy a whole tensor into one that may be spread over the processes."""
+    if hasattr(target, "device_mesh"):
+        from torch.distributed.tensor import distribute_tensor
+
+        mesh = target.device_mesh
+        value = distribute_tensor(value.to(mesh.device_type), mesh, target.placements, src_data_rank=None)
+    target.copy_(value)
