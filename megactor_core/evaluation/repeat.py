@@ -16,6 +16,8 @@ from .reenactment import pair_digests
 from .reenactment_report import Report
 from .request import EvaluationRequest
 
+_PARTS = {"files": dict, "versions": dict, "means": dict, "clips": list, "rejected": list}
+
 
 def load_report(path: Path, **changed: Any) -> tuple[Report, EvaluationRequest]:
     """A report and what it was asked for.
@@ -41,9 +43,6 @@ def load_report(path: Path, **changed: Any) -> tuple[Report, EvaluationRequest]:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(path, "is not a report", remedy) from error
     return report, request
-
-
-_PARTS = {"files": dict, "versions": dict, "means": dict, "clips": list, "rejected": list}
 
 
 def check_same_inputs(path: Path, report: Report, request: EvaluationRequest, plan: Plan) -> list[str]:

@@ -96,8 +96,9 @@ def check_folder(output: Path, overwrite: bool, data: Path) -> None:
         raise InputError(output, f"lies in the folder of the clips, {data}", "Choose a folder outside")
     if output.exists() and not output.is_dir():
         raise InputError(output, "is a file", "Give the name of a folder")
-    if output.is_dir() and any(output.iterdir()):
-        if not (output / REPORT).is_file():
+    held = {path.name for path in output.iterdir()} if output.is_dir() else set()
+    if held:
+        if REPORT not in held or held - {REPORT, PAGE, CLIPS}:
             raise InputError(output, "holds other files than a report", "Give the name of a new folder")
         if not overwrite:
             problem = "holds a report already"

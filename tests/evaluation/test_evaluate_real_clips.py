@@ -253,6 +253,9 @@ def test_nothing_is_written_into_the_clips_or_over_other_files(
     assert "--overwrite" in capsys.readouterr().err
     assert evaluate("self", model_folder, clips, mine, "--overwrite") == 0
     assert read(mine)["clips"]
+    (mine / "notes.txt").write_text("mine")
+    assert evaluate("self", model_folder, clips, mine, "--overwrite") == 2
+    assert (mine / "notes.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
