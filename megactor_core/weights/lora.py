@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .compvis import unet_key
-from .layout import describe, first_few, recognise
+from .layout import first_few, recognise
 from .tensor_files import TensorFile, open_tensor_file
 
 # Both factors and their scale, however the tool that trained them calls them; the layer's name comes before.
@@ -156,7 +156,8 @@ def match_lora(denoiser: nn.Module, path: Path) -> MatchedLora:
         unmatched += factors.pop(layer).values()
     if not factors:
         kind = recognise(file.shapes)
-        problem = "fits no layer of this model" if kind.name == "lora" else f"is {describe(kind.name)}"
+        unclear = kind.name in ("lora", "unknown")
+        problem = "fits no layer of this model" if unclear else f"is {kind.description}"
         raise InputError(path, f"{problem}; it may be for another architecture", "Use a LoRA of SD1.5")
     for layer, parts in factors.items():
         _check(path, layer, layers[layer], *(file.shapes[parts[part]] for part in ("down", "up")))

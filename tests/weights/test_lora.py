@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from lora_files import (
+    CONVOLUTION,
+    NAMINGS,
+    OUT,
+    RANK,
+    SPATIAL,
+    Naming,
+    State,
+    factors,
+    kohya,
+    kohya_layer,
+    lora,
+)
 from safetensors.torch import save_file
-from xportrait_networks import official_name
+from torch import nn
+from xportrait_networks import MANIFESTS, official_name
 
 from megactor_core.errors import InputError
 from megactor_core.models.build import build_networks
 from megactor_core.models.families import XPORTRAIT
 from megactor_core.models.unet import DenoisingUNet
 from megactor_core.weights.base_model import swap_base
-from megactor_core.weights.lora import merge_lora
+from megactor_core.weights.compvis import unet_key
+from megactor_core.weights.lora import match_lora, merge_lora
 from megactor_core.weights.random_model import tiny_config
-
-State = dict[str, torch.Tensor]
-SPATIAL = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
-OUT = "up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_out.0"
-FEED_FORWARD = "mid_block.attentions.0.transformer_blocks.0.ff.net.0.proj"
-CONVOLUTION = "down_blocks.1.resnets.0.conv1"
-MOTION = "up_blocks.0.motion_modules.1.temporal_transformer.transformer_blocks.0.attention_blocks.1.to_v"
-RANK = 2
 
 
 @pytest.fixture
@@ -34,80 +42,19 @@ def denoiser() -> DenoisingUNet:
     return build_networks(tiny_config(XPORTRAIT)).denoiser
 
 
-def factors(denoiser: DenoisingUNet, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
-    weight = denoiser.get_submodule(layer).weight
-    generator = torch.Generator().manual_seed(len(layer))
-    down = torch.randn(RANK, *weight.shape[1:], generator=generator)
-    return down, torch.randn(weight.shape[0], RANK, *[1] * (weight.ndim - 2), generator=generator)
-
-
-def kohya(layer: str, down: torch.Tensor, up: torch.Tensor) -> State:
-    name = "lora_unet_" + layer.replace(".", "_")
-    return {
-        f"{name}.lora_down.weight": down,
-        f"{name}.lora_up.weight": up,
-        f"{name}.alpha": torch.tensor(1.0),
-    }
-
-
-def peft(layer: str, down: torch.Tensor, up: torch.Tensor) -> State:
-    name = f"base_model.model.{layer}"
-    return {f"{name}.lora_A.default.weight": down, f"{name}.lora_B.default.weight": up}
-
-
-def diffusers(layer: str, down: torch.Tensor, up: torch.Tensor) -> State:
-    return {f"unet.{layer}.lora_A.weight": down, f"unet.{layer}.lora_B.weight": up}
-
-
-def diffusers_2023(layer: str, down: torch.Tensor, up: torch.Tensor) -> State:
-    name = f"unet.{layer}.lora_linear_layer"
-    return {f"{name}.down.weight": down, f"{name}.up.weight": up}
-
-
-def processors(layer: str, down: torch.Tensor, up: torch.Tensor) -> State:
-    """AnimateDiff's motion LoRAs, and diffusers' of early 2023."""
-    parent, _, last = layer.removesuffix(".0").rpartition(".")
-    return {
-        f"{parent}.processor.{last}_lora.down.weight": down,
-        f"{parent}.processor.{last}_lora.up.weight": up,
-    }
-
-
-def motion_adapter(layer: str, down: torch.Tensor, up: torch.Tensor) -> State:
-    """diffusers' AnimateDiff names."""
-    layer = layer.replace("temporal_transformer.", "").replace("attention_blocks.1", "attn2")
-    return diffusers(layer, down, up)
-
-
-@pytest.mark.parametrize(
-    ("naming", "layers", "alpha"),
-    [
-        (kohya, (SPATIAL, OUT, FEED_FORWARD, CONVOLUTION, MOTION), 1 / RANK),
-        (peft, (SPATIAL, OUT, FEED_FORWARD, CONVOLUTION, MOTION), 1),
-        (diffusers, (SPATIAL, OUT, FEED_FORWARD, CONVOLUTION, MOTION), 1),
-        (diffusers_2023, (SPATIAL, OUT), 1),
-        (processors, (SPATIAL, OUT, MOTION), 1),
-        (motion_adapter, (MOTION,), 1),
-    ],
-)
+@pytest.mark.parametrize(("naming", "layers"), NAMINGS)
 @pytest.mark.parametrize("scale", [1.0, -0.5])
 def test_every_naming_changes_the_layers_it_means(
-    naming: Callable[..., State],
-    layers: tuple[str, ...],
-    alpha: float,
-    scale: float,
-    denoiser: DenoisingUNet,
-    tmp_path: Path,
+    naming: Naming, layers: tuple[str, ...], scale: float, denoiser: DenoisingUNet, tmp_path: Path
 ) -> None:
     before = {key: value.clone() for key, value in denoiser.state_dict().items()}
-    state: State = {}
-    for layer in layers:
-        state |= naming(layer, *factors(denoiser, layer))
+    state = lora(denoiser, naming, layers)
     save_file(state, tmp_path / "lora.safetensors")
 
     report = merge_lora(denoiser, tmp_path / "lora.safetensors", scale)
 
     assert sorted(report.merged) == sorted(layers) and not report.unmatched
+    alpha = 1 / RANK if any(key.endswith(".alpha") for key in state) else 1
     for key, value in denoiser.state_dict().items():
         expected = before[key]
         if (layer := key.removesuffix(".weight")) in layers:
@@ -119,12 +66,39 @@ def test_every_naming_changes_the_layers_it_means(
 def test_a_lora_of_every_layer_matches_throughout(denoiser: DenoisingUNet, tmp_path: Path) -> None:
     kinds = (torch.nn.Linear, torch.nn.Conv2d)
     layers = [name for name, module in denoiser.named_modules() if isinstance(module, kinds)]
-    state: State = {}
-    for layer in layers:
-        state |= kohya(layer, *factors(denoiser, layer))
-    save_file(state, tmp_path / "lora.safetensors")
+    save_file(lora(denoiser, kohya, tuple(layers)), tmp_path / "lora.safetensors")
     report = merge_lora(denoiser, tmp_path / "lora.safetensors")
     assert sorted(report.merged) == sorted(layers) and not report.unmatched
+
+
+def test_every_compvis_name_of_stable_diffusion_matches(tmp_path: Path) -> None:
+    """X-Portrait's own file lists them, with its temporal modules."""
+    manifest = json.loads((MANIFESTS / "xportrait_unet_temporal.json").read_text())
+    with torch.device("meta"):
+        denoiser = DenoisingUNet(XPORTRAIT.denoiser, None)
+    state: State = {}
+    for key in manifest:
+        layer = (unet_key(key.removeprefix("model.diffusion_model.")) or "").removesuffix(".weight")
+        if key.endswith(".weight") and isinstance(denoiser.get_submodule(layer), nn.Linear | nn.Conv2d):
+            shape = denoiser.get_submodule(layer).weight.shape
+            name = "lora_unet_" + key.removeprefix("model.diffusion_model.").removesuffix(".weight")
+            up = torch.ones(shape[0], 1, *[1] * (len(shape) - 2))
+            state |= kohya_layer(name.replace(".", "_"), torch.ones(1, *shape[1:]), up)
+    save_file(state, tmp_path / "lora.safetensors")
+    report = match_lora(denoiser, tmp_path / "lora.safetensors").report
+    assert len(report.merged) * 3 == len(state) > 1000 and not report.unmatched
+
+
+def test_products_of_another_kind_are_left_out(denoiser: DenoisingUNet, tmp_path: Path) -> None:
+    """DoRA and LoCon with a third factor would come out wrong as a plain product of two."""
+    state = lora(denoiser, kohya, (SPATIAL, OUT, CONVOLUTION))
+    for layer, part in ((OUT, "dora_scale"), (CONVOLUTION, "lora_mid.weight")):
+        state[f"lora_unet_{layer.replace('.', '_')}.{part}"] = torch.ones(2, 2)
+    save_file(state, tmp_path / "lora.safetensors")
+    report = match_lora(denoiser, tmp_path / "lora.safetensors").report
+    assert report.merged == (SPATIAL,)
+    assert len(report.unmatched) == 8
+    assert report.listing().splitlines()[1:] == list(report.unmatched)
 
 
 def test_what_does_not_match_is_listed(denoiser: DenoisingUNet, tmp_path: Path) -> None:
@@ -145,9 +119,15 @@ def test_unusable_loras_are_refused_and_change_nothing(denoiser: DenoisingUNet, 
     path = tmp_path / "lora.safetensors"
     before = {key: value.clone() for key, value in denoiser.state_dict().items()}
     down, up = factors(denoiser, OUT)
+    xl = kohya_layer(
+        "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k",
+        torch.ones(RANK, 2048),
+        torch.ones(16, 2),
+    )
     wrong = kohya(SPATIAL, *factors(denoiser, SPATIAL)) | kohya(OUT, torch.ones(RANK, 33), up)
     for state, problem in (
         (wrong, "another architecture"),
+        (xl, "another architecture"),
         (kohya("double_blocks.0.img_attn.proj", down, up), "fits no layer of this model"),
         ({"encoder.conv_in.weight": down, "decoder.conv_in.weight": up}, "is "),
     ):
@@ -199,13 +179,13 @@ def test_what_is_no_base_of_sd15_is_refused(deep_denoiser: DenoisingUNet, tmp_pa
     xl = {**whole_checkpoint(base), "model.diffusion_model.label_emb.0.0.weight": torch.ones(2, 2)}
     partial = {key: value for key, value in base.items() if not key.startswith("up_blocks")}
     broken = {**base, "conv_in.bias": torch.full((8,), torch.nan)}
-    lora = kohya(SPATIAL, torch.ones(2, 8), torch.ones(8, 2))
+    low_rank = kohya(SPATIAL, torch.ones(2, 8), torch.ones(8, 2))
     for state, problem in (
         (inpainting, r"another architecture: conv_in\.weight"),
         (xl, "Stable Diffusion XL"),
         (partial, "lacks"),
         (broken, "NaN"),
-        (lora, "is a LoRA file"),
+        (low_rank, "is a LoRA file"),
     ):
         save_file(state, path)
         with pytest.raises(InputError, match=problem):
