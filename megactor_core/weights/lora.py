@@ -44,6 +44,7 @@ _ADAPTER = re.compile(
 _ADAPTER_PLAIN = re.compile(r"(.*motion_modules\.\d+\.)((?:transformer_blocks|proj_in|proj_out).*)")
 # CompVis' names have numbers between dots, some of which kohya's tools made underscores.
 _BESIDE_NUMBER = re.compile(r"(?<=[a-z])_(?=\d)|(?<=\d)_")
+_INPUT = "conv_in"
 
 
 @dataclass(frozen=True)
@@ -151,16 +152,21 @@ def match_lora(denoiser: nn.Module, path: Path) -> MatchedLora:
             unmatched.append(key)
         else:
             factors[layer][name.part] = key
-    unusable = [layer for layer, parts in factors.items() if not _usable(parts.keys())]
-    for layer in unusable:
+    for layer in [layer for layer, parts in factors.items() if not _usable(parts.keys())]:
         unmatched += factors.pop(layer).values()
+    misfits = [layer for layer, parts in factors.items() if not _fits(layers[layer], file.shapes, parts)]
+    if misfits == [_INPUT]:  # families that show their conditions beside the latent have one of their own
+        unmatched += factors.pop(_INPUT).values()
+        misfits = []
     if not factors:
         kind = recognise(file.shapes)
         unclear = kind.name in ("lora", "unknown")
         problem = "fits no layer of this model" if unclear else f"is {kind.description}"
         raise InputError(path, f"{problem}; it may be for another architecture", "Use a LoRA of SD1.5")
-    for layer, parts in factors.items():
-        _check(path, layer, layers[layer], *(file.shapes[parts[part]] for part in ("down", "up")))
+    if misfits:
+        raise InputError(
+            path, f"is for another architecture: its {misfits[0]} is of another size", "Use a LoRA of SD1.5"
+        )
     return MatchedLora(file, factors, LoraReport(path, tuple(factors), tuple(unmatched), text))
 
 
@@ -217,14 +223,9 @@ def _weight(module: nn.Module) -> Tensor | None:
     return module.weight if isinstance(module, nn.Linear | nn.Conv2d) else None
 
 
-def _check(path: Path, layer: str, module: nn.Module, down: tuple[int, ...], up: tuple[int, ...]) -> None:
+def _fits(module: nn.Module, shapes: Mapping[str, tuple[int, ...]], parts: Mapping[str, str]) -> bool:
+    """Whether both factors are of the size of a layer's weight."""
     weight = _weight(module)
     assert weight is not None
-    fits = up[1] == down[0] and up[0] * math.prod(down[1:]) == weight.numel() and up[0] == weight.shape[0]
-    if not fits:
-        raise InputError(
-            path,
-            f"its {layer} is for a layer of {up[0]} x {math.prod(down[1:])}, here it is "
-            f"{weight.shape[0]} x {math.prod(weight.shape[1:])}: it is for another architecture",
-            "Use a LoRA of SD1.5",
-        )
+    down, up = shapes[parts["down"]], shapes[parts["up"]]
+    return up[:2] == (weight.shape[0], *down[:1]) and up[0] * math.prod(down[1:]) == weight.numel()

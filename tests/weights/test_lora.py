@@ -11,6 +11,7 @@ import pytest
 import torch
 from lora_files import (
     CONVOLUTION,
+    LAYERS,
     NAMINGS,
     OUT,
     RANK,
@@ -28,7 +29,7 @@ from xportrait_networks import MANIFESTS, official_name
 
 from megactor_core.errors import InputError
 from megactor_core.models.build import build_networks
-from megactor_core.models.families import XPORTRAIT
+from megactor_core.models.families import MEGACTOR, XPORTRAIT
 from megactor_core.models.unet import DenoisingUNet
 from megactor_core.weights.base_model import swap_base
 from megactor_core.weights.compvis import unet_key
@@ -113,6 +114,17 @@ def test_what_does_not_match_is_listed(denoiser: DenoisingUNet, tmp_path: Path) 
     assert report.merged == (SPATIAL,) and report.text == 1
     assert sorted(report.unmatched) == sorted(k for k in state if "nowhere" in k or "hada" in k)
     assert "2 names without a match" in str(report) and "1 layers changed" in str(report)
+
+
+def test_the_input_of_a_family_with_channels_of_its_own_is_left_out(tmp_path: Path) -> None:
+    model = build_networks(tiny_config(MEGACTOR)).denoiser
+    state = lora(model, kohya, LAYERS) | kohya(
+        "conv_in", torch.ones(RANK, 4, 3, 3), torch.ones(8, RANK, 1, 1)
+    )
+    save_file(state, tmp_path / "lora.safetensors")
+    report = merge_lora(model, tmp_path / "lora.safetensors")
+    assert sorted(report.merged) == sorted(LAYERS)
+    assert all("conv_in" in name for name in report.unmatched) and len(report.unmatched) == 3
 
 
 def test_unusable_loras_are_refused_and_change_nothing(denoiser: DenoisingUNet, tmp_path: Path) -> None:
