@@ -1,6 +1,6 @@
-"""Time of the pack's sampler against the host's KSampler on the native MODEL, demo weights.
+"""Time of the pack's sampler against the host's KSampler on the native MODEL, with the demo or another model.
 
-    COMFYUI_PATH=... HOST_PYTHON benchmarks/native_model.py [--frames 16] [--repeats 5]
+    COMFYUI_PATH=... HOST_PYTHON benchmarks/native_model.py [--model FOLDER] [--frames 16] [--repeats 5]
 
 Needs the environment of a ComfyUI, as ``make host`` makes it: ``.host/environment/bin/python``.
 """
@@ -24,10 +24,40 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
+def random_parts(model: Any, frames: int) -> Any:
+    """A clip of random numbers; what hears is given silence."""
+    import torch
+    from megactor_pack.megactor_core.conditioning import conditions
+    from megactor_pack.nodes.host.sampling import ClipParts
+
+    config = model.config
+    cells = config.defaults.size // config.vae_scale_factor
+    channels, encoder = config.vae["latent_channels"], config.driving_encoder
+    width = encoder.channels[-1] if encoder is not None else 0
+    modulated = encoder is not None and encoder.reference_channels
+    static = config.denoiser.in_channels - channels - (encoder.out_channels if encoder is not None else 0)
+    reference = conditions.ReferenceCondition(
+        torch.randn(1, channels, cells, cells),
+        torch.randn(1, static, 1, cells, cells),
+        torch.zeros(1, 2 * width if modulated else 0),
+    )
+    hint_width = config.denoiser.block_out_channels[0]
+    controls = {
+        name: conditions.ControlCondition(torch.randn(frames, hint_width, cells, cells))
+        for name in model.controls
+    }
+    driving = conditions.DrivingFeatures(torch.randn(frames, width, cells, cells) * 0.1, controls)
+    background = None
+    if model.context is None:
+        background = conditions.BackgroundCondition(torch.randn(1, 17, config.denoiser.cross_attention_dim))
+    return ClipParts(reference, driving, background)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--model", type=Path, default=ROOT / "megactor_core" / "weights" / "demo")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
@@ -37,28 +67,14 @@ def main() -> None:
     enter_host()
     import comfy.sample
     import torch
-    from megactor_pack.megactor_core.conditioning.conditions import (
-        BackgroundCondition,
-        DrivingFeatures,
-        ReferenceCondition,
-    )
     from megactor_pack.nodes.host.model_loading import load_portrait_model
     from megactor_pack.nodes.host.native_clip import native_clip
-    from megactor_pack.nodes.host.sampling import ClipParts, sample_clip
+    from megactor_pack.nodes.host.sampling import sample_clip
     from megactor_pack.nodes.sampling_inputs import sampling_settings
 
-    model = load_portrait_model(ROOT / "megactor_core" / "weights" / "demo")
+    model = load_portrait_model(args.model)
     config = model.config
-    cells = config.defaults.size // config.vae_scale_factor
-    channels, width = config.vae["latent_channels"], config.driving_encoder.channels[-1]
-    reference = ReferenceCondition(
-        torch.randn(1, channels, cells, cells),
-        torch.randn(1, channels + 1, 1, cells, cells),
-        torch.zeros(1, 2 * width),
-    )
-    background = BackgroundCondition(torch.randn(1, 17, config.denoiser.cross_attention_dim))
-    driving = DrivingFeatures(torch.randn(args.frames, width, cells, cells) * 0.1)
-    parts = ClipParts(reference, driving, background)
+    parts = random_parts(model, args.frames)
     steps = config.defaults.num_inference_steps
 
     def own(guidance_scale: float) -> None:

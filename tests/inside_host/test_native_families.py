@@ -30,7 +30,7 @@ from megactor_pack.nodes.host.native_clip import native_clip
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.host.sampling import ClipParts, sample_clip
 from megactor_pack.nodes.sampling_inputs import sampling_settings
-from test_native_model import difference, easy_cache
+from test_native_model import difference, easy_cache, lazy_cache
 from torch import Tensor
 
 FAMILIES = ("megactor-sigma", "xportrait")
@@ -252,6 +252,35 @@ def test_an_area_is_refused_beside_controls(models: dict[str, PortraitModel]) ->
 def test_easy_cache_leaves_moving_windows_alone(models: dict[str, PortraitModel], family: str) -> None:
     model, clip = models[family], make_clip(family, WINDOW)
     assert torch.equal(host(model, clip, 1.0, easy_cache), host(model, clip, 1.0))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_lazy_cache_skips_steps_in_moving_windows(
+    models: dict[str, PortraitModel], family: str, calls: Counter[str]
+) -> None:
+    model, clip = models[family], make_clip(family, 21)
+    host(model, clip, 1.0)
+    whole = calls.pop("DenoisingUNet.denoise")
+    assert torch.isfinite(host(model, clip, 1.0, lazy_cache)).all()
+    assert calls["DenoisingUNet.denoise"] < whole
+
+
+def test_a_mask_goes_beside_controls(models: dict[str, PortraitModel]) -> None:
+    from nodes import ConditioningSetMask
+
+    model, clip = models["xportrait"], make_clip("xportrait", 3)
+    patcher, positive, negative, latent = native_clip(model, clip, sampling_settings(model.config))
+    mask = torch.zeros(1, CELLS, CELLS)
+    mask[:, :4] = 1
+    samples, options = latent["samples"], {"seed": SEED, "disable_pbar": True}
+    results = [
+        comfy.sample.sample(
+            patcher, torch.ones_like(samples), 2, 1.0, "ddim", "simple", told, negative, samples, **options
+        )
+        for told in (positive, ConditioningSetMask().append(positive, mask, "default", 1.0)[0])
+    ]
+    assert torch.isfinite(results[1]).all()
+    assert difference(*results) > 1e-3
 
 
 @pytest.mark.parametrize("family", FAMILIES)
