@@ -66,7 +66,7 @@ class EncodeAudio(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: PortraitModel, audio: Input.Audio, frame_rate: float, num_frames: int
+        cls, model: PortraitModel, audio: Input.Audio | None, frame_rate: float, num_frames: int
     ) -> io.NodeOutput:
         from .host.encoding import encode_audio
 

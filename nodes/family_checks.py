@@ -71,5 +71,5 @@ def _linked_amplitude(inputs: Inputs) -> Amplitude:
         return AS_DRIVEN
     try:
         return read_motion(**widgets).amplitude
-    except InputError:
-        return AS_DRIVEN  # Motion Amplitude says so itself
+    except (InputError, TypeError):
+        return AS_DRIVEN  # what is wrong is said on Motion Amplitude

@@ -81,7 +81,7 @@ class LoadMegActorModel(io.ComfyNode):
         from .host.model_files import base_file, fingerprint
 
         base_path = base_file(base)
-        return model and fingerprint(model), base_path and base_path.stat().st_mtime
+        return model and fingerprint(model), None if base_path is None else base_path.stat().st_mtime
 
     @classmethod
     def execute(cls, model: str, download: bool, base: str | None = None) -> io.NodeOutput:

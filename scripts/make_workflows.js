@@ -1,7 +1,7 @@
 /**
  * Runs in ComfyUI's page: builds a graph out of a description and lays it out.
  *
- * @param {{id: string, columns: object[][]}} description a workflow of workflow_graphs.py
+ * @param {{id: string, columns: object[][]}} description a workflow of workflow_graphs/
  * @returns {Promise<{graph: string, prompt: string}>} JSON of the graph as the page saves it, and in API format
  */
 async (description) => {

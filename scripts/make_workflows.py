@@ -1,4 +1,4 @@
-"""Write workflows/*.json and workflows/api/*.json from the descriptions in workflow_graphs.py.
+"""Write workflows/*.json and workflows/api/*.json from the descriptions in workflow_graphs/.
 
 python scripts/make_workflows.py --host http://127.0.0.1:8188
 
@@ -54,13 +54,15 @@ def main() -> None:
     options = parser.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.browser, args=BROWSER_OPTIONS)
-        page = browser.new_page()
-        page.goto(options.host)
-        page.wait_for_function(
-            "window.LiteGraph?.registered_node_types.SaveVideo != null && window.app?.graph.nodes.length"
-        )
         for workflow in WORKFLOWS:
+            # A page remembers widgets by the number of their node, for the nodes of the next graph too.
+            page = browser.new_page()
+            page.goto(options.host)
+            page.wait_for_function(
+                "window.LiteGraph?.registered_node_types.SaveVideo != null && window.app?.graph.nodes.length"
+            )
             graph, prompt = build(page, workflow)
+            page.close()
             save(REPOSITORY / "workflows" / f"{workflow.name}.json", graph)
             save(REPOSITORY / "workflows" / "api" / f"{workflow.name}.json", prompt)
         browser.close()

@@ -31,7 +31,7 @@ from ...megactor_core.conditioning.conditions import (
 )
 from ...megactor_core.conditioning.driving import encode_driving, no_driving_channels
 from ...megactor_core.conditioning.hints import encode_hints
-from ...megactor_core.family_inputs import check_motion
+from ...megactor_core.family_inputs import check_controls, check_motion, checked_mode
 from ...megactor_core.sampling.decode import decode_frames, to_uint8
 from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, sample
 from ...megactor_core.vision.driving import PreparedDriving
@@ -49,7 +49,7 @@ from .encoding import (
     load_controls,
     load_driving_encoder,
 )
-from .faces import check_faces, find_detector
+from .faces import check_faces, check_landmarks, find_detector
 from .images import only_mask, only_picture, to_image, to_mask
 from .look import Crop
 from .portrait_model import PortraitModel
@@ -111,6 +111,9 @@ def animate_portrait(
     detector = find_detector()
     check_faces(crop, None, detector)
     check_motion(model.config, driving is not None, audio is not None, motion.amplitude)
+    check_controls(model.config, strengths)
+    if driving is not None:
+        check_landmarks(checked_mode(model.config, speech=audio is not None), None, detector)
     source = None if driving is None else driving_source(driving)
     speech = None if audio is None else samples_of(audio)
     rate = exact_frame_rate(frame_rate)

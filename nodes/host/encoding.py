@@ -176,20 +176,22 @@ def load_controls(model: PortraitModel, height: int, width: int) -> dict[str, Co
 
 
 def encode_audio(
-    model: PortraitModel, audio: Input.Audio, frame_rate: float, num_frames: int
+    model: PortraitModel, audio: Input.Audio | None, frame_rate: float, num_frames: int
 ) -> AudioCondition:
     """What every frame of a clip hears of a sound that begins with the first.
 
     Args:
         model: to encode for.
-        audio: AUDIO of one clip.
+        audio: AUDIO of one clip; None is what nodes give of a video without sound.
         frame_rate: frames per second.
         num_frames: of the clip, silent where the sound is shorter; 0 for as long as the sound lasts.
 
     Raises:
-        InputError: a model that hears nothing, several sounds, or one that is empty or not finite.
+        InputError: a model that hears nothing, no sound, several, or one that is empty or not finite.
     """
     check_motion(model.config, driving=True, speech=True)
+    if audio is None:
+        raise InputError("audio", "the linked video has no sound", "Link another, or leave Encode Audio out")
     rate = exact_frame_rate(frame_rate)
     waveform = read_waveform(samples_of(audio), duration=num_frames / rate if num_frames else None)
     count = num_frames or math.ceil(len(waveform) * rate / SAMPLE_RATE)

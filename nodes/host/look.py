@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...megactor_core.errors import InputError
 from ...megactor_core.family_inputs import check_best_frame, check_fixed_patches, check_motion, checked_mode
 from ...megactor_core.media.contact_sheet import picture_rows, sheet_indices
 from ...megactor_core.media.source import DrivingSource
@@ -27,7 +26,7 @@ from ...megactor_core.vision.portrait import Portrait, segment_reference
 from ...megactor_core.vision.still import Liveliness, still_driving
 from ...megactor_core.vision.tracking import LostPolicy
 from ..motion import Motion
-from .faces import check_faces, face_choice, find_detector, known_faces, landmarks_of_square
+from .faces import check_faces, check_landmarks, face_choice, find_detector, known_faces, landmarks_of_square
 from .images import only_mask, only_picture
 from .progress import NodeProgress
 
@@ -162,12 +161,6 @@ def look_at_driver(
     check_best_frame(config, widgets.best_frame)
     if widgets.fixed_patches:
         check_fixed_patches(config)
-    if mode == "contour" and linked.face_landmarks is None:
-        raise InputError(
-            "mode contour",
-            "needs the driver's face landmarks",
-            "Link face_landmarks from Detect Face Landmarks, or choose the mode plain",
-        )
     size = checked_size(widgets.size or config.defaults.size)
     known = known_faces(
         linked.bounding_boxes,
@@ -178,6 +171,7 @@ def look_at_driver(
     )
     detector = find_detector() if known is None or mode not in ("plain", "contour") else None
     check_faces(widgets.crop, known, detector)
+    check_landmarks(mode, linked.face_landmarks, detector)
     target = landmarks_of_square(linked.portrait_landmarks, size)
     if target is None and portrait is not None and detector is not None and mode != "plain":
         target = _coarse_landmarks(detector, portrait, size)

@@ -9,6 +9,8 @@ from typing import Any
 from host_process import REPOSITORY
 
 WORKFLOWS = REPOSITORY / "workflows"
+LCM_LORA = "lcm-lora-sdv1-5.safetensors"
+"""In ``models/loras``; workflow 10 asks for it."""
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 
 
@@ -23,12 +25,16 @@ def read_prompt(name: str) -> dict[str, Any]:
 
 
 def provide_host_models(base: Path) -> None:
-    """Put empty files where two loaders of the host look for the files that workflow 5 asks its users for.
+    """Put empty files where loaders look for the files that workflows 5 and 10 ask their users for.
 
     Args:
         base: folder of the host.
     """
-    for name in ("detection/mediapipe_face_fp32.safetensors", "background_removal/birefnet.safetensors"):
+    for name in (
+        "detection/mediapipe_face_fp32.safetensors",
+        "background_removal/birefnet.safetensors",
+        f"loras/{LCM_LORA}",
+    ):
         file = base / "models" / name
         file.parent.mkdir(exist_ok=True)
         file.touch()
