@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..vision.gaze import MESH_EYES, eye_angles
 from ..vision.landmarks import Landmarker, MediaPipeLandmarker
 from .clip_reader import ClipReader
 from .face_points import face_landmarks
@@ -20,11 +21,7 @@ from .shards import CLIP, GAZE, Entry
 from .step import Kept, Rejected
 from .steps import GazeSettings
 
-# Corners (picture's left, right), lids (upper, lower) and iris of both eyes in MediaPipe's mesh.
-_MESH_EYES = ((33, 133, 159, 145, 468), (362, 263, 386, 374, 473))
 _EYES_OF_68 = (slice(36, 42), slice(42, 48))
-# An eyeball of 12 mm radius behind an opening of 30 mm.
-_RADIUS = 0.4
 # A lid that leaves less than this share of the eye's width open hides the iris.
 _SHUT = 0.12
 _FEWEST = 3
@@ -93,10 +90,10 @@ def iris_angles(landmarks: NDArray[np.floating] | None) -> Angles | None:
     if landmarks is None:
         return None
     eyes = []
-    for left, right, upper, lower, iris in _MESH_EYES:
+    for left, right, upper, lower, iris in MESH_EYES:
         width = np.linalg.norm(landmarks[right] - landmarks[left])
         if np.linalg.norm(landmarks[lower] - landmarks[upper]) > _SHUT * width:
-            eyes.append(_angles(landmarks[left], landmarks[right], landmarks[iris]))
+            eyes.append(eye_angles(landmarks[left], landmarks[right], landmarks[iris]))
     return _mean(eyes)
 
 
@@ -120,19 +117,8 @@ def pupil_angles(image: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> A
         dark = np.clip(np.percentile(values, 40) - values, 0, None)
         if dark.sum() > 0:
             iris = np.array([columns @ dark, rows @ dark]) / dark.sum()
-            eyes.append(_angles(points[0], points[3], iris))
+            eyes.append(eye_angles(points[0], points[3], iris))
     return _mean(eyes)
-
-
-def _angles(left: NDArray, right: NDArray, iris: NDArray) -> Angles:
-    """Angles of one eye, from its corners in the picture and its iris."""
-    axis = np.asarray(right - left, np.float64)
-    width = np.linalg.norm(axis)
-    along = axis / width
-    offset = (iris - (left + right) / 2) / (_RADIUS * width)
-    sines = np.clip([offset @ along, offset @ np.array([-along[1], along[0]])], -1, 1)
-    yaw, pitch = np.degrees(np.arcsin(sines)).tolist()
-    return yaw, pitch
 
 
 def _mean(eyes: list[Angles]) -> Angles | None:

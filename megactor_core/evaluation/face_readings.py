@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from ..vision.coarse_landmarks import MEAN_FACE, CoarseLandmarker
 from ..vision.faces import Detector
+from ..vision.gaze import MESH_EYES, eye_angles
 from ..vision.landmarks import MediaPipeLandmarker
 
 FloatArray = NDArray[np.float64]
 
-# MediaPipe's mesh: corners (outer, inner) and iris centre of the right and the left eye (the person's own).
-_EYES = ((33, 133, 468), (263, 362, 473))
-_EYEBALL = 0.42
-"""Radius of an eyeball in widths of the eye's opening: 12 mm of 28.5 mm, as in adults on average."""
 _SHUT = 0.5
 """Value of the blendshapes ``eyeBlink*`` above which an eye shows no gaze."""
 
@@ -29,7 +26,7 @@ class FaceReading:
     Attributes:
         rotation: float64 (3, 3), the head's orientation: a rotation matrix.
         blendshapes: float64 (51,), MediaPipe's coefficients but ``_neutral``, 0..1; None where not read.
-        gaze: float64 (2,), the eyes in the head in degrees, to the person's left and down; None where not
+        gaze: float64 (2,), the eyes in the head in degrees, to the picture's right and down; None where not
             read.
         eyes_open: False where an eye is shut, so that its gaze is a guess.
     """
@@ -108,21 +105,10 @@ def nearest_rotation(matrix: FloatArray) -> FloatArray:
 
 
 def iris_gaze(points: FloatArray) -> FloatArray:
-    """Direction of the eyes in the head in degrees, mean of both: to the person's left, and down.
-
-    The iris is taken for a point on a ball behind the middle of the eye's opening.
+    """Direction of the eyes in the head in degrees, mean of both: to the picture's right, and down.
 
     Args:
         points: (478, 2), MediaPipe's landmarks in pixels.
     """
-    angles = []
-    for outer, inner, iris in _EYES:
-        # Across the face, from the person's right to the left, whichever eye it is.
-        begin, end = sorted((points[outer], points[inner]), key=lambda corner: float(corner[0]))
-        axis = end - begin
-        width = max(float(np.linalg.norm(axis)), 1e-6)
-        across = axis / width
-        offset = (points[iris] - (begin + end) / 2) / (width * _EYEBALL)
-        in_eye = np.array([offset @ across, offset @ np.array([-across[1], across[0]])])
-        angles.append(np.degrees(np.arcsin(np.clip(in_eye, -1, 1))))
-    return np.asarray(np.mean(angles, axis=0))
+    angles = [eye_angles(points[left], points[right], points[iris]) for left, right, _, _, iris in MESH_EYES]
+    return np.mean(angles, axis=0)

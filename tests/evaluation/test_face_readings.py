@@ -65,7 +65,7 @@ def eyes(offset: tuple[float, float], roll: float = 0.0) -> np.ndarray:
     for (outer, inner, iris), middle in zip(((33, 133, 468), (263, 362, 473)), (200, 400), strict=True):
         side = -50 if outer == 33 else 50
         points[outer], points[inner] = (middle + side, 300), (middle - side, 300)
-        points[iris] = np.array((middle, 300)) + 42 * np.array(offset)
+        points[iris] = np.array((middle, 300)) + 40 * np.array(offset)
     turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
     return points @ turn.T
 
