@@ -8,12 +8,15 @@ from typing import Any
 
 import comfy.model_management
 import folder_paths
+import numpy as np
 import pytest
 import torch
 from lora_files import LAYERS, NAMINGS, OUT, SPATIAL, Naming, factors, kohya, kohya_layer, lora
+from megactor_pack.megactor_core.animator import Animator
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.weights.lora import merge_lora
 from megactor_pack.megactor_core.weights.random_model import write_random_model
+from megactor_pack.nodes.host.animation import HostAnimator
 from megactor_pack.nodes.host.model_files import register_folder
 from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.portrait_model import PortraitModel
@@ -25,6 +28,7 @@ from safetensors.torch import save_file
 from test_native_families import host, make_clip
 from test_native_model import difference, ksampler
 from test_native_model import make_clip as make_megactor_clip
+from tiny_model import portrait_image, write_driver
 from torch import Tensor
 
 FAMILIES = ("megactor", "megactor-sigma", "xportrait")
@@ -126,6 +130,31 @@ def test_the_native_model_has_it_too(
         return ksampler(model, clip_of(model)) if family == "megactor" else host(model, clip_of(model), 1.0)
 
     assert difference(native(changed), native(merged)) < 1e-5
+
+
+def test_animate_portrait_gives_the_cores_frames(
+    models: dict[str, PortraitModel], folders: dict[str, Path], models_folder: Path, tmp_path: Path
+) -> None:
+    path = write(models_folder, lora(network(models["xportrait"]), kohya, LAYERS))
+    driver = write_driver(tmp_path / "driver.mkv", 3)
+    clips = []
+    for animator in (
+        Animator.from_pretrained(folders["xportrait"], device="cpu", loras=[(path, 0.3)]),
+        HostAnimator(with_lora(models["xportrait"], strength=0.3)[0]),
+        HostAnimator(models["xportrait"]),
+    ):
+        frames: list[np.ndarray] = []
+        animator.animate(
+            portrait_image(),
+            driving=driver,
+            crop="whole",
+            settings=animator.settings(),
+            output=tmp_path / f"{len(clips)}.mkv",
+            on_frame=lambda index, frame, frames=frames: frames.append(frame),
+        )
+        clips.append(np.stack(frames).astype(int))
+    assert np.abs(clips[0] - clips[1]).max() <= 1
+    assert np.abs(clips[1] - clips[2]).max() > 1
 
 
 def test_several_follow_each_other_and_cancel_out(
