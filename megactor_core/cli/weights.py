@@ -55,6 +55,19 @@ def add_parser(subparsers: Any) -> None:
     )
     convert.add_argument("--overwrite", action="store_true", help="replace an existing model folder")
 
+    export = _action(
+        actions, "export", "write a model in the official key layout, the way back from 'convert'"
+    )
+    export.add_argument("source", help="a model name ('megactor') or a model folder")
+    export.add_argument("output", type=Path, help="folder to write")
+    export.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="number format of the written files (default: float32)",
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
+
     random = _action(actions, "random", "write a tiny model of random weights, to try a family's whole path")
     random.add_argument("family", help="its family; a wrong name is answered with all of them")
     random.add_argument("output", type=Path, help="model folder to write")
@@ -74,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         "list": _list,
         "download": _download,
         "convert": _convert,
+        "export": _export,
         "random": _random,
         "verify": _verify,
     }
@@ -165,6 +179,19 @@ def _convert(args: argparse.Namespace) -> int:
         print(f"The autoencoder is the same as that of {report.shared_vae} and is stored once")
     print(f"{report.ignored} tensors of {report.checkpoint.name} are not needed")
     print(f"Model folder: {report.output}")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    import torch
+
+    from ..weights.export import export_official
+    from ..weights.loading import resolve_model
+
+    source = resolve_model(args.source, args.models_folder)
+    dtype = getattr(torch, args.dtype)
+    for path in export_official(source, args.output, dtype=dtype, overwrite=args.overwrite):
+        print(path)
     return 0
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import filecmp
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +17,7 @@ from ..models.build import build_networks
 from ..models.config import ModelConfig
 from ..models.temporal import PositionTable
 from .empty_text import empty_text_tokens
+from .folder_output import check_output, temporary_folder
 from .layout import Shape
 from .official import (
     OfficialFiles,
@@ -85,14 +82,14 @@ def convert_official(
         InputError: the source is incomplete, damaged or of another family; the output exists or the disk is
             full.
     """
-    _check_output(output, overwrite)
+    check_output(output, "config.json", overwrite)
     files = find_official_files(source, checkpoint)
     config = infer_config(files)
     plans = _plan(files, config)
     shared_vae: Path | None = None
     sizes = {name: _count(plan.expected) * dtype.itemsize for name, plan in plans.items()}
     total, done = sum(sizes.values()), 0
-    with _temporary_folder(output, total) as folder:
+    with temporary_folder(output, total) as folder:
         for name, plan in plans.items():
             with open(folder / f"{name}.safetensors", "wb") as file:
                 for nbytes in write_safetensors(file, plan.order, dtype, _cast(plan, dtype)):
@@ -143,15 +140,6 @@ class _Plan:
     def order(self) -> list[tuple[str, Shape]]:
         """Names and shapes in the order of writing."""
         return [(name, self.expected[name]) for _, names in self.groups for name in names]
-
-
-def _check_output(output: Path, overwrite: bool) -> None:
-    if not output.exists():
-        return
-    if not overwrite:
-        raise InputError(output, "exists", "Choose another folder or give --overwrite")
-    if not output.is_dir() or (any(output.iterdir()) and not (output / "config.json").is_file()):
-        raise InputError(output, "is not a model folder, so it is not replaced", "Choose another folder")
 
 
 def _plan(files: OfficialFiles, config: ModelConfig) -> dict[str, _Plan]:
@@ -241,33 +229,3 @@ def _position_table(shape: Shape) -> Tensor:
 
 def _count(shapes: Mapping[str, Shape]) -> int:
     return sum(torch.Size(shape).numel() for shape in shapes.values())
-
-
-@contextmanager
-def _temporary_folder(output: Path, size: int) -> Iterator[Path]:
-    """A folder beside ``output`` that becomes it; nothing is left behind on failure."""
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(output.parent).free
-        if free < size:
-            raise InputError(
-                output, f"needs {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free", "Make room"
-            )
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    except OSError as error:
-        raise InputError(output, f"cannot be written ({error.strerror})", "Choose another folder") from error
-    try:
-        yield folder
-        folder.chmod(0o755)
-        if output.exists():
-            aside = folder.with_name(folder.name + ".old")
-            os.rename(output, aside)
-            os.rename(folder, output)
-            shutil.rmtree(aside)
-        else:
-            os.rename(folder, output)
-    except OSError as error:
-        remedy = "Make room on the disk" if error.errno == errno.ENOSPC else "Choose another folder"
-        raise InputError(output, f"cannot be written ({error.strerror})", remedy) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,125 @@
+"""Write a model folder in the official key layout: the way back from ``convert``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..models.config import ModelConfig
+from .families import FAMILIES
+from .folder_output import check_output, temporary_folder
+from .layout import CHECKPOINT_PARTS, Shape
+from .loading import build_on_meta, open_network_file, read_config, resolve_model
+from .tensor_files import TensorFile, write_safetensors
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+EXPORTED = "megactor"
+"""The family whose checkpoints training writes."""
+
+_PREFIX = "module."
+_WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One network's tensors under the names they get in a file."""
+
+    file: TensorFile
+    names: Mapping[str, str]
+
+
+def export_official(
+    source: Path, output: Path, *, dtype: torch.dtype = torch.float32, overwrite: bool = False
+) -> list[Path]:
+    """Write denoiser and reference network as a training checkpoint, and what belongs beside it.
+
+    The layout is what ``find_official_files`` reads: ``checkpoint.safetensors`` with keys such as
+    ``module.unet.conv_in.weight``, ``StableDiffusion/unet/config.json``, and image encoder and autoencoder in
+    the places of ``families.FAMILIES``. Tensors are read, cast and written one by one.
+
+    Args:
+        source: model folder.
+        output: folder to make.
+        dtype: float16, bfloat16 or float32.
+        overwrite: replace an existing ``output``.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        InputError: no model folder, one of a family without an export, or one with a schedule of its own; the
+            output exists or the disk is full.
+    """
+    folder = resolve_model(source)
+    config = read_config(folder)
+    if config.family != EXPORTED:
+        raise InputError(
+            source, f"is a model of {config.family}; only {EXPORTED} models are trained and exported",
+            "Give another model folder",
+        )  # fmt: skip
+    official = next(family for family in FAMILIES if family.name == EXPORTED)
+    for field in ("inference_scheduler", "reference_posterior"):
+        if getattr(config, field) != getattr(official.config, field):
+            raise InputError(
+                source, f"has its own {field}, of which the official layout cannot tell",
+                "Use the model folder as it is",
+            )  # fmt: skip
+    check_output(output, CHECKPOINT_NAME, overwrite)
+    files = {
+        name: open_network_file(folder, name, network)
+        for name, network in build_on_meta(config, folder).items()
+    }
+    prefixes = {network: f"{_PREFIX}{part}." for part, network in CHECKPOINT_PARTS.items()}
+    trained = [
+        _Part(file, {key: prefixes[name] + key for key in file.shapes})
+        for name, file in files.items()
+        if name in ("denoiser", "reference_network")
+    ]
+    size = sum(sum(torch.Size(shape).numel() for shape in file.shapes.values()) for file in files.values())
+    with temporary_folder(output, size * dtype.itemsize) as made:
+        _write(made / CHECKPOINT_NAME, trained, dtype)
+        for name, values in _configs(config).items():
+            place = made / official.places[name][0]
+            place.mkdir(parents=True)
+            (place / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        for name in ("image_encoder", "vae"):
+            file = files[name]
+            _write(
+                made / official.places[name][0] / _WEIGHTS,
+                [_Part(file, {key: key for key in file.shapes})],
+                dtype,
+            )
+        written = [path.relative_to(made) for path in sorted(made.rglob("*")) if path.is_file()]
+    return [output / path for path in written]
+
+
+def _configs(config: ModelConfig) -> dict[str, Mapping[str, Any]]:
+    """What shapes do not tell, in the words of diffusers and transformers."""
+    assert config.image_encoder is not None  # every MegActor has one
+    unet = {
+        "attention_head_dim": config.denoiser.num_attention_heads,
+        "norm_num_groups": config.denoiser.norm_num_groups,
+    }
+    return {"denoiser": unet, "image_encoder": config.image_encoder, "vae": config.vae}
+
+
+def _write(path: Path, parts: list[_Part], dtype: torch.dtype) -> None:
+    shapes: list[tuple[str, Shape]] = [
+        (name, part.file.shapes[key]) for part in parts for key, name in part.names.items()
+    ]
+    with open(path, "wb") as file:
+        for _ in write_safetensors(file, shapes, dtype, _stream(parts, dtype)):
+            pass
+
+
+def _stream(parts: list[_Part], dtype: torch.dtype) -> Iterator[Tensor]:
+    for part in parts:
+        for _, tensor in part.file.stream(part.names):
+            yield tensor.to(dtype)

@@ -1,0 +1,124 @@
+"""Several processes train what one would, and lose nothing when they are killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from megactor_core.errors import InputError
+from megactor_core.training.config import TrainingConfig
+from megactor_core.training.loop import Trainer
+from megactor_core.training.processes import Processes
+from megactor_core.training.tasks import build_task
+
+pytest.importorskip("accelerate")
+
+ROOT = Path(__file__).parents[2]
+STEPS = 4
+
+
+@pytest.fixture
+def data(denoiser_data) -> dict[str, Any]:
+    task = {
+        **denoiser_data["task"],
+        "data": {"size": 32, "references": 4, "frames": 2},
+        "sample_latents": True,
+        "feature_weight": 3.0,
+        "change_weight": 1.0,
+        "start_share": 0.5,
+        "own_start": True,
+        "reference_dropout": 0.5,
+        "background_dropout": 0.3,
+        "driving_dropout": 0.3,
+        "driver_consistency_weight": 0.5,
+    }
+    # Adam turns rounding of tiny gradients into whole steps; this epsilon is above them.
+    optimizer = {**denoiser_data["optimizer"], "epsilon": 1e-3}
+    run = {"steps": STEPS, "gradient_accumulation": 2, "device": "cpu", "log_interval": 1}
+    return {**denoiser_data, **run, "validation_interval": STEPS, "optimizer": optimizer, "task": task}
+
+
+def launch(kind: str, config: Path, folder: Path) -> subprocess.Popen[str]:
+    arguments = ["--config_file", f"configs/accelerate/{kind}.yaml", "--main_process_port", "0"]
+    command = ["train", "--config", str(config), "--output", str(folder)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "accelerate.commands.launch", *arguments, "--num_processes", "2",
+         "-m", "megactor_core", *command],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str], folder: Path) -> None:
+    output, errors = process.communicate(timeout=240)
+    assert output == f"{folder / 'model'}\n", errors
+
+
+def kill_after_a_checkpoint(process: subprocess.Popen[str], folder: Path) -> None:
+    while not list((folder / "checkpoints").glob("step_*")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    parent = psutil.Process(process.pid)
+    for one in [*parent.children(recursive=True), parent]:
+        one.kill()
+    process.communicate()
+    assert not (folder / "model").exists(), "the run was to be killed in the middle"
+
+
+def weights(folder: Path, group: str = "networks") -> dict[str, torch.Tensor]:
+    return load_file(folder / "checkpoints" / f"step_{STEPS:08d}" / f"{group}.safetensors")
+
+
+def losses(folder: Path) -> list[float]:
+    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [record["loss"] for record in records if "loss" in record]
+
+
+def assert_follows(folder: Path, alone: Path) -> None:
+    torch.testing.assert_close(losses(folder), losses(alone), rtol=1e-4, atol=1e-6)
+    for group in ("networks", "ema"):
+        torch.testing.assert_close(weights(folder, group), weights(alone, group), rtol=1e-4, atol=2e-6)
+    for path in (alone / "model").glob("*.safetensors"):
+        exported = load_file(folder / "model" / path.name)
+        torch.testing.assert_close(exported, load_file(path), rtol=1e-4, atol=2e-6)
+
+
+def train_alone(data: dict[str, Any], folder: Path) -> None:
+    config = TrainingConfig.model_validate(data)
+    assert Trainer(config, build_task(config, folder), folder, Processes()).run()
+
+
+def test_two_processes_train_what_one_does_also_when_they_are_killed(data, write_yaml, tmp_path):
+    config, alone, unbroken, broken = write_yaml(data), *(tmp_path / name for name in "abc")
+    train_alone(data, alone)
+    finish(launch("ddp", config, unbroken), unbroken)
+    assert_follows(unbroken, alone)
+    kill_after_a_checkpoint(launch("ddp", config, broken), broken)
+    finish(launch("ddp", config, broken), broken)
+    for group in ("networks", "optimizer", "ema"):
+        first, second = weights(unbroken, group), weights(broken, group)
+        assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_spread_weights_train_alike_and_are_saved_and_exported_whole(data, write_yaml, tmp_path):
+    data = {**data, "gradient_accumulation": 1}
+    config, alone, spread = write_yaml(data), tmp_path / "alone", tmp_path / "spread"
+    train_alone(data, alone)
+    kill_after_a_checkpoint(launch("fsdp", config, spread), spread)
+    finish(launch("fsdp", config, spread), spread)
+    assert_follows(spread, alone)
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused():
+    processes = Processes()
+    processes.count = 3
+    with pytest.raises(InputError, match=r"batch of 4: cannot be shared evenly by 3 processes.*references"):
+        processes.part(4)
