@@ -2,8 +2,8 @@
 
 Usage: python -m benchmarks.shard_clips [--shards PATH ...] [--size 256] [--items 100]
 
-Without shards it renders some itself: puppets of 512x512 pixels, H.264, 150 frames at 30 a second, each with a
-version of another person and masks.
+Without shards it renders some itself: puppets of 512x512 pixels, H.264, 150 frames at 30 a second, each with
+a version of another person and masks.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ SIDE, FRAMES, FRAME_RATE, CLIPS = 512, 150, 30, 8
 
 
 def main() -> None:
-    """Measure processor time beside the clock's, so that other work on the machine disturbs the figures less."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure processor time beside the clock's: other work on the machine disturbs it less."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--shards", type=Path, nargs="+", help="folders or shards")
     parser.add_argument("--size", type=int, default=256, help="side of the pictures in pixels")
     parser.add_argument("--items", type=int, default=100, help="clips in each measurement")

@@ -32,7 +32,8 @@ class ClipReader:
 
     def __init__(self, data: bytes) -> None:
         with _decoding():
-            self._container = av.open(io.BytesIO(data), "r")
+            # The format is given, so that no list of other files can pass for a clip.
+            self._container = av.open(io.BytesIO(data), "r", format="mp4")
             if not self._container.streams.video:
                 self._container.close()
                 raise BrokenSample("the clip has no picture")

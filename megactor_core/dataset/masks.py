@@ -43,7 +43,7 @@ def read_masks(clip: Entry) -> dict[int, NDArray[np.float32]]:
             numbers = [int(number) for number in image.info[_FRAMES].split()]
             stacked = np.asarray(image.convert("L"))
         masks = stacked.reshape(len(numbers), -1, stacked.shape[1])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, Image.DecompressionBombError) as error:
         raise BrokenSample(f"part {BACKGROUND} cannot be read") from error
     scaled = masks.astype(np.float32) / np.float32(255)
     return dict(zip(numbers, scaled, strict=True))

@@ -16,14 +16,15 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from ..errors import InputError
 from ..media.reading import open_driving
 from ..media.source import DrivingSource
 from .clip_writer import encode_clip
 from .parallel import Machines, run_jobs
-from .pipeline import progress
-from .records import Record, Remark, begin_folder, end_folder, finished, write_json
+from .pipeline import collect
+from .records import Record, Remark, begin_folder, finished, write_json
 from .shards import CLIP, METADATA, write_shard
 from .shots import find_cuts
 from .step import digest
@@ -77,12 +78,12 @@ def pack(settings: PackSettings, source: Path, target: Path, machines: Machines)
     """
     names = list_videos(source)
     sizes = [[name, (source / name).stat().st_size] for name in names]
-    facts = {**settings.facts(), "videos": digest(sizes)}
+    facts = {**settings.facts(), "videos": {"number": len(names), "digest": digest(sizes)}}
     begin_folder(target, settings.step, facts)
     (target / SHOTS).mkdir(exist_ok=True)
     videos = [VideoJob(settings, source, name, target / SHOTS / f"{_slug(name)}.json") for name in names]
-    found = dict(progress(run_jobs(find_shots, videos, machines), len(videos), "shots"))
-    records: dict[str, Record] = {"videos": _video_record(found)}
+    looked_at = run_jobs(find_shots, videos, machines)
+    found = dict(tqdm(looked_at, desc="shots", total=len(videos), unit="video"))
     # Clips of one video stay together, so that it is opened once; the videos are mixed.
     order = np.random.default_rng(0).permutation(len(names))
     shots = [shot for index in order for shot in found[names[index]][0]]
@@ -91,12 +92,7 @@ def pack(settings: PackSettings, source: Path, target: Path, machines: Machines)
         PackJob(settings, source, tuple(shots[first : first + count]), target / f"{first // count:05d}.tar")
         for first in range(0, len(shots), count)
     ]
-    try:
-        for name, record in progress(run_jobs(pack_shard, jobs, machines), len(jobs), settings.step):
-            records[name] = record
-    finally:
-        manifest = end_folder(target, records, finished=len(records) == len(jobs) + 1)
-    return manifest
+    return collect(pack_shard, jobs, target, settings, machines, {"videos": _video_record(found)})
 
 
 def list_videos(folder: Path) -> list[str]:

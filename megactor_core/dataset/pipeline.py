@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from .shard_job import ShardJob, run_shard_job
 from .shards import find_shards
 from .step import StepSettings
 
-T = TypeVar("T")
+Job = TypeVar("Job")
 
 
 def run_step(settings: StepSettings, source: Path, target: Path, machines: Machines) -> dict[str, Any]:
@@ -40,23 +40,38 @@ def run_step(settings: StepSettings, source: Path, target: Path, machines: Machi
         raise InputError(target, "is the --input", "Choose another --output")
     begin_folder(target, settings.step, settings.facts(), folder_history(source))
     jobs = [ShardJob(settings, path, target / path.name) for path in sources]
-    return collect(settings, target, jobs, machines)
+    return collect(run_shard_job, jobs, target, settings, machines)
 
 
 def collect(
-    settings: StepSettings, target: Path, jobs: Sequence[ShardJob], machines: Machines
+    function: Callable[[Job], tuple[str, Record]],
+    jobs: Sequence[Job],
+    target: Path,
+    settings: StepSettings,
+    machines: Machines,
+    records: Mapping[str, Record] | None = None,
 ) -> dict[str, Any]:
-    """Run jobs and count what became of their samples, also when one of them fails."""
-    records: dict[str, Record] = {}
+    """Run the jobs of a step and count what became of their samples, also when one of them fails.
+
+    Args:
+        function: does one job; returns the shard's name and record.
+        jobs: one per shard.
+        target: folder that the shards are written to.
+        settings: of the step.
+        machines: where the jobs run.
+        records: what is counted beside the shards.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: see ``run_step``.
+    """
+    done: dict[str, Record] = {}
     try:
-        results = run_jobs(run_shard_job, jobs, machines, settings.gpus)
-        for name, record in progress(results, len(jobs), settings.step):
-            records[name] = record
+        results = run_jobs(function, jobs, machines, settings.gpus)
+        for name, record in tqdm(results, desc=settings.step, total=len(jobs), unit="shard"):
+            done[name] = record
     finally:
-        manifest = end_folder(target, records, finished=len(records) == len(jobs))
+        manifest = end_folder(target, {**(records or {}), **done}, finished=len(done) == len(jobs))
     return manifest
-
-
-def progress(results: Iterable[T], total: int, name: str) -> Iterable[T]:
-    """A bar over shards."""
-    return tqdm(results, desc=name, total=total, unit="shard")

@@ -161,6 +161,7 @@ def _difference(manifest: Mapping[str, Any], step: str, facts: Mapping[str, Any]
         return f"the step {manifest.get('step')} made"
     other = manifest.get("settings", {})
     changed = [name for name in facts if facts[name] != other.get(name)]
-    if len(changed) == 1 and not isinstance(facts[changed[0]], list):
-        return f"was made with {changed[0]} {other.get(changed[0])}, not {facts[changed[0]]}"
-    return f"was made with other settings ({', '.join(changed)})"
+    name = changed[0] if changed else ""
+    if len(changed) != 1 or isinstance(facts[name], dict):
+        return f"was made with other {', '.join(changed) or 'settings'}"
+    return f"was made with {name} {other.get(name)}, not {facts[name]}"

@@ -49,12 +49,13 @@ def test_frames_outside_the_clip_are_refused(clip: bytes) -> None:
         reader.read([39, 40])
 
 
-@pytest.mark.parametrize("damage", ["none", "text", "cut", "zeroed"])
+@pytest.mark.parametrize("damage", ["none", "text", "list", "cut", "zeroed"])
 def test_what_is_no_video_is_a_broken_sample(clip: bytes, damage: str) -> None:
     middle = len(clip) // 2
     data = {
         "none": b"",
         "text": b"not a video",
+        "list": b"ffconcat version 1.0\nfile clip.mp4\n",
         "cut": clip[:middle],
         "zeroed": clip[: middle // 4 * 3] + bytes(len(clip) - middle // 4 * 3),
     }[damage]

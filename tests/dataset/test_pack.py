@@ -153,7 +153,7 @@ def test_what_is_done_is_not_done_again(
 def test_other_videos_need_another_folder(videos: Path, tmp_path: Path) -> None:
     pack(settings(), videos, tmp_path / "out", HERE)
     write_video(videos / "c.mp4", scene(6, 12))
-    with pytest.raises(InputError, match="Choose another --output"):
+    with pytest.raises(InputError, match="was made with other videos"):
         pack(settings(), videos, tmp_path / "out", HERE)
 
 
