@@ -181,8 +181,7 @@ def merge_lora(denoiser: nn.Module, path: Path, scale: float = 1.0) -> LoraRepor
     Raises:
         InputError: as ``match_lora``, or a scale that is no finite number; nothing is changed then.
     """
-    if not math.isfinite(scale):
-        raise InputError(f"LoRA scale {scale}", "must be a finite number", "use 0 to 1")
+    check_scale(scale)
     lora = match_lora(denoiser, path)
     for layer, factors in lora.read():
         weight = _weight(denoiser.get_submodule(layer))
@@ -190,6 +189,12 @@ def merge_lora(denoiser: nn.Module, path: Path, scale: float = 1.0) -> LoraRepor
         change = factors.change().to(weight.device).reshape(weight.shape)
         weight.copy_(weight.float() + scale * change)
     return lora.report
+
+
+def check_scale(scale: float) -> None:
+    """Raises InputError for a factor that is no finite number."""
+    if not math.isfinite(scale):
+        raise InputError(f"LoRA scale {scale}", "must be a finite number", "use 0 to 1")
 
 
 def _usable(parts: Iterable[str]) -> bool:

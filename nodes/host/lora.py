@@ -9,7 +9,7 @@ import folder_paths
 from comfy.weight_adapter import LoRAAdapter
 
 from ...megactor_core.errors import InputError
-from ...megactor_core.weights.lora import match_lora
+from ...megactor_core.weights.lora import check_scale, match_lora
 from .portrait_model import PortraitModel
 
 
@@ -45,8 +45,9 @@ def add_lora(model: PortraitModel, path: Path, strength: float) -> tuple[Portrai
         strength: factor; 1 as trained.
 
     Raises:
-        InputError: an unusable file or a LoRA of another architecture.
+        InputError: an unusable file, a LoRA of another architecture, or a strength that is no finite number.
     """
+    check_scale(strength)
     denoiser = model.denoiser.clone()
     lora = match_lora(model.denoiser.model.diffusion_model, path)
     if strength:

@@ -233,6 +233,14 @@ def test_what_cannot_be_used_is_refused(models: dict[str, PortraitModel], models
             with_lora(model)
 
 
+def test_a_strength_that_is_no_number_is_refused(
+    models: dict[str, PortraitModel], models_folder: Path
+) -> None:
+    write(models_folder, lora(network(models["xportrait"]), kohya, LAYERS))
+    with pytest.raises(InputError, match="finite"):
+        with_lora(models["xportrait"], strength=float("nan"))
+
+
 def test_a_replaced_file_is_noticed(models: dict[str, PortraitModel], models_folder: Path) -> None:
     state = lora(network(models["xportrait"]), kohya, LAYERS)
     write(models_folder, state)
