@@ -100,7 +100,9 @@ class ShardClips(Dataset[Batch]):
         reference_number = int(rng.choice(candidates))
         with ClipReader(clip.read(CLIP)) as reader:
             if len(boxes) != reader.num_frames:
-                raise BrokenSample(f"{FACES} tells of {len(boxes)} frames, the clip has {reader.num_frames}")
+                raise BrokenSample(
+                    f"part {FACES} tells of {len(boxes)} frames, the clip has {reader.num_frames}"
+                )
             geometry = (reader.num_frames, reader.size)
             crop = self._crop(boxes[[*numbers, reference_number]], reader.size)
             *images, reference = reader.read([*numbers, reference_number])
@@ -133,7 +135,9 @@ class ShardClips(Dataset[Batch]):
             boxes = np.asarray(faces["boxes"], np.float32).reshape(-1, 4)
             bright = np.asarray(faces["luma"], np.float32) > self.config.minimum_luma
         except (KeyError, TypeError, ValueError) as error:
-            raise BrokenSample(f"{FACES} lacks boxes or luma") from error
+            raise BrokenSample(f"part {FACES} lacks boxes or luma") from error
+        if len(boxes) != len(bright) or not np.isfinite(boxes).all():
+            raise BrokenSample(f"part {FACES} is inconsistent")
         return np.flatnonzero(bright).tolist(), boxes
 
     def _crop(self, boxes: NDArray[np.float32], source_size: tuple[int, int]) -> Crop:
@@ -141,10 +145,8 @@ class ShardClips(Dataset[Batch]):
             crop = face_crop(boxes, source_size, self.config.size)
         except InputError as error:
             raise BrokenSample(error.problem) from error
-        if (
-            face_area_ratios(crop.to_crop(boxes), (crop.size, crop.size)).min()
-            < self.config.minimum_face_ratio
-        ):
+        ratios = face_area_ratios(crop.to_crop(boxes), (crop.size, crop.size))
+        if ratios.min() < self.config.minimum_face_ratio:
             raise BrokenSample("the face is too small")
         return crop
 

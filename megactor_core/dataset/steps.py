@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ..errors import InputError
 from .shards import Shard
@@ -73,6 +73,12 @@ class SwapSettings(StepSettings):
     )
     timeout: float = Field(3600, gt=0, exclude=True, description="seconds after which the program has failed")
     seed: int = Field(0, ge=0, description="which face is taken for which clip")
+
+    @field_validator("program")
+    @classmethod
+    def _check_quotes(cls, value: str | None) -> str | None:
+        shlex.split(value or "")
+        return value
 
     @property
     def arguments(self) -> list[str]:

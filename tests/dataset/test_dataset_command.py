@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clip_shards import write_puppet_shards
+from clip_shards import puppet_sample, write_puppet_shards, write_samples
 
 from megactor_core.cli.main import main
 from megactor_core.data.clips import render_motion, sample_clip
@@ -57,6 +57,7 @@ def test_every_setting_is_an_option_with_its_default(dataset: Run) -> None:
         (("pack", "--identity", "name"), "--identity name: Input should be 'file' or 'folder'"),
         (("pack", "--workers", "0"), "--workers 0: is too small"),
         (("gaze", "--minimum-variance", "-1"), "--minimum-variance -1: Input should be greater than"),
+        (("swap", "--program", "a 'b"), "--program a 'b: No closing quotation"),
         (("swap",), "there is no such folder or shard"),
         (("pack",), "there is no such folder. Give a folder of videos"),
         (("swap", "--unknown", "1"), "unrecognized arguments: --unknown 1"),
@@ -76,11 +77,26 @@ def test_what_cannot_be_used_is_refused_in_one_line(
 def test_a_step_says_what_became_of_the_clips(dataset: Run, tmp_path: Path) -> None:
     source = write_puppet_shards(tmp_path / "in", clips=2, shards=2, frames=8, swapped=False)
     (source / "00002.tar").write_bytes((source / "00000.tar").read_bytes()[:5000])
+    good = puppet_sample(0, frames=8, size=96, swapped=False)
+    broken = {"a": {"mp4": good["mp4"]}, "b": good | {"mp4": b"no video"}, "c": {"faces.json": b"{}"}}
+    write_samples(source / "00003.tar", broken)
     status, out, _ = dataset(
         "background", "--input", source, "--output", tmp_path / "out", "--masks", 2, "--workers", 2
     )
     assert status == 0
-    assert out.splitlines() == [f"{tmp_path / 'out'}: 3 in, 2 out", "  1 left out: damaged shard"]
+    assert out.splitlines() == [
+        f"{tmp_path / 'out'}: 6 in, 2 out",
+        "  3 left out: broken sample",
+        "  1 left out: damaged shard",
+    ]
+    reasons = {
+        key: detail for key, _, detail in json.loads((tmp_path / "out/00003.json").read_text())["rejected"]
+    }
+    assert reasons == {
+        "a": "part faces.json is missing",
+        "b": "the clip cannot be decoded",
+        "c": "part faces.json lacks boxes",
+    }
 
 
 def test_stats_and_inspect_write_what_they_are_told(dataset: Run, tmp_path: Path) -> None:

@@ -162,6 +162,7 @@ def test_broken_samples_are_counted_and_others_drawn(tmp_path: Path) -> None:
         "too short": short,
         "other faces": good | {"faces.json": faces_json(np.tile([20, 20, 70, 70], (30, 1)))},
         "bad faces": good | {"faces.json": b"{"},
+        "lying faces": good | {"faces.json": b'{"boxes": [[1, 2, 3, NaN]], "luma": [9, 9]}'},
         "odd swap": good | {"swapped.mp4": short["mp4"]},
     }
     samples = {name: sample | {"json": good["json"]} for name, sample in samples.items()}
