@@ -57,7 +57,8 @@ def run_evaluation(
     scores: list[ClipScores] = []
     rejected: list[Rejected] = list(plan.rejected)
     worst = WorstClips(request.test)
-    with _landmarker(request) as landmarker, _new_folder(output, overwrite, request.data) as folder:
+    landmarker = _landmarker(request)
+    with _new_folder(output, overwrite, request.data) as folder:
         instruments, notes = open_instruments(request, landmarker)
         (folder / CLIPS).mkdir()
         animator = Animator.from_pretrained(
@@ -124,15 +125,9 @@ def _new_folder(output: Path, overwrite: bool, data: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-@contextmanager
-def _landmarker(request: EvaluationRequest) -> Iterator[MediaPipeLandmarker | None]:
+def _landmarker(request: EvaluationRequest) -> MediaPipeLandmarker | None:
     """MediaPipe's landmarker where it is at hand: for measuring, and for modes that place patches."""
     config = read_config(resolve_model(request.model, request.models_folder))
     needed = checked_mode(config, request.driving_mode, request.speech) == "contour"
     usual = helper_files(request)["landmarker"]
-    landmarker = find_landmarker(request.landmarker, usual, needed, details=True)
-    try:
-        yield landmarker
-    finally:
-        if landmarker is not None:
-            landmarker.close()
+    return find_landmarker(request.landmarker, usual, needed, details=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,6 +75,8 @@ class MediaPipeLandmarker:
             raise InputError(
                 path, "not a face landmarker", "Give the path of a face_landmarker.task"
             ) from error
+        # Left to the end of the interpreter, MediaPipe complains on the terminal.
+        weakref.finalize(self, self._landmarker.close)
         self._image = mediapipe.Image
         self._format = mediapipe.ImageFormat.SRGB
 
@@ -89,10 +92,6 @@ class MediaPipeLandmarker:
         """Everything that MediaPipe tells of one picture, its ``FaceLandmarkerResult``."""
         picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
         return self._landmarker.detect(picture)
-
-    def close(self) -> None:
-        """Give MediaPipe's memory back; left to the interpreter's end, it complains on the terminal."""
-        self._landmarker.close()
 
 
 def find_landmarker(

@@ -116,12 +116,9 @@ def test_mediapipe_tells_everything_of_a_face() -> None:
 
     picture = load_picture(str(paths[1]))
     landmarker = MediaPipeLandmarker(Path(str(paths[0])), details=True)
-    try:
-        read = MediaPipeReader(landmarker)
-        reading, mirrored = read(picture), read(np.ascontiguousarray(picture[:, ::-1]))
-        assert read(np.zeros_like(picture)) is None
-    finally:
-        landmarker.close()
+    read = MediaPipeReader(landmarker)
+    reading, mirrored = read(picture), read(np.ascontiguousarray(picture[:, ::-1]))
+    assert read(np.zeros_like(picture)) is None
     assert reading is not None and mirrored is not None
     assert reading.blendshapes is not None and reading.blendshapes.shape == (51,)
     assert reading.gaze is not None and mirrored.gaze is not None
