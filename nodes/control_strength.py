@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from . import types
 
-_SHOWN = {"face": "the driver's whole face", "patch": "the driver's eyes and mouth"}
+_NETWORKS = {"face": "the ControlNet of the whole face", "patch": "the ControlNet of eyes and mouth"}
 
 
 class ControlStrength(io.ComfyNode):
@@ -23,7 +23,7 @@ class ControlStrength(io.ComfyNode):
             search_aliases=["controlnet strength", "x-portrait", "start percent", "end percent"],
             inputs=[
                 widget
-                for name, what in _SHOWN.items()
+                for name, network in _NETWORKS.items()
                 for widget in (
                     io.Float.Input(
                         f"{name}_strength",
@@ -31,7 +31,7 @@ class ControlStrength(io.ComfyNode):
                         min=0.0,
                         max=10.0,
                         step=0.01,
-                        tooltip=f"How much {what} counts. 1: as trained, 0: not at all, which is faster.",
+                        tooltip=f"How much {network} counts. 1: as trained, 0: not at all, which is faster.",
                     ),
                     io.Float.Input(
                         f"{name}_start_percent",
@@ -40,7 +40,7 @@ class ControlStrength(io.ComfyNode):
                         max=1.0,
                         step=0.001,
                         advanced=True,
-                        tooltip=f"Share of denoising after which {what} begins to count.",
+                        tooltip=f"Share of denoising after which {network} begins to count.",
                     ),
                     io.Float.Input(
                         f"{name}_end_percent",
@@ -49,7 +49,7 @@ class ControlStrength(io.ComfyNode):
                         max=1.0,
                         step=0.001,
                         advanced=True,
-                        tooltip=f"Share of denoising after which {what} counts no more.",
+                        tooltip=f"Share of denoising after which {network} counts no more.",
                     ),
                 )
             ],
@@ -72,6 +72,6 @@ class ControlStrength(io.ComfyNode):
                     widgets[f"{name}_start_percent"],
                     widgets[f"{name}_end_percent"],
                 )
-                for name in _SHOWN
+                for name in _NETWORKS
             }
         )

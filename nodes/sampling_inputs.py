@@ -54,7 +54,8 @@ def sampling_inputs() -> list[io.Input]:
             "scheduler",
             options=SCHEDULER_NAMES,
             default="ddim",
-            tooltip="How noise is removed. ddim is what the models were made with.",
+            tooltip="How noise is removed. ddim is what the models were made with; lcm goes with LoRAs for "
+            "few steps.",
         ),
         *context_inputs(),
     ]
