@@ -25,10 +25,13 @@ from megactor_pack.megactor_core.conditioning.conditions import (
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.sampling.noise import start_noise
 from megactor_pack.megactor_core.weights.random_model import write_random_model
+from megactor_pack.nodes.apply import ApplyMegActor
 from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.native_clip import native_clip
+from megactor_pack.nodes.host.native_conditions import KEY
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.host.sampling import ClipParts, sample_clip
+from megactor_pack.nodes.motion import Motion
 from megactor_pack.nodes.sampling_inputs import sampling_settings
 from test_native_model import difference, easy_cache, lazy_cache
 from torch import Tensor
@@ -149,6 +152,22 @@ def test_what_is_linked_has_the_same_effect(models: dict[str, PortraitModel], op
     result = host(model, clip, 2.0)
     assert difference(result, own(model, clip, 2.0)) < 1e-5
     assert difference(result, host(model, plain, 2.0)) > 1e-4
+
+
+def test_the_node_takes_sound_amplitude_and_strengths(models: dict[str, PortraitModel]) -> None:
+    def row(family: str, **inputs: Any) -> Any:
+        clip = make_clip(family, 5)
+        given = {"reference": clip.reference, "driving": clip.driving, **inputs}
+        positive = ApplyMegActor.execute(models[family], 0, -1, **given).args[1]
+        return positive[0][1][KEY].conditions
+
+    audio = make_clip("megactor-sigma", 5).audio
+    told = row("megactor-sigma", audio=audio, amplitude=Motion(Amplitude(speech=0.5)))
+    assert torch.equal(told.audio.features, audio.features)
+    assert torch.equal(told.audio.weight, torch.full((5,), 0.5))
+    strengths = {"face_control": ControlStrength(0.5), "patch_control": ControlStrength(0)}
+    controls = row("xportrait", control_strength=strengths).controls
+    assert {name: control.use for name, control in controls.items()} == {"face_control": ControlStrength(0.5)}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
