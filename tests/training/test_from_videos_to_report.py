@@ -72,7 +72,7 @@ def make_shards(videos: Path, folder: Path, detector: str, stylist: Path, *where
         "background": ("--masks", 2),
         "swap": (),
         "stylise": ("--model", stylist, "--num-inference-steps", 2, "--size", 64, "--device", "cpu"),
-        "gaze": ("--minimum-variance", 0),
+        "gaze": ("--minimum-variance", 0, "--interval", 2),
     }.items():
         target = folder / step
         run("dataset", step, "--input", source, "--output", target, *options, *where)
