@@ -3,7 +3,8 @@
     python run_api.py WORKFLOW.json --portrait me.png --driving dance.mp4 --output results
 
 A workflow in API format is what ComfyUI's menu exports ("Export (API)"); workflows/api has some. The portrait
-goes to its Load Image nodes, the driver to its Load Video nodes, both in place of Load MegActor Example.
+goes to its Load Image nodes, the driver to its Load Video nodes, both in place of Load MegActor Example;
+speech goes to its Load Audio nodes, or else wherever a sound is linked.
 Copy this file and change it. It needs only aiohttp, which ComfyUI needs too: ComfyUI's own Python runs it.
 """
 
@@ -23,9 +24,9 @@ Workflow = dict[str, dict[str, Any]]
 
 
 async def upload(session: aiohttp.ClientSession, file: Path) -> str:
-    """Put a picture or video into ComfyUI's input folder; the name it has there."""
+    """Put a picture, video or sound into ComfyUI's input folder; the name it has there."""
     form = aiohttp.FormData()
-    form.add_field("image", file.read_bytes(), filename=file.name)  # the field's name for videos too
+    form.add_field("image", file.read_bytes(), filename=file.name)  # the field's name for all kinds
     form.add_field("overwrite", "true")
     async with session.post("/upload/image", data=form) as answer:
         answer.raise_for_status()
@@ -53,6 +54,21 @@ def take_file(workflow: Workflow, loader: str, widget: str, name: str, example_o
         workflow[added] = {"class_type": loader, "inputs": {widget: name}}
         for inputs, key in links:
             inputs[key] = [added, 0]
+
+
+def take_speech(workflow: Workflow, name: str) -> None:
+    """Have a workflow load this sound where it loads one, or wherever it links another node's."""
+    loaders = [node for node in workflow.values() if node["class_type"] == "LoadAudio"]
+    for node in loaders:
+        node["inputs"]["audio"] = name
+    if loaders:
+        return
+    listeners = [node for node in workflow.values() if isinstance(node["inputs"].get("audio"), list)]
+    if not listeners:
+        sys.exit(f"error: the workflow has neither a LoadAudio node nor a link to an audio input for {name}")
+    workflow["run_api_LoadAudio"] = {"class_type": "LoadAudio", "inputs": {"audio": name}}
+    for node in listeners:
+        node["inputs"]["audio"] = ["run_api_LoadAudio", 0]
 
 
 def set_widgets(workflow: Workflow, settings: list[str]) -> None:
@@ -143,6 +159,8 @@ async def run(options: argparse.Namespace) -> None:
             take_file(workflow, "LoadImage", "image", await upload(session, options.portrait), 0)
         if options.driving:
             take_file(workflow, "LoadVideo", "file", await upload(session, options.driving), 1)
+        if options.speech:
+            take_speech(workflow, await upload(session, options.speech))
         set_widgets(workflow, options.set)
         # Connected before the prompt is queued, so that no message is missed.
         async with session.ws_connect("/ws", params={"clientId": client}, max_msg_size=0) as socket:
@@ -162,6 +180,7 @@ def main() -> None:
     parser.add_argument("workflow", type=Path, help="workflow in API format")
     parser.add_argument("--portrait", type=Path, help="picture of the person")
     parser.add_argument("--driving", type=Path, help="video whose motion is taken")
+    parser.add_argument("--speech", type=Path, help="sound that moves the lips, for MegActor-Sigma")
     parser.add_argument("--set", metavar="NODE.INPUT=VALUE", action="append", default=[], help="set a widget")
     parser.add_argument("--server", default="http://127.0.0.1:8188", help="address of ComfyUI")
     parser.add_argument("--output", type=Path, default=Path("."), help="folder for the results")

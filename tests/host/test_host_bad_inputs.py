@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from family_models import provide_tiny_models, with_tiny_model
 from host_client import Host, Rejected
-from host_graphs import clip_graph
+from host_graphs import clip_graph, node
+from host_process import HostProcess
+from media.media_files import grey_images, make_video
 
 
 def refused(host: Host, name: str, **inputs: Any) -> str:
@@ -48,6 +51,30 @@ def test_a_driver_must_be_given(host: Host) -> None:
         host.run(graph)
     (error,) = caught.value.node_errors["prepare"]["errors"]
     assert "Link video, or a batch to images." in error["details"]
+
+
+@pytest.mark.parametrize("audio", [["file", 0], ["silent", 1]], ids=["Load Audio", "a silent video"])
+def test_a_file_without_sound_is_told(host: Host, host_process: HostProcess, audio: list[Any]) -> None:
+    provide_tiny_models(host_process.base)
+    silent = make_video(host_process.base / "input" / "silent.mp4", grey_images(4))
+    heard = node("MegActorEncodeAudio", model=["model", 0], audio=audio, frame_rate=25.0, num_frames=4)
+    graph = with_tiny_model(clip_graph(), "megactor-sigma") | {
+        "file": node("LoadAudio", audio=silent.name),
+        "video": node("LoadVideo", file=silent.name),
+        "silent": node("GetVideoComponents", video=["video", 0]),
+        "heard": heard,
+    }
+    graph["prepare"]["inputs"] |= {"mode": "auto", "portrait": ["segment", 0], "video": ["video", 0]}
+    del graph["sampler"]["inputs"]["background"]
+    graph["sampler"]["inputs"]["audio"] = ["heard", 0]
+
+    failure = host.run(graph).failure
+
+    assert failure is not None
+    if audio[0] == "file":
+        assert failure.node == "file" and "No audio stream" in failure.message
+    else:
+        assert failure.node == "heard" and "audio: the linked video has no sound" in failure.message
 
 
 def test_windows_that_cannot_be_are_explained(host: Host) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+import wave
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
+from family_models import provide_tiny_models, with_tiny_model
 from host_client import Host
 from host_graphs import Graph, clip_graph, node
-from host_process import HOST, REPOSITORY
+from host_process import HOST, REPOSITORY, HostProcess
 
 EXAMPLES = REPOSITORY / "examples"
 PORTRAIT, DRIVING = EXAMPLES / "portrait.png", EXAMPLES / "driving.mp4"
@@ -67,6 +70,26 @@ def test_a_workflow_of_the_pack_animates(host: Host, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     with av.open(done.stdout.strip()) as video:
         assert sum(1 for _ in video.decode(video=0)) == 3
+
+
+def test_speech_of_the_users_drives(host: Host, host_process: HostProcess, tmp_path: Path) -> None:
+    provide_tiny_models(host_process.base)
+    workflow = json.loads((REPOSITORY / "workflows" / "api" / "7_sigma_speech.json").read_text())
+    speech = tmp_path / "speech.wav"
+    with wave.open(str(speech), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(np.random.default_rng(0).integers(-9000, 9000, 4800, np.int16).tobytes())
+    graph = with_tiny_model(workflow, "megactor-sigma")
+    done = run_api(host, tmp_path, graph, "--portrait", PORTRAIT, "--speech", speech)
+    assert done.returncode == 0, done.stderr
+    with av.open(done.stdout.strip()) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 15
+
+
+def test_speech_needs_a_place(host: Host, tmp_path: Path) -> None:
+    done = run_api(host, tmp_path, example_graph(), "--speech", DRIVING)
+    assert done.returncode == 1
+    assert "neither a LoadAudio node nor a link to an audio input" in done.stderr
 
 
 def test_a_refused_workflow_says_why(host: Host, tmp_path: Path) -> None:
