@@ -121,7 +121,7 @@ class ShardClips(Dataset[Batch]):
             foreground = crop.apply(cv2.resize(masks[reference_number], geometry[1][::-1]))
         return {
             "references": _channels_first(portrait),
-            "targets": _channels_first(np.stack(targets).astype(np.uint8)),
+            "targets": torch.stack([_channels_first(target.astype(np.uint8)) for target in targets]),
             "driving": torch.from_numpy((self._warped(driving, rng) + 0.5).astype(np.uint8)),
             "background_masks": background_mask(foreground, (self.latent_size,) * 2)[0],
             "backgrounds": clip_pixels(background_image(portrait, foreground), self.clip_size)[0],

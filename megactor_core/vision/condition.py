@@ -98,8 +98,9 @@ def plain_condition(
         float32 (size, size), 0..255.
     """
     pixels = crop_image.astype(dtype).astype(np.float32)
-    weights = np.asarray(_GREY, dtype).astype(np.float32)
-    grey = np.clip((pixels * weights).sum(axis=-1), 0, 255)
+    red, green, blue = np.asarray(_GREY, dtype).astype(np.float32)
+    # The same sum over the last axis takes ten times as long.
+    grey = np.clip(pixels[..., 0] * red + pixels[..., 1] * green + pixels[..., 2] * blue, 0, 255)
     return grey if box is None else _keep_boxes(grey, (tuple(np.asarray(box, int).tolist()),))
 
 

@@ -62,9 +62,9 @@ class Crop:
         borders = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
         if any(borders):
             inside = cv2.copyMakeBorder(inside, *borders, borderType=cv2.BORDER_REPLICATE)
-        planes = np.ascontiguousarray(np.atleast_3d(inside).transpose(2, 0, 1), dtype=np.float32)
+        pixels = np.ascontiguousarray(np.atleast_3d(inside), dtype=np.float32)
         resized = torch.nn.functional.interpolate(
-            torch.from_numpy(planes)[None],
+            torch.from_numpy(pixels).permute(2, 0, 1)[None],
             size=(self.size, self.size),
             mode="bilinear",
             align_corners=False,
