@@ -75,6 +75,7 @@ AMPLITUDE = Node(
     "MegActorMotionAmplitude",
     widgets={"speech": 1.2, "head_motion_keyframes": "0: 1, 8: 0.3, 15: 1"},
     width=340,
+    preview=90,  # nodes drawn by Vue have higher fields for text
     advanced=True,
 )
 
