@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 _DESCRIPTION = """\
 Train a model as a YAML file describes it; configs/train has complete examples.
 
-The output folder holds config.json, log.jsonl (one JSON object per line), validation/ (contact sheets),
-checkpoints/ and, at the end, model/. Started again with the same folder, a run goes on from its last
-checkpoint, and on a CPU it ends with exactly the weights of an unbroken run. Ctrl-C (or SIGTERM) finishes the
-current step, saves a checkpoint and ends.
+The output folder holds config.json, log.jsonl (one JSON object per line), tensorboard/, validation/ (clips
+and contact sheets), checkpoints/ and, at the end, model/. Started again with the same folder, a run goes on
+from its last checkpoint, and on a CPU it ends with exactly the weights of an unbroken run. Ctrl-C (or
+SIGTERM) finishes the current step, saves a checkpoint and ends.
+
+On several GPUs or machines, with the same result:
+
+  accelerate launch --config_file configs/accelerate/ddp.yaml --num_processes 8 -m megactor_core train ...
 """
+
+
+class _Describe(argparse.Action):
+    """Prints the reference of all fields and ends."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: Any,
+        values: str | Sequence[Any] | None,
+        option: Any = None,
+    ) -> NoReturn:
+        from ..training.field_reference import field_reference
+
+        print(field_reference(), end="")
+        parser.exit()
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,6 +59,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FOLDER",
         help="write the model of the last checkpoint here and train nothing",
     )
+    parser.add_argument(
+        "--describe", action=_Describe, nargs=0, help="print every field of a config, and end"
+    )
     parser.set_defaults(run=run)
 
 
@@ -59,4 +84,5 @@ def run(args: argparse.Namespace) -> int:
         end = f"stopped after step {trainer.state.step}; the same command goes on from there"
     if processes.is_main:
         print(end)
+    processes.end()
     return 0

@@ -77,8 +77,8 @@ class Processes:
         """Inside, networks hold their whole weights and can be called in any way; all processes enter."""
         return nullcontext()
 
-    def wait(self) -> None:
-        """Until all processes are here."""
+    def end(self) -> None:
+        """Nothing will be shared any more."""
 
 
 class LaunchedProcesses(Processes):
@@ -118,24 +118,21 @@ class LaunchedProcesses(Processes):
         if not self.sharded:
             return self.accelerator.prepare_model(step)
         from accelerate.utils import fsdp2_prepare_model
-        from torch.distributed.fsdp import MixedPrecisionPolicy
+        from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy
 
-        self.accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
+        plugin = self.accelerator.state.fsdp_plugin
+        plugin.mixed_precision_policy = MixedPrecisionPolicy(
             param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False
         )
+        if isinstance(plugin.cpu_offload, CPUOffloadPolicy):
+            plugin.cpu_offload = CPUOffloadPolicy(pin_memory=self.device.type != "cpu")
         # Parts of weights can only be taken from the usual memory format.
         step.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         return fsdp2_prepare_model(self.accelerator, step)
 
     def more_to_come(self, step: nn.Module) -> AbstractContextManager[Any]:
-        return self._unsynchronized(step) if self.sharded else self.accelerator.no_sync(step)
-
-    @staticmethod
-    @contextmanager
-    def _unsynchronized(step: Any) -> Iterator[None]:
-        step.set_requires_gradient_sync(False)
-        yield
-        step.set_requires_gradient_sync(True)
+        # Waiting would keep the whole gradients on every process, which is what spreading them avoids.
+        return nullcontext() if self.sharded else self.accelerator.no_sync(step)
 
     def mean(self, values: Tensor) -> Tensor:
         total = values.detach().clone()
@@ -160,8 +157,8 @@ class LaunchedProcesses(Processes):
         for part in parts:
             part.reshard()
 
-    def wait(self) -> None:
-        self.accelerator.wait_for_everyone()
+    def end(self) -> None:
+        self.accelerator.end_training()
 
 
 def join_processes(device: str) -> Processes:

@@ -17,7 +17,7 @@ class AutoencoderTaskConfig(Section):
 
     name: Literal["autoencoder"] = "autoencoder"
     size: int = Field(128, ge=32, multiple_of=8, description="side of the pictures in pixels")
-    batch_size: int = Field(16, ge=1, description="pictures per batch")
+    batch_size: int = Field(16, ge=1, description="pictures per batch, shared by all processes")
     vae: dict[str, Any] = Field(description="keyword arguments of AutoencoderKL; scaling_factor is measured")
     l1_weight: float = Field(1.0, ge=0, description="weight of the absolute error of pixels in [-1, 1]")
     mse_weight: float = Field(4.0, ge=0, description="weight of the squared error")
@@ -33,7 +33,9 @@ class PuppetClipsConfig(Section):
 
     name: Literal["puppets"] = "puppets"
     size: int = Field(512, ge=32, multiple_of=8, description="side of the pictures in pixels")
-    references: int = Field(1, ge=1, description="identities per batch; each has one reference picture")
+    references: int = Field(
+        1, ge=1, description="identities per batch, shared by all processes; each has one reference picture"
+    )
     frames: int = Field(12, ge=1, description="target frames per identity: one window of the denoiser")
     frame_rate: float = Field(25.0, gt=0, description="frames per second; less makes the frames differ more")
     whole_frame_rate: float = Field(

@@ -8,7 +8,9 @@ import pytest
 
 from megactor_core.errors import InputError
 from megactor_core.training.config import read_config
+from megactor_core.training.field_reference import field_reference
 
+SHARDS = {"name": "shards", "shards": "data/shards"}
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 
 
@@ -54,6 +56,19 @@ def test_an_unknown_field_is_named_with_the_allowed_ones(denoiser_data, write_ya
         ({"task": {"name": "denoiser"}}, "give either model or initial_weights"),
         ({"task": {"name": "denoiser", "model": {}, "own_start": True}}, "own_start needs a start_share"),
         ({"optimizer": {"warmup_steps": 9}}, "exceed steps"),
+        ({"task": {"name": "denoiser", "model": {}, "lora": {}}}, "lora goes with initial_weights"),
+        ({"task": {"name": "denoiser", "model": {}, "data": {"name": "videos"}}}, "'puppets', 'shards'"),
+        (
+            {
+                "task": {
+                    "name": "denoiser",
+                    "model": {},
+                    "feature_weight": 2,
+                    "data": {"name": "shards", "shards": "a"},
+                }
+            },
+            "are for puppets alone",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(denoiser_data, write_yaml, changes, expected):
@@ -78,3 +93,8 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, content):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_config(tmp_path / "none.yaml")
+
+
+def test_the_documentation_has_every_field_as_it_is():
+    text = (CONFIGS.parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    assert field_reference().strip() in text, "run: python -m megactor_core train --describe"

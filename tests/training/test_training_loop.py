@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -105,6 +108,70 @@ def test_the_exported_model_loads_and_stage_2_trains_only_temporal_modules(denoi
     assert changed and all("motion_module" in name for name in changed)
 
 
+def test_fp16_scales_its_gradients_and_goes_on_with_the_same_scale(autoencoder_data, tmp_path):
+    data = {**autoencoder_data, "precision": "fp16", "steps": 6}
+    train(data, tmp_path / "unbroken")
+    train(data, tmp_path / "broken")
+    saved = tmp_path / "broken" / "checkpoints" / "step_00000006"
+    scaler = json.loads((saved / "state.json").read_text())["scaler"]
+    assert scaler["scale"] > 1
+    shutil.rmtree(saved)
+    resumed = train(data, tmp_path / "broken")
+    assert resumed.state.scaler.get_scale() == scaler["scale"]
+    for group in ("networks", "optimizer", "ema"):
+        name = f"checkpoints/step_00000006/{group}.safetensors"
+        assert same_tensors(tmp_path / "unbroken" / name, tmp_path / "broken" / name)
+
+
+def test_the_log_is_in_tensorboard_and_tells_speed_and_memory(autoencoder_data, tmp_path, capsys):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(autoencoder_data, tmp_path)
+    events = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [2, 4]
+    assert {"samples_per_second", "memory_gib", "validation_psnr"} <= set(events.Tags()["scalars"])
+    assert "samples/s=" in capsys.readouterr().err
+
+
+def test_validation_keeps_clips_and_sheets_of_the_same_puppets(denoiser_data, tmp_path):
+    train({**denoiser_data, "steps": 2, "validation_interval": 1}, tmp_path)
+    for step in ("step_00000001", "step_00000002"):
+        names = sorted(path.name for path in (tmp_path / "validation" / step).iterdir())
+        assert names == ["puppet_0.mp4", "puppet_0.png"]
+    with av.open(str(tmp_path / "validation" / step / "puppet_0.mp4")) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(frames) == 4 and frames[0].shape == (32, 4 * 32, 3)
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    measured = [record for record in records if "validation_psnr/cross" in record]
+    assert [record["step"] for record in measured] == [1, 2]
+    assert measured[0]["validation_psnr/copy"] == measured[1]["validation_psnr/copy"]
+
+
+def test_without_bitsandbytes_8_bit_adam_says_what_is_missing(autoencoder_data, tmp_path):
+    if importlib.util.find_spec("bitsandbytes"):
+        pytest.skip("bitsandbytes is installed")
+    data = {**autoencoder_data, "optimizer": {**autoencoder_data["optimizer"], "name": "adamw_8bit"}}
+    with pytest.raises(InputError, match=r"optimizer\.name: adamw_8bit: needs bitsandbytes"):
+        train(data, tmp_path)
+
+
+def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(autoencoder_data, tmp_path):
+    resource = pytest.importorskip("resource")
+    train({**autoencoder_data, "steps": 4}, tmp_path / "enough")
+    size = max(p.stat().st_size for p in (tmp_path / "enough" / "checkpoints").rglob("*.safetensors"))
+    config = TrainingConfig.model_validate(autoencoder_data)
+    trainer = Trainer(config, build_task(config, tmp_path), tmp_path, Processes())
+    good = trainer.checkpoints.save(trainer.state.collect(trainer.processes))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"checkpoint of step 2 cannot be written: .*Free space"):
+            trainer.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path for path in (tmp_path / "checkpoints").iterdir()] == [good]
+    train(autoencoder_data, tmp_path)
+
+
 def test_the_autoencoder_exports_its_measured_scaling_factor(autoencoder_data, tmp_path):
     train(autoencoder_data, tmp_path)
     config = json.loads((tmp_path / "model" / "vae.json").read_text())
@@ -131,11 +198,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(autoencoder_data, tmp_path, mon
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
 
 
-def test_a_folder_is_not_continued_with_another_config(autoencoder_data, tmp_path):
+def test_a_folder_is_not_continued_with_another_config(autoencoder_data, denoiser_data, tmp_path):
     train(autoencoder_data, tmp_path)
     changed = {**autoencoder_data, "optimizer": {**autoencoder_data["optimizer"], "learning_rate": 0.5}}
     with pytest.raises(InputError, match=r"optimizer\.learning_rate: 0\.001 there, 0\.5 here"):
         train(changed, tmp_path)
+    with pytest.raises(InputError, match="step_00000004: is a checkpoint of autoencoder, not of megactor"):
+        train(denoiser_data, tmp_path)
     train({**autoencoder_data, "log_interval": 1}, tmp_path)
 
 

@@ -10,15 +10,18 @@ import torch
 
 from megactor_core.cli import train
 from megactor_core.models.config import SchedulerConfig
+from megactor_core.training.batch_part import BatchPart
+from megactor_core.training.clip_draws import draw_clips
 from megactor_core.training.config import OptimizerConfig
 from megactor_core.training.ema import ExponentialMovingAverage
 from megactor_core.training.noising import Noising, draw_noise, draw_timesteps, start_some
 from megactor_core.training.prediction_error import prediction_error, relative_difference
+from megactor_core.training.processes import Processes
 from megactor_core.training.puppet_clips import PuppetClips
 from megactor_core.training.puppet_pictures import PuppetPictures
 from megactor_core.training.schedule import learning_rate
 from megactor_core.training.seeds import torch_generator
-from megactor_core.training.task_config import PuppetClipsConfig
+from megactor_core.training.task_config import DenoiserTaskConfig, PuppetClipsConfig
 
 
 def test_learning_rate_warms_up_holds_and_falls_to_zero():
@@ -115,6 +118,70 @@ def test_two_drivers_disagree_whatever_the_size_of_what_they_tell():
     torch.testing.assert_close(relative_difference(first / 100, second / 100), apart)
 
 
+@pytest.mark.parametrize(
+    ("prediction_type", "expected"),
+    [
+        ("epsilon", lambda snr: (5 / snr).clamp(max=1)),
+        ("v_prediction", lambda snr: snr.clamp(max=5) / (snr + 1)),
+    ],
+)
+def test_min_snr_weights_are_those_of_the_paper(prediction_type, expected):
+    config = SchedulerConfig(
+        beta_schedule="scaled_linear", prediction_type=prediction_type, rescale_betas_zero_snr=True
+    )
+    noising, timesteps = Noising(config), torch.tensor([1, 300, 700, 999])
+    alphas = noising.scheduler.alphas_cumprod[timesteps]
+    weights = noising.min_snr_weights(timesteps, 5.0)
+    torch.testing.assert_close(weights, expected(alphas / (1 - alphas)))
+    assert weights.isfinite().all() and weights[0] < 0.5 < weights[2 if prediction_type == "epsilon" else 1]
+
+
+def draw(processes: Processes, own: int, **changes):
+    config = DenoiserTaskConfig(initial_weights="model", **changes)
+    shape = torch.Size((own, 4, 2, 3, 3))
+    return draw_clips(config, shape, processes, torch_generator(1, 2, 3))
+
+
+def test_every_clip_has_its_numbers_however_many_processes_share_the_batch():
+    changes = {
+        "reference_dropout": 0.5,
+        "background_dropout": 0.5,
+        "driving_dropout": 0.5,
+        "start_share": 0.3,
+    }
+    whole = draw(Processes(), 8, **changes)
+    parts = []
+    for rank in range(4):
+        processes = Processes()
+        processes.rank, processes.count = rank, 4
+        parts.append(draw(processes, 2, **changes))
+    for name in ("timesteps", "noise", "shows_background", "shows_driver"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    assert [part.reading for part in parts] == sorted(part.reading for part in parts)
+    assert sum(part.reading for part in parts) == whole.reading
+
+
+def test_conditions_are_dropped_only_where_that_is_asked_for():
+    plain = draw(Processes(), 200)
+    assert plain.reading == 200 and plain.shows_background.all() and plain.shows_driver.all()
+    dropped = draw(Processes(), 200, reference_dropout=0.1, background_dropout=0.2, driving_dropout=0.3)
+    shares = [
+        dropped.reading / 200,
+        *(t.float().mean() for t in (dropped.shows_background, dropped.shows_driver)),
+    ]
+    assert shares == pytest.approx([0.9, 0.8, 0.7], abs=0.1)
+    assert torch.equal(dropped.noise, plain.noise)
+
+
+def test_a_part_of_a_batch_is_made_of_the_same_entries():
+    config = PuppetClipsConfig(size=64, references=4, frames=2)
+    whole = PuppetClips(config, 1, "train", latent_size=8, clip_size=16)[3]
+    single = PuppetClips(config.model_copy(update={"references": 1}), 1, "train", 8, 16)
+    part = BatchPart(single, 4, slice(2, 4))[3]
+    assert part.keys() == whole.keys()
+    assert all(torch.equal(value, whole[name][2:]) for name, value in part.items())
+
+
 def test_a_batch_depends_on_its_index_alone():
     pictures = PuppetPictures(1, "train", 32, 2, 2.0)
     first = pictures[5]
@@ -152,5 +219,6 @@ def test_help_tells_how_to_train_and_go_on(capsys):
         parser.parse_args(["train", "--help"])
     text = capsys.readouterr().out
     assert all(
-        word in text for word in ("--config", "--output", "configs/train", "last\ncheckpoint", "Ctrl-C")
+        word in text
+        for word in ("--config", "--output", "configs/train", "last checkpoint", "Ctrl-C", "accelerate")
     )
