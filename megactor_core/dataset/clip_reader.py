@@ -42,7 +42,8 @@ class ClipReader:
             self._stream.codec_context.thread_count = 1
             # The file is small and in memory already; packets in hand need no seeking, which is inexact.
             self._packets = [p for p in self._container.demux(self._stream) if p.pts is not None]
-        self._pts = np.sort(np.array([packet.pts for packet in self._packets], np.int64))
+        shown = [packet.pts for packet in self._packets if not packet.is_discard]
+        self._pts = np.sort(np.array(shown, np.int64))
         self._keyframes = [index for index, packet in enumerate(self._packets) if packet.is_keyframe]
         self._reformatter = VideoReformatter()
 
@@ -96,9 +97,10 @@ class ClipReader:
             while wanted:
                 keyframe = self._keyframe(wanted[0])
                 for number, frame in self._decoded_from(keyframe):
-                    if number == wanted[0]:
-                        images[number] = self._to_rgb(frame)
-                        wanted.pop(0)
+                    if number != wanted[0]:
+                        continue
+                    images[number] = self._to_rgb(frame)
+                    wanted.pop(0)
                     if not wanted or self._keyframe(wanted[0]) > keyframe:
                         break
                 else:
