@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
@@ -66,7 +66,7 @@ class LoadMegActorLora(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, lora: str | None) -> str | None:
+    def fingerprint_inputs(cls, lora: str | None, **_: Any) -> str | None:
         from .host.lora import fingerprint
 
         return lora and fingerprint(lora)

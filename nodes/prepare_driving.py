@@ -140,6 +140,16 @@ class PrepareDriving(io.ComfyNode):
                     tooltip="MegActor-Sigma: patches that stay where they are for the whole clip, instead of "
                     "following the face.",
                 ),
+                io.Int.Input(
+                    "seed",
+                    default=42,
+                    min=0,
+                    max=2**63 - 1,
+                    control_after_generate=False,  # the page adds it to any seed; each run would look anew
+                    optional=True,
+                    advanced=True,
+                    tooltip="When the portrait blinks and how it sways, where it drives itself.",
+                ),
             ],
             outputs=[
                 io.Image.Output("condition", tooltip="One picture per frame, for Encode Driving."),
@@ -188,6 +198,7 @@ class PrepareDriving(io.ComfyNode):
         size: int,
         best_frame: int = BEST_FRAME_AUTO,
         fixed_patches: bool = False,
+        seed: int = 42,
         video: Input.Video | None = None,
         images: Tensor | None = None,
         portrait: Tensor | None = None,
@@ -213,6 +224,7 @@ class PrepareDriving(io.ComfyNode):
             face,
             size,
             amplitude or Motion(),
+            seed,
         )
         linked = LinkedFaces(bounding_boxes, face_landmarks, portrait_landmarks)
         if video is None and images is None and portrait is not None:

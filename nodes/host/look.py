@@ -89,6 +89,7 @@ class DriverWidgets:
         face: -1 for the largest, else counted from the left.
         size: side of the square in pixels; 0 for the model's own.
         motion: amplitudes.
+        seed: of blinking and swaying without a driver.
     """
 
     crop: Crop
@@ -102,6 +103,7 @@ class DriverWidgets:
     face: int
     size: int
     motion: Motion
+    seed: int
 
     @property
     def stop(self) -> int | None:
@@ -232,7 +234,7 @@ def look_at_still(
         landmarks = _coarse_landmarks(detector, portrait, size)
     motion = widgets.motion
     sway = motion.amplitude.frames("head_motion", num_frames)
-    liveliness = Liveliness(motion.blink, motion.sway)
+    liveliness = Liveliness(motion.blink, motion.sway, widgets.seed)
     prepared = still_driving(picture, landmarks, num_frames, frame_rate, liveliness, sway)
     progress = NodeProgress(num_frames)
     return _shown(prepared, f"{num_frames} frames, {float(frame_rate):.5g} a second", progress.report)

@@ -44,6 +44,7 @@ def test_a_few_step_lora_on_the_native_model(host: Host, host_process: HostProce
     assert run.status == "success", run.failure
     assert len(run.files("frames")) == 4
     assert f"{LORA}: 1 layers changed" in str(run.outputs["report"])
+    assert not host.run(native_graph(LORA)).ran, "nothing has changed"
 
 
 def test_a_lora_that_is_not_there_is_refused(host: Host, host_process: HostProcess) -> None:

@@ -131,6 +131,9 @@ def test_sound_alone_moves_a_portrait_step_by_step(models: dict[str, PortraitMod
     condition, frame_rate, audio, _, num_frames, _ = prepared(model, audio=AUDIO)
     assert num_frames == 13 and frame_rate == 25  # half a second, and a frame that ends in silence
     assert audio["waveform"].shape[-1] == 8000
+    faces = {"portrait_landmarks": face_landmarks([[FACE]], (64, 64))}
+    swaying = [prepared(model, audio=AUDIO, seed=seed, **faces)[0] for seed in (1, 1, 2)]
+    assert torch.equal(*swaying[:2]) and not torch.equal(*swaying[1:])
     driving = EncodeDriving.execute(model, condition).args[0]
     heard = EncodeAudio.execute(model, audio, frame_rate, num_frames).args[0]
     clip = sampled(model, driving=driving, audio=heard)
