@@ -206,7 +206,8 @@ def add_speech_options(group: Group) -> None:
             type=keyframes,
             default=1.0,
             metavar="X[,X...]",
-            help=f"{what}: 1 as driven, 0 still; one number per frame, or some as FRAME:X, linear in between (default: 1)",
+            help=f"{what}: 1 as driven, 0 still; one number per frame, or some as FRAME:X, linear in between "
+            "(default: 1)",
         )
 
 
