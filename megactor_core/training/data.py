@@ -8,22 +8,35 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ..errors import InputError
 from .task import Batch
 
 
 def batches(dataset: Dataset[Batch], first: int, stop: int, num_workers: int, pin: bool) -> Iterator[Batch]:
-    """Items ``first`` to ``stop - 1`` of the dataset in order, prepared ahead by worker processes."""
-    return iter(
-        DataLoader(
-            dataset,
-            batch_size=None,
-            sampler=range(first, stop),
-            num_workers=num_workers,
-            prefetch_factor=4 if num_workers else None,
-            worker_init_fn=_start_worker,
-            pin_memory=pin,
-        )
+    """Items ``first`` to ``stop - 1`` of the dataset in order, prepared ahead by worker processes.
+
+    Raises:
+        InputError: while iterating: an item could not be made, or a worker was killed.
+    """
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=range(first, stop),
+        num_workers=num_workers,
+        prefetch_factor=4 if num_workers else None,
+        worker_init_fn=_start_worker,
+        pin_memory=pin,
     )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        # So a worker's own error arrives, its traceback as text, and that a worker has ended.
+        reason = str(error).strip().splitlines()[-1].removeprefix("megactor_core.errors.InputError: ")
+        raise InputError(
+            "data",
+            f"a batch could not be prepared: {reason}",
+            "The same command goes on from the last checkpoint",
+        ) from error
 
 
 def _start_worker(_: int) -> None:

@@ -35,7 +35,7 @@ class LatentCache(Dataset[Batch]):
 
     def store(self, batch: Batch, latents: Mapping[str, Tensor], replaced: tuple[str, ...]) -> None:
         """Keep a batch with its latents, without what they replace."""
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(batch["cache_index"])
         kept = {n: v for n, v in batch.items() if isinstance(v, Tensor) and n not in replaced}
         temporary = path.with_suffix(".partial")

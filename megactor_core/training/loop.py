@@ -17,7 +17,7 @@ from .checkpoint import CheckpointFolder
 from .config import TrainingConfig
 from .data import batches
 from .ema import ExponentialMovingAverage
-from .files import write_text
+from .files import refused_writes, write_text
 from .interruption import StopRequest
 from .optimizer import build_optimizer
 from .processes import Processes, full
@@ -163,7 +163,8 @@ class Trainer:
         for network in self.task.networks.values():
             network.eval()
         if log:
-            folder.mkdir(parents=True, exist_ok=True)
+            with refused_writes(folder, "it"):
+                folder.mkdir(parents=True, exist_ok=True)
         with (
             self._averages(),
             self.processes.whole_weights(self.step),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
+from ..errors import InputError
 from .config import TrainingConfig
 from .task import Task
 from .task_config import AutoencoderTaskConfig
@@ -13,12 +15,14 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
     """The task of a config, its networks with their initial weights; ``folder`` is the run's.
 
     Raises:
-        InputError: weights to start from cannot be read.
+        InputError: weights to start from cannot be read, or what validation needs is not installed.
     """
     if isinstance(config.task, AutoencoderTaskConfig):
         from .autoencoder import AutoencoderTask
 
         return AutoencoderTask(config.task, config.seed)
+    if importlib.util.find_spec("torchmetrics") is None:
+        raise InputError("validation", "needs torchmetrics", "pip install 'megactor[evaluation]'")
     from .denoiser import DenoiserTask
     from .model_folder import initial_networks
 

@@ -50,6 +50,16 @@ def test_a_damaged_checkpoint_is_skipped_with_a_word(folder, file, damage):
     assert "step_00000002 is damaged" in folder.words[0]
 
 
+def test_what_a_killed_process_left_half_written_is_removed(folder):
+    folder.save(saved(1))
+    left = folder.folder / ".step_00000002.partial"
+    left.mkdir()
+    (left / "networks.safetensors").touch()
+    assert folder.latest(accept).step == 1
+    folder.save(saved(3))
+    assert [path.name for path in sorted(folder.folder.iterdir())] == ["step_00000001", "step_00000003"]
+
+
 def test_a_failed_save_leaves_the_last_good_one_alone(folder, monkeypatch):
     folder.save(saved(1))
 

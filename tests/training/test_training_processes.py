@@ -23,7 +23,7 @@ from megactor_core.training.tasks import build_task
 pytest.importorskip("accelerate")
 
 ROOT = Path(__file__).parents[2]
-STEPS = 4
+STEPS = 3
 
 
 @pytest.fixture
@@ -40,11 +40,13 @@ def data(denoiser_data) -> dict[str, Any]:
         "background_dropout": 0.3,
         "driving_dropout": 0.3,
         "driver_consistency_weight": 0.5,
+        "validation": {"clips": 1, "frames": 2, "num_inference_steps": 1},
     }
     # Adam turns rounding of tiny gradients into whole steps; this epsilon is above them.
     optimizer = {**denoiser_data["optimizer"], "epsilon": 1e-3}
     run = {"steps": STEPS, "gradient_accumulation": 2, "device": "cpu", "log_interval": 1}
-    return {**denoiser_data, **run, "validation_interval": STEPS, "optimizer": optimizer, "task": task}
+    run |= {"checkpoint_interval": 1, "validation_interval": STEPS}
+    return {**denoiser_data, **run, "optimizer": optimizer, "task": task}
 
 
 def launch(kind: str, config: Path, folder: Path) -> subprocess.Popen[str]:
