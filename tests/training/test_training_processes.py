@@ -49,19 +49,21 @@ def data(denoiser_data) -> dict[str, Any]:
     return {**denoiser_data, **run, "optimizer": optimizer, "task": task}
 
 
-def launch(kind: str, config: Path, folder: Path) -> subprocess.Popen[str]:
+def launch(kind: str, *program: object) -> subprocess.Popen[str]:
     arguments = ["--config_file", f"configs/accelerate/{kind}.yaml", "--main_process_port", "0"]
-    command = ["train", "--config", str(config), "--output", str(folder)]
+    command = ["-m", "accelerate.commands.launch", *arguments, "--num_processes", "2", *map(str, program)]
     return subprocess.Popen(
-        [sys.executable, "-m", "accelerate.commands.launch", *arguments, "--num_processes", "2",
-         "-m", "megactor_core", *command],
-        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, *command], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
-def finish(process: subprocess.Popen[str], folder: Path) -> None:
+def launch_train(config: Path, folder: Path) -> subprocess.Popen[str]:
+    return launch("ddp", "-m", "megactor_core", "train", "--config", config, "--output", folder)
+
+
+def finish(process: subprocess.Popen[str], printed: str) -> None:
     output, errors = process.communicate(timeout=240)
-    assert output == f"{folder / 'model'}\n", errors
+    assert process.returncode == 0 and output == printed, errors
 
 
 def kill_after_a_checkpoint(process: subprocess.Popen[str], folder: Path) -> None:
@@ -101,21 +103,20 @@ def train_alone(data: dict[str, Any], folder: Path) -> None:
 def test_two_processes_train_what_one_does_also_when_they_are_killed(data, write_yaml, tmp_path):
     config, alone, unbroken, broken = write_yaml(data), *(tmp_path / name for name in "abc")
     train_alone(data, alone)
-    finish(launch("ddp", config, unbroken), unbroken)
+    finish(launch_train(config, unbroken), f"{unbroken / 'model'}\n")
     assert_follows(unbroken, alone)
-    kill_after_a_checkpoint(launch("ddp", config, broken), broken)
-    finish(launch("ddp", config, broken), broken)
+    kill_after_a_checkpoint(launch_train(config, broken), broken)
+    finish(launch_train(config, broken), f"{broken / 'model'}\n")
     for group in ("networks", "optimizer", "ema"):
         first, second = weights(unbroken, group), weights(broken, group)
         assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_spread_weights_train_alike_and_are_saved_and_exported_whole(data, write_yaml, tmp_path):
-    data = {**data, "gradient_accumulation": 1}
+    data = {**data, "gradient_accumulation": 1, "checkpoint_interval": 2}
     config, alone, spread = write_yaml(data), tmp_path / "alone", tmp_path / "spread"
     train_alone(data, alone)
-    kill_after_a_checkpoint(launch("fsdp", config, spread), spread)
-    finish(launch("fsdp", config, spread), spread)
+    finish(launch("fsdp", Path(__file__).with_name("train_twice.py"), config, spread), "")
     assert_follows(spread, alone)
 
 
