@@ -17,7 +17,7 @@ class OptimizerConfig(Section):
     """AdamW and its learning rate."""
 
     name: Literal["adamw", "adamw_8bit"] = Field(
-        "adamw", description="adamw_8bit: moments of 8 bits, with bitsandbytes, on a GPU"
+        "adamw", description="adamw_8bit: moments of 8 bits, by bitsandbytes"
     )
     learning_rate: float = Field(1e-5, gt=0, description="peak learning rate")
     betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the two moments")

@@ -187,6 +187,7 @@ def assign(target: Any, value: Tensor) -> None:
     if hasattr(target, "device_mesh"):
         from torch.distributed.tensor import distribute_tensor
 
-        mesh = target.device_mesh
-        value = distribute_tensor(value.to(mesh.device_type), mesh, target.placements, src_data_rank=None)
+        # Every process has read the whole value and takes its own part of it.
+        spread = distribute_tensor(value, target.device_mesh, target.placements, src_data_rank=None)
+        target, value = target.to_local(), spread.to_local()
     target.copy_(value)

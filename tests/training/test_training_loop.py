@@ -146,6 +146,22 @@ def test_validation_keeps_clips_and_sheets_of_the_same_puppets(denoiser_data, tm
     assert measured[0]["validation_psnr/copy"] == measured[1]["validation_psnr/copy"]
 
 
+def test_8_bit_adam_goes_on_with_the_same_moments(autoencoder_data, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    vae = {**autoencoder_data["task"]["vae"], "block_out_channels": [32, 32, 32, 32]}
+    data = {**autoencoder_data, "task": {**autoencoder_data["task"], "vae": vae}}
+    data["optimizer"] = {**data["optimizer"], "name": "adamw_8bit"}
+    for name in ("unbroken", "broken"):
+        train(data, tmp_path / name)
+    shutil.rmtree(tmp_path / "broken" / "checkpoints" / "step_00000004")
+    train(data, tmp_path / "broken")
+    for group in ("networks", "optimizer"):
+        name = f"checkpoints/step_00000004/{group}.safetensors"
+        assert same_tensors(tmp_path / "unbroken" / name, tmp_path / "broken" / name)
+    moments = load_file(tmp_path / "broken" / "checkpoints" / "step_00000004" / "optimizer.safetensors")
+    assert any(tensor.dtype == torch.uint8 for tensor in moments.values())
+
+
 def test_without_bitsandbytes_8_bit_adam_says_what_is_missing(autoencoder_data, tmp_path):
     if importlib.util.find_spec("bitsandbytes"):
         pytest.skip("bitsandbytes is installed")
