@@ -1,9 +1,11 @@
-"""What goes wrong in a worker that prepares batches is told in one line."""
+"""Batches come in order, and what goes wrong in a worker that prepares them is told in one line."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -27,20 +29,28 @@ class Items(Dataset):
         return {"index": torch.tensor(index)}
 
 
+def take(trouble: str, num_workers: int) -> str:
+    """What a process of its own says: workers are not forked from all that other tests have loaded."""
+    command = [sys.executable, __file__, trouble, str(num_workers)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_batches_come_in_order_from_any_first_one(num_workers):
-    stream = batches(Items(""), 5, 9, num_workers, pin=False)
-    assert [int(batch["index"]) for batch in stream] == [5, 6, 7, 8]
+    assert take("none", num_workers) == "[1, 2, 3]\n"
 
 
 @pytest.mark.parametrize(
-    ("trouble", "told"),
-    [
-        ("refused", r"shard 7: is empty\. Look at it"),
-        ("killed", r"worker .*(killed by signal|exited unexpectedly)"),
-    ],
+    ("trouble", "told"), [("refused", "shard 7: is empty. Look at it."), ("killed", "worker (pid")]
 )
 def test_trouble_in_a_worker_is_told(trouble, told):
-    stream = batches(Items(trouble), 0, 4, 1, pin=False)
-    with pytest.raises(InputError, match=f"data: a batch could not be prepared: .*{told}"):
-        list(stream)
+    output = take(trouble, 1)
+    assert output.startswith("data: a batch could not be prepared: ") and told in output
+
+
+if __name__ == "__main__":
+    try:
+        stream = batches(Items(sys.argv[1]), 1, 4, int(sys.argv[2]), pin=False)
+        print([int(batch["index"]) for batch in stream])
+    except InputError as error:
+        print(error)
