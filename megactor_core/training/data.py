@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
+import os
+from collections.abc import Generator
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -12,8 +12,12 @@ from ..errors import InputError
 from .task import Batch
 
 
-def batches(dataset: Dataset[Batch], first: int, stop: int, num_workers: int, pin: bool) -> Iterator[Batch]:
+def batches(
+    dataset: Dataset[Batch], first: int, stop: int, num_workers: int, pin: bool
+) -> Generator[Batch, None, None]:
     """Items ``first`` to ``stop - 1`` of the dataset in order, prepared ahead by worker processes.
+
+    Closing it ends the workers.
 
     Raises:
         InputError: while iterating: an item could not be made, or a worker was killed.
@@ -25,6 +29,8 @@ def batches(dataset: Dataset[Batch], first: int, stop: int, num_workers: int, pi
         num_workers=num_workers,
         prefetch_factor=4 if num_workers else None,
         worker_init_fn=_start_worker,
+        # A fork of a process in which OpenMP or FFmpeg have threads may hang.
+        multiprocessing_context="spawn" if num_workers else None,
         pin_memory=pin,
     )
     try:
@@ -44,6 +50,6 @@ def _start_worker(_: int) -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    # Both can reach the whole process group; only the parent acts on them, and its end ends the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(os, "setsid"):
+        # Ctrl-C reaches the whole group; only the parent acts on it, and its end ends the workers.
+        os.setsid()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import torch
@@ -83,7 +83,7 @@ class Trainer:
         )
         log = self._open_log()
         saved = state.step
-        with StopRequest() as stop, log or nullcontext():
+        with closing(stream), StopRequest() as stop, log or nullcontext():
             stopped = False
             while state.step < config.steps and not stopped:
                 rate = learning_rate(config.optimizer, state.step, config.steps)
