@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,33 @@ def add_parser(subparsers: Any) -> None:
     )
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
 
+    start = _action(
+        actions,
+        "start",
+        "put Stable Diffusion 1.5, AnimateDiff and CLIP together: what training from scratch begins with",
+    )
+    start.add_argument("output", type=Path, help="model folder to write")
+    start.add_argument(
+        "--base", type=Path, required=True, help="Stable Diffusion 1.5: a checkpoint or its UNet"
+    )
+    start.add_argument(
+        "--motion", type=Path, required=True, help="AnimateDiff's motion modules for it (v3_sd15_mm.ckpt)"
+    )
+    start.add_argument(
+        "--image-encoder", type=Path, required=True, help="CLIP ViT-L/14 of transformers (model.safetensors)"
+    )
+    start.add_argument(
+        "--vae", type=Path, help="autoencoder by diffusers' names (default: the one in --base)"
+    )
+    start.add_argument("--seed", type=int, default=0, help="of the weights that are new (default: 0)")
+    start.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float16",
+        help="number format of the written files (default: float16; training computes with more)",
+    )
+    start.add_argument("--overwrite", action="store_true", help="replace an existing model folder")
+
     random = _action(actions, "random", "write a tiny model of random weights, to try a family's whole path")
     random.add_argument("family", help="its family; a wrong name is answered with all of them")
     random.add_argument("output", type=Path, help="model folder to write")
@@ -89,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         "convert": _convert,
         "export": _export,
         "random": _random,
+        "start": _start,
         "verify": _verify,
     }
     return actions[args.action](args)
@@ -140,7 +170,6 @@ def _download(args: argparse.Namespace) -> int:
 
 def _convert(args: argparse.Namespace) -> int:
     import torch
-    from tqdm import tqdm
 
     from ..weights.catalogue import OFFICIAL_FOLDERS
     from ..weights.convert import convert_official
@@ -154,12 +183,7 @@ def _convert(args: argparse.Namespace) -> int:
     if output is None:
         family = find_official_files(source, args.checkpoint).family
         output = named_model_folder(family.name, args.models_folder)
-    with tqdm(unit="B", unit_scale=True, desc="Converting") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with _byte_bar("Converting") as show:
         report = convert_official(
             source,
             output,
@@ -201,6 +225,41 @@ def _random(args: argparse.Namespace) -> int:
     write_random_model(args.family, args.output, args.seed)
     print(f"Model folder: {args.output}")
     return 0
+
+
+def _start(args: argparse.Namespace) -> int:
+    import torch
+
+    from ..weights.start_model import write_start_model
+
+    with _byte_bar("Writing") as show:
+        write_start_model(
+            args.output,
+            args.base,
+            args.motion,
+            args.image_encoder,
+            args.vae,
+            seed=args.seed,
+            dtype=getattr(torch, args.dtype),
+            overwrite=args.overwrite,
+            progress=show,
+        )
+    print(f"Model folder: {args.output}")
+    return 0
+
+
+@contextmanager
+def _byte_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, as the function that is told the bytes done and the bytes in all."""
+    from tqdm import tqdm
+
+    with tqdm(unit="B", unit_scale=True, desc=title) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
 
 
 def _verify(args: argparse.Namespace) -> int:

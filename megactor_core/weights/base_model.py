@@ -32,7 +32,7 @@ def swap_base(denoiser: nn.Module, path: Path) -> int:
             input channels of its own; nothing is replaced then.
     """
     file = open_tensor_file(path)
-    sources = _sources(file)
+    sources = spatial_sources(file)
     expected = {key: tensor for key, tensor in denoiser.state_dict().items() if ".motion_modules." not in key}
     _check(path, sources, file.shapes, {key: tuple(tensor.shape) for key, tensor in expected.items()})
     names = {sources[key]: key for key in expected}
@@ -46,8 +46,8 @@ def swap_base(denoiser: nn.Module, path: Path) -> int:
     return len(expected)
 
 
-def _sources(file: TensorFile) -> dict[str, str]:
-    """Names in the file by our names."""
+def spatial_sources(file: TensorFile) -> dict[str, str]:
+    """Names in a file of SD1.5 by our names of the UNet's layers."""
     keys = [key for key in file.shapes if key.startswith(_PREFIX)] or list(file.shapes)
     sources = {}
     for key in keys:

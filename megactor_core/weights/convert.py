@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import filecmp
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,21 +14,15 @@ from torch import Tensor
 from ..errors import InputError
 from ..models.build import build_networks
 from ..models.config import ModelConfig
-from ..models.temporal import PositionTable
 from .empty_text import empty_text_tokens
-from .folder_output import check_output, temporary_folder
-from .layout import Shape
+from .folder_output import check_output
+from .folder_plan import NetworkPlan, Progress, write_model_folder
 from .official import (
     OfficialFiles,
-    Source,
     find_official_files,
     fit_sources,
     infer_config,
 )
-from .tensor_files import TensorFile, is_finite, write_safetensors
-
-Progress = Callable[[int, int], None]
-"""Called after every tensor with the bytes written so far and the bytes in all."""
 
 
 @dataclass(frozen=True)
@@ -87,22 +80,17 @@ def convert_official(
     config = infer_config(files)
     plans = _plan(files, config)
     shared_vae: Path | None = None
-    sizes = {name: _count(plan.expected) * dtype.itemsize for name, plan in plans.items()}
-    total, done = sum(sizes.values()), 0
-    with temporary_folder(output, total) as folder:
-        for name, plan in plans.items():
-            with open(folder / f"{name}.safetensors", "wb") as file:
-                for nbytes in write_safetensors(file, plan.order, dtype, _cast(plan, dtype)):
-                    done += nbytes
-                    if progress:
-                        progress(done, total)
+
+    def share_vae(folder: Path) -> None:
+        nonlocal shared_vae
         shared_vae = _share_vae(folder, output)
-        (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+    write_model_folder(output, plans, config, dtype, progress, share_vae)
     return ConversionReport(
         output=output,
         checkpoint=files.checkpoint,
         config=config,
-        sizes=sizes,
+        sizes={name: plan.size(dtype) for name, plan in plans.items()},
         from_base={
             name: len(files.from_base[name] & plans[name].sources.keys())
             for name in ("denoiser", "reference_network")
@@ -115,34 +103,7 @@ def convert_official(
     )
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Expected tensors of one network and where they come from.
-
-    Those without a source are ``computed`` already, or are position tables.
-    """
-
-    expected: Mapping[str, Shape]
-    sources: Mapping[str, Source]
-    computed: Mapping[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def groups(self) -> list[tuple[TensorFile | None, list[str]]]:
-        """Names by the file they are read from, in the order of writing."""
-        files = {source.file.path: source.file for source in self.sources.values()}
-        groups: dict[Path | None, list[str]] = {}
-        for name in self.expected:
-            path = self.sources[name].file.path if name in self.sources else None
-            groups.setdefault(path, []).append(name)
-        return [(files[path] if path else None, names) for path, names in groups.items()]
-
-    @property
-    def order(self) -> list[tuple[str, Shape]]:
-        """Names and shapes in the order of writing."""
-        return [(name, self.expected[name]) for _, names in self.groups for name in names]
-
-
-def _plan(files: OfficialFiles, config: ModelConfig) -> dict[str, _Plan]:
+def _plan(files: OfficialFiles, config: ModelConfig) -> dict[str, NetworkPlan]:
     try:
         with torch.device("meta"):
             networks = build_networks(config)
@@ -157,9 +118,9 @@ def _plan(files: OfficialFiles, config: ModelConfig) -> dict[str, _Plan]:
     plans = {}
     for name, keys in expected.items():
         if name == "constant_context" and files.text_encoder:
-            plans[name] = _Plan(keys, {}, {"tokens": _empty_text(files)})
+            plans[name] = NetworkPlan(keys, {}, {"tokens": _empty_text(files)})
         else:
-            plans[name] = _Plan(keys, fit_sources(files, name, keys))
+            plans[name] = NetworkPlan(keys, fit_sources(files, name, keys))
     return plans
 
 
@@ -194,38 +155,3 @@ def _share_vae(folder: Path, output: Path) -> Path | None:
         os.replace(twin, own)
         return other.parent
     return None
-
-
-def _cast(plan: _Plan, dtype: torch.dtype) -> Iterator[Tensor]:
-    """The tensors in the order of writing, in their expected shape and dtype."""
-    for name, tensor in _tensors(plan):
-        result = tensor.to(dtype).reshape(plan.expected[name])
-        if not is_finite(result):
-            where = plan.sources[name]
-            raise InputError(
-                where.file.path,
-                f"{where.key} holds NaN or values beyond {str(dtype).removeprefix('torch.')}",
-                "Try --dtype float32; if it stays so, download the file again",
-            )
-        yield result
-
-
-def _tensors(plan: _Plan) -> Iterator[tuple[str, Tensor]]:
-    for file, names in plan.groups:
-        if file is None:
-            for name in names:
-                computed = plan.computed.get(name)
-                yield name, _position_table(plan.expected[name]) if computed is None else computed
-        else:
-            by_key = {plan.sources[name].key: name for name in names}
-            for key, tensor in file.stream(by_key):
-                yield by_key[key], tensor
-
-
-def _position_table(shape: Shape) -> Tensor:
-    _, positions, width = shape
-    return PositionTable(width, positions).get_buffer("pe")
-
-
-def _count(shapes: Mapping[str, Shape]) -> int:
-    return sum(torch.Size(shape).numel() for shape in shapes.values())

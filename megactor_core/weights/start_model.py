@@ -1,0 +1,161 @@
+"""What training from scratch begins with: Stable Diffusion 1.5 and AnimateDiff in MegActor's networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..models.config import ModelConfig
+from ..models.driving_encoder import DrivingEncoder
+from ..models.families import MEGACTOR
+from .base_model import spatial_sources
+from .compvis import vae_key
+from .folder_output import check_output
+from .folder_plan import NetworkPlan, Progress, write_model_folder
+from .layout import Shape, describe, first_few, map_key, recognise, reconcile_shape
+from .loading import build_on_meta
+from .official import Source
+from .tensor_files import TensorFile, open_tensor_file
+
+_INPUT = "conv_in.weight"
+_DRIVING = "condition_input_layer."
+_AUTOENCODER = "first_stage_model."
+
+
+def write_start_model(
+    output: Path,
+    base: Path,
+    motion: Path,
+    image_encoder: Path,
+    vae: Path | None = None,
+    *,
+    config: ModelConfig = MEGACTOR,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float16,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write a model folder that stage 1 can start from, as MegActor's did (arXiv 2405.20851).
+
+    Denoiser and reference network get the UNet of ``base``, the temporal modules those of ``motion``. New are
+    the encoder of driving frames, drawn from ``seed``, and the input weights of the channels that Stable
+    Diffusion does not have, which are 0.
+
+    Args:
+        output: folder to make.
+        base: Stable Diffusion 1.5: one checkpoint, or its UNet by CompVis' or diffusers' names.
+        motion: AnimateDiff's motion modules for it, e.g. ``v3_sd15_mm.ckpt``.
+        image_encoder: CLIP ViT-L/14 with its projection, by transformers' names.
+        vae: autoencoder by diffusers' names; by default the one in ``base``.
+        config: of the model.
+        seed: of what is new.
+        dtype: of the written files.
+        overwrite: replace an existing ``output``.
+        progress: told how far it is.
+
+    Raises:
+        InputError: a file that cannot be used or is of another kind or architecture; the output exists or the
+            disk is full. Nothing is left behind.
+    """
+    check_output(output, "config.json", overwrite)
+    networks = build_on_meta(config, output)
+    expected = {
+        name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+        for name, network in networks.items()
+    }
+    spatial, modules = open_tensor_file(base), open_tensor_file(motion)
+    unet = {name: Source(spatial, key) for name, key in spatial_sources(spatial).items()}
+    temporal = {key.removeprefix("module."): Source(modules, key) for key in modules.shapes}
+    computed = _new_weights(config, unet, expected["denoiser"], seed)
+    keys = expected["denoiser"].keys() - computed.keys()
+    sources = {
+        "denoiser": {
+            **_fit(base, unet, expected["denoiser"], {key for key in keys if ".motion_modules." not in key}),
+            **_fit(motion, temporal, expected["denoiser"], {key for key in keys if _is_trained_motion(key)}),
+        },
+        "reference_network": _fit(base, unet, expected["reference_network"]),
+        "vae": _autoencoder(spatial, vae, expected["vae"]),
+        "image_encoder": _own_file(image_encoder, "image_encoder", expected["image_encoder"]),
+    }
+    plans = {
+        name: NetworkPlan(shapes, sources[name], computed if name == "denoiser" else {})
+        for name, shapes in expected.items()
+    }
+    write_model_folder(output, plans, config, dtype, progress)
+
+
+def _is_trained_motion(key: str) -> bool:
+    # Position tables are computed: those of other lengths than the model's would not fit.
+    return ".motion_modules." in key and not key.endswith(".pos_encoder.pe")
+
+
+def _new_weights(
+    config: ModelConfig, unet: Mapping[str, Source], expected: Mapping[str, Shape], seed: int
+) -> dict[str, Tensor]:
+    """Weights of the denoiser that no file holds."""
+    assert config.driving_encoder is not None
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        encoder = DrivingEncoder(config.driving_encoder)
+    computed = {f"{_DRIVING}{name}": tensor for name, tensor in encoder.state_dict().items()}
+    source = unet.get(_INPUT)
+    if source is not None:  # what is missing is told of all keys together
+        ((_, known),) = source.file.stream([source.key])
+        weight = torch.zeros(expected[_INPUT])
+        if known.shape[0] == weight.shape[0] and known.shape[2:] == weight.shape[2:]:
+            weight[:, : known.shape[1]] = known
+            computed[_INPUT] = weight
+    return computed
+
+
+def _fit(
+    path: Path,
+    sources: Mapping[str, Source],
+    expected: Mapping[str, Shape],
+    keys: set[str] | None = None,
+) -> dict[str, Source]:
+    """Sources of the expected keys, all of them or some."""
+    wanted = {key: shape for key, shape in expected.items() if keys is None or key in keys}
+    missing = [key for key in wanted if key not in sources]
+    misshapen = [
+        key
+        for key, shape in wanted.items()
+        if key in sources and not reconcile_shape(sources[key].shape, shape)
+    ]
+    if missing or misshapen:
+        kind = recognise(source.key for source in sources.values())
+        problem = f"is of another width: {first_few(misshapen)}"
+        if missing:
+            problem = f"lacks {len(missing)} keys: {first_few(missing)}"
+        raise InputError(
+            path, f"is {kind.description}; it {problem}", "Give weights for Stable Diffusion 1.5"
+        )
+    return {key: sources[key] for key in wanted}
+
+
+def _autoencoder(base: TensorFile, vae: Path | None, expected: Mapping[str, Shape]) -> dict[str, Source]:
+    if vae is not None:
+        return _own_file(vae, "vae", expected)
+    levels = sum(key.endswith(".resnets.0.norm1.weight") and ".up_blocks." in key for key in expected)
+    named = {
+        key: vae_key(key.removeprefix(_AUTOENCODER), levels)
+        for key in base.shapes
+        if key.startswith(_AUTOENCODER)
+    }
+    if not named:
+        raise InputError(base.path, "holds no autoencoder", "Give one with --vae")
+    return _fit(base.path, {name: Source(base, key) for key, name in named.items() if name}, expected)
+
+
+def _own_file(path: Path, network: str, expected: Mapping[str, Shape]) -> dict[str, Source]:
+    file = open_tensor_file(path)
+    kind = recognise(file.shapes)
+    if kind.name != network:
+        raise InputError(path, f"is {kind.description}, not {describe(network)}", "Give the right file")
+    return _fit(
+        path, {name: Source(file, key) for key in file.shapes if (name := map_key(network, key))}, expected
+    )
