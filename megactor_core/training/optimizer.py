@@ -52,9 +52,8 @@ def optimizer_state(
     for name, parameter in parameters.items():
         for kind, value in optimizer.state[parameter].items():
             if kind.startswith("qmap"):
-                value = (
-                    value.clone()
-                )  # one table of bitsandbytes serves all weights; a file has no such links
+                # One table of bitsandbytes serves all weights; a file has no such links.
+                value = value.clone()
             (tensors if isinstance(value, Tensor) else numbers)[f"{kind}.{name}"] = value
     return tensors, numbers
 

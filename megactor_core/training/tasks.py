@@ -22,7 +22,7 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
 
         return AutoencoderTask(config.task, config.seed)
     if importlib.util.find_spec("torchmetrics") is None:
-        raise InputError("validation", "needs torchmetrics", "pip install 'megactor[evaluation]'")
+        raise InputError("validation", "needs torchmetrics", "pip install 'megactor[train]'")
     from .denoiser import DenoiserTask
     from .model_folder import initial_networks
 
