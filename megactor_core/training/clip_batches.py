@@ -17,7 +17,7 @@ def clip_batches(
     """Batches of a single clip each; see ``PuppetClips`` and ``dataset.shard_clips.ShardClips``.
 
     Args:
-        config: which data, and which parts of them the loss needs.
+        config: which data, and how much errors around eyes, brows and mouth weigh.
         model: tells the sizes of latents and of the image encoder's pictures.
         seed: of the data.
         split: "train" or "held-out".
@@ -31,8 +31,7 @@ def clip_batches(
     data = config.data.model_copy(update=single)
     latent_size, clip_size = data.size // model.vae_scale_factor, model.image_encoder["image_size"]
     if isinstance(data, PuppetClipsConfig):
-        second = config.driver_consistency_weight > 0
-        return PuppetClips(data, seed, split, latent_size, clip_size, config.feature_weight, second)
+        return PuppetClips(data, seed, split, latent_size, clip_size, config.feature_weight)
     from ..dataset.shard_clips import ShardClips
 
     return ShardClips(data, seed, latent_size, clip_size, split)

@@ -26,7 +26,7 @@ from .latents import encode_clips
 from .lora import add_lora, save_lora
 from .model_folder import save_model
 from .noising import LAST_TIMESTEP, Noising
-from .prediction_error import prediction_error, relative_difference
+from .prediction_error import prediction_error
 from .processes import Processes
 from .puppet_pictures import to_signed
 from .task import Batch, Position
@@ -161,11 +161,6 @@ class DenoiserTask:
         scalars = {"mse": difference.detach().square().mean()}
         if "broken" in batch:
             scalars["broken_clips"] = batch["broken"].float() * processes.count
-        if config.driver_consistency_weight:
-            _, second = self._drive(references, batch["second_driving"] * shown)
-            disagreement = relative_difference(processes.gather(driving), processes.gather(second))
-            loss = loss + config.driver_consistency_weight * disagreement
-            scalars["driver_difference"] = disagreement.detach()
         if config.auxiliary_weight:
             motion_error = self._motion_error(features, batch["motion"])
             weight = config.auxiliary_weight * max(0.0, 1 - position.step / config.auxiliary_steps)

@@ -1,4 +1,4 @@
-"""Terms of the loss: a clip's weighted prediction error, and how far two drivers disagree."""
+"""The weighted error of a clip's prediction."""
 
 from __future__ import annotations
 
@@ -30,20 +30,3 @@ def prediction_error(
         return error
     later = weights[:, :, 1:]
     return error + change_weight * (difference.diff(dim=2).square() * later).mean() / mean(later.mean())
-
-
-def relative_difference(first: Tensor, second: Tensor) -> Tensor:
-    """How much two drivers of the same motion disagree, beside how much drivers vary at all.
-
-    The scale of both does not matter, so that they gain nothing by growing small.
-
-    Args:
-        first, second: (clips, channels, frames, h, w).
-
-    Returns:
-        a scalar: 0 where they agree, about 1 where they have nothing in common.
-    """
-    first, second = first.float(), second.float()
-    over = (0, 2)  # clips and frames: what stands still at a place is no motion
-    variance = (first.var(dim=over) + second.var(dim=over)).mean()
-    return (first - second).square().mean() / variance

@@ -69,10 +69,6 @@ class Processes:
         """Mean over the processes; without gradient."""
         return values
 
-    def gather(self, clips: Tensor) -> Tensor:
-        """Entries of all processes along the first axis, with gradient."""
-        return clips
-
     def whole_weights(self, step: nn.Module) -> AbstractContextManager[Any]:
         """Inside, networks hold their whole weights and can be called in any way; all processes enter."""
         return nullcontext()
@@ -138,13 +134,6 @@ class LaunchedProcesses(Processes):
         total = values.detach().clone()
         torch.distributed.all_reduce(total)
         return total / self.count
-
-    def gather(self, clips: Tensor) -> Tensor:
-        parts = [torch.empty_like(clips) for _ in range(self.count)]
-        torch.distributed.all_gather(parts, clips.detach().contiguous())
-        # Gradients are averaged over the processes, and every process has only those of its own entries.
-        parts[self.rank] = clips + (self.count - 1) * (clips - clips.detach())
-        return torch.cat(parts)
 
     @contextmanager
     def whole_weights(self, step: nn.Module) -> Iterator[None]:

@@ -28,7 +28,6 @@ class PuppetClips(Dataset[Batch]):
     - ``driving`` uint8 (R, F, S, S): the grey condition made from another identity with the same motion
     - ``background_masks`` float32 (R, 1, L, L), 1 = background
     - ``backgrounds`` float32 (R, 3, C, C), CLIP pixels
-    - ``second_driving``, only with ``second_driver``: like ``driving``, of yet another identity
     - ``motion`` float32 (R, F, 15), ``weights`` float32 (R, F, L, L) of the error
 
     ``feature_weight`` is the weight around eyes, brows and mouth.
@@ -39,7 +38,6 @@ class PuppetClips(Dataset[Batch]):
         split: "train" or "held-out".
         latent_size: L.
         clip_size: C, side of the image encoder's input.
-        second_driver: render every motion on a third identity too.
     """
 
     def __init__(
@@ -50,11 +48,9 @@ class PuppetClips(Dataset[Batch]):
         latent_size: int,
         clip_size: int,
         feature_weight: float = 1.0,
-        second_driver: bool = False,
     ) -> None:
         self.config, self.seed, self.split = config, seed, split
         self.latent_size, self.clip_size, self.feature_weight = latent_size, clip_size, feature_weight
-        self.second_driver = second_driver
 
     def __getitem__(self, index: int) -> Batch:
         count = self.config.references
@@ -71,7 +67,7 @@ class PuppetClips(Dataset[Batch]):
         whole = rng.random() < config.whole_frame_rate
         foreground = reference.mask
         background = background_image(reference.image, foreground)
-        sample = {
+        return {
             "references": _channels_first(reference.image),
             "targets": _channels_first(np.stack([target.image for target in targets])),
             "driving": torch.from_numpy(self._drive(driver, motion, whole)),
@@ -80,10 +76,6 @@ class PuppetClips(Dataset[Batch]):
             "motion": torch.from_numpy(motion),
             "weights": torch.from_numpy(np.stack([self._weights(target.landmarks) for target in targets])),
         }
-        if self.second_driver:
-            third = Puppet(sample_identity(rng), config.size)
-            sample["second_driving"] = torch.from_numpy(self._drive(third, motion, whole))
-        return sample
 
     def _weights(self, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
         scaled = landmarks * (self.latent_size / self.config.size)

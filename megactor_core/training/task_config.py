@@ -149,11 +149,6 @@ class DenoiserTaskConfig(Section):
         0.0, ge=0, le=1, description="share of clips trained with background tokens of zero"
     )
     driving_dropout: float = Field(0.0, ge=0, le=1, description="share of clips trained with a black driver")
-    driver_consistency_weight: float = Field(
-        0.0,
-        ge=0,
-        description="weight of the difference between what two drivers of the same motion tell the denoiser",
-    )
     auxiliary_weight: float = Field(
         0.0, ge=0, description="weight of a linear head that reads the motion from the driving features"
     )
@@ -175,11 +170,9 @@ class DenoiserTaskConfig(Section):
         if self.lora and (self.model is not None or self.trainable != _TRAINABLE):
             raise ValueError("lora goes with initial_weights and without trainable")
         if not isinstance(self.data, PuppetClipsConfig) and (
-            self.feature_weight > 1 or self.driver_consistency_weight or self.auxiliary_weight
+            self.feature_weight > 1 or self.auxiliary_weight
         ):
-            raise ValueError(
-                "feature_weight, driver_consistency_weight and auxiliary_weight are for puppets alone"
-            )
+            raise ValueError("feature_weight and auxiliary_weight are for puppets alone")
         if self.cached_batches and self.sample_latents:
             raise ValueError("cached_batches keeps latents, so sample_latents must be false")
         return self

@@ -39,7 +39,6 @@ def data(denoiser_data) -> dict[str, Any]:
         "reference_dropout": 0.5,
         "background_dropout": 0.3,
         "driving_dropout": 0.3,
-        "driver_consistency_weight": 0.5,
         "validation": {"clips": 1, "frames": 2, "num_inference_steps": 1},
     }
     # Adam turns rounding of tiny gradients into whole steps; this epsilon is above them.
