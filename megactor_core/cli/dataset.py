@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from ..dataset.step import StepSettings
+from ..dataset.step import SampleSettings, StepSettings
 from ..dataset.steps import STEPS, PackSettings
 from ..errors import InputError
 
@@ -119,6 +119,7 @@ def _run_step(args: argparse.Namespace) -> int:
 
         manifest = pack(settings, args.input, args.output, machines)
     else:
+        assert isinstance(settings, SampleSettings)
         manifest = run_step(settings, args.input, args.output, machines)
     print(f"{args.output}: {manifest['in']} in, {manifest['out']} out")
     for verb, counts in (("left out", manifest["rejected"]), ("kept, but", manifest["noted"])):

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..vision.head_motion import moved_points, similarities
+
 _BEND = 0.7
 """Share of the way to the donor's proportions."""
 _REACH = 0.45
@@ -38,10 +40,10 @@ class Disguise:
     ) -> None:
         self._points = points.astype(np.float64)
         # Proportions are the clip's mean: those of each frame are its expression, which must stay.
-        base = self._points[0]
-        mean = np.mean([_moved(row, _similarity(row, base)) for row in self._points], axis=0)
-        self._base = base
-        self._pull = _BEND * (_moved(donor_points, _similarity(donor_points, mean)) - mean)
+        self._base = self._points[:1]
+        mean = moved_points(self._points, similarities(self._points, self._base)).mean(axis=0)
+        wanted = moved_points(donor_points[None], similarities(donor_points[None], mean[None]))[0]
+        self._pull = _BEND * (wanted - mean)
         own, other = (
             _colours(image, rows)
             for image, rows in ((picture, self._points[number]), (donor, donor_points.astype(np.float64)))
@@ -53,26 +55,11 @@ class Disguise:
         """Frame ``number`` with the changed face, uint8 RGB (H, W, 3)."""
         points = self._points[number]
         weights = _face_weights(points, image.shape[:2])[..., None]
-        bent = _bent(image, points, self._pull @ _similarity(self._base, points)[:, :2].T)
+        bent = _bent(image, points, self._pull @ similarities(self._base, points[None])[0, :, :2].T)
         lab = cv2.cvtColor(bent, cv2.COLOR_RGB2LAB).astype(np.float32)
         coloured = np.clip(lab * self._gain + self._shift, 0, 255).round().astype(np.uint8)
         other = cv2.cvtColor(coloured, cv2.COLOR_LAB2RGB)
         return (bent + weights * (other.astype(np.float32) - bent)).round().astype(np.uint8)
-
-
-def _similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Turn, scale and shift (2, 3) that bring points nearest to others (least squares)."""
-    x, y = np.asarray(source, np.float64).T
-    zeros, ones = np.zeros_like(x), np.ones_like(x)
-    rows = np.concatenate(
-        [np.stack([x, -y, ones, zeros], axis=1), np.stack([y, x, zeros, ones], axis=1)], axis=0
-    )
-    a, b, right, down = np.linalg.lstsq(rows, np.asarray(target, np.float64).T.reshape(-1), rcond=None)[0]
-    return np.array([[a, -b, right], [b, a, down]])
-
-
-def _moved(points: NDArray[np.floating], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def _bent(

@@ -13,12 +13,12 @@ from .parallel import Machines, run_jobs
 from .records import Record, begin_folder, end_folder, folder_history
 from .shard_job import ShardJob, run_shard_job
 from .shards import find_shards
-from .step import StepSettings
+from .step import SampleSettings, StepSettings
 
 Job = TypeVar("Job")
 
 
-def run_step(settings: StepSettings, source: Path, target: Path, machines: Machines) -> dict[str, Any]:
+def run_step(settings: SampleSettings, source: Path, target: Path, machines: Machines) -> dict[str, Any]:
     """Run one step; what an earlier run of the same settings has finished is not done again.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..weights.download import file_sha256
 from .records import Record, Remark, finished
 from .shards import BrokenSample, Shard, open_shard, write_shard
-from .step import Kept, Rejected, StepSettings, digest
+from .step import Kept, Rejected, SampleSettings, digest
 
 DAMAGED = "damaged shard"
 """Why the sample at the end of a broken shard is left out; how many came after it, nobody knows."""
@@ -25,7 +25,7 @@ class ShardJob:
         target: the shard that is written.
     """
 
-    settings: StepSettings
+    settings: SampleSettings
     source: Path
     target: Path
 
@@ -61,7 +61,7 @@ def run_shard_job(job: ShardJob) -> tuple[str, Record]:
     return name, record
 
 
-def _results(settings: StepSettings, shard: Shard, rejected: list[Remark]) -> Iterator[tuple[str, Kept]]:
+def _results(settings: SampleSettings, shard: Shard, rejected: list[Remark]) -> Iterator[tuple[str, Kept]]:
     worker = settings.open(shard)
     for entry in shard.entries:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,13 +32,17 @@ class StepSettings(Section):
             InputError: a missing file, package or program.
         """
 
-    def open(self, shard: Shard) -> Worker:
-        """Load what the step needs for the samples of one shard."""
-        raise NotImplementedError
-
     def facts(self) -> dict[str, Any]:
         """The settings that decide the result, as JSON has them."""
         return self.model_dump(mode="json")
+
+
+class SampleSettings(StepSettings, ABC):
+    """Settings of a step that turns the samples of a shard into those of another, one by one."""
+
+    @abstractmethod
+    def open(self, shard: Shard) -> Worker:
+        """Load what the step needs for the samples of one shard."""
 
 
 @dataclass(frozen=True)

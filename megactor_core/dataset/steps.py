@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from ..errors import InputError
 from .shards import Shard
-from .step import StepSettings, Worker
+from .step import SampleSettings, StepSettings, Worker
 
 
 class PackSettings(StepSettings):
@@ -28,7 +28,7 @@ class PackSettings(StepSettings):
     )
 
 
-class FacesSettings(StepSettings):
+class FacesSettings(SampleSettings):
     """Find the face in every frame; leave out clips without a steady, large, lit face."""
 
     step: ClassVar[str] = "faces"
@@ -53,13 +53,13 @@ class FacesSettings(StepSettings):
         self.open(Shard(Path(), ()))
 
     def open(self, shard: Shard) -> Worker:
-        """See ``StepSettings``."""
+        """See ``SampleSettings``."""
         from .faces import FaceFinder
 
         return FaceFinder.from_files(self)
 
 
-class SwapSettings(StepSettings):
+class SwapSettings(SampleSettings):
     """Give every clip a version with another face, by a program of yours or by the built-in disguise."""
 
     step: ClassVar[str] = "swap"
@@ -116,13 +116,13 @@ class SwapSettings(StepSettings):
         return found
 
     def open(self, shard: Shard) -> Worker:
-        """See ``StepSettings``."""
+        """See ``SampleSettings``."""
         from .swap import FaceSwap
 
         return FaceSwap(self, shard)
 
 
-class StyliseSettings(StepSettings):
+class StyliseSettings(SampleSettings):
     """Give every clip a version in another style, by diffusers image-to-image with one seed per clip."""
 
     step: ClassVar[str] = "stylise"
@@ -144,13 +144,13 @@ class StyliseSettings(StepSettings):
         return 0 if self.device == "cpu" else 1
 
     def open(self, shard: Shard) -> Worker:
-        """See ``StepSettings``."""
+        """See ``SampleSettings``."""
         from .stylise import Styliser
 
         return Styliser(self)
 
 
-class GazeSettings(StepSettings):
+class GazeSettings(SampleSettings):
     """Keep the clips in which the eyes move much: about one in twenty."""
 
     step: ClassVar[str] = "gaze"
@@ -168,20 +168,20 @@ class GazeSettings(StepSettings):
         self.open(Shard(Path(), ()))
 
     def open(self, shard: Shard) -> Worker:
-        """See ``StepSettings``."""
+        """See ``SampleSettings``."""
         from .gaze import GazeFilter
 
         return GazeFilter.from_files(self)
 
 
-class BackgroundSettings(StepSettings):
+class BackgroundSettings(SampleSettings):
     """Part the person from the background in some frames of every clip."""
 
     step: ClassVar[str] = "background"
     masks: int = Field(8, ge=1, description="frames per clip that get a mask; references are drawn from them")
 
     def open(self, shard: Shard) -> Worker:
-        """See ``StepSettings``."""
+        """See ``SampleSettings``."""
         from .background import BackgroundMasks
 
         return BackgroundMasks(self)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..vision.coarse_landmarks import MEAN_FACE, CoarseLandmarker
+from ..vision.coarse_landmarks import MEAN_FACE, CoarseLandmarker, affine_camera
 from ..vision.faces import Detector
 from ..vision.gaze import MESH_EYES, eye_angles
 from ..vision.landmarks import MediaPipeLandmarker
@@ -90,10 +90,7 @@ class CoarseReader:
 def rotation_of_landmarks(landmarks: NDArray[np.floating]) -> FloatArray:
     """Orientation of a head, (3, 3), from its 68 landmarks (68, 2) in pixels: that of the mean face whose
     parallel projection comes nearest to them."""
-    middle = MEAN_FACE - MEAN_FACE.mean(axis=0)
-    points = np.asarray(landmarks, np.float64)
-    camera, *_ = np.linalg.lstsq(middle, points - points.mean(axis=0), rcond=None)
-    across, down = camera.T
+    across, down = affine_camera(MEAN_FACE, landmarks)[:3].T
     away = np.cross(across, down) / max(np.sqrt(np.linalg.norm(across) * np.linalg.norm(down)), 1e-9)
     return nearest_rotation(np.stack([across, down, away]))
 

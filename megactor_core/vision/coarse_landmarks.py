@@ -56,8 +56,21 @@ def coarse_landmarks(points: NDArray[np.floating]) -> NDArray[np.float32]:
         float32 (68, 2) in pixels.
     """
     anchors = np.stack([MEAN_FACE[list(group)].mean(axis=0) for group in FIVE_POINTS])
-    camera, *_ = np.linalg.lstsq(_homogeneous(anchors), np.asarray(points, np.float64), rcond=None)
-    return (_homogeneous(MEAN_FACE) @ camera).astype(np.float32)
+    return (_homogeneous(MEAN_FACE) @ affine_camera(anchors, points)).astype(np.float32)
+
+
+def affine_camera(face: NDArray[np.float64], points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The parallel projection that shows a face nearest to given points (least squares).
+
+    Args:
+        face: (n, 3), points of ``MEAN_FACE``.
+        points: (n, 2) in pixels.
+
+    Returns:
+        float64 (4, 2): what x, y and z of the face add to a position, and the position of its origin.
+    """
+    camera, *_ = np.linalg.lstsq(_homogeneous(face), np.asarray(points, np.float64), rcond=None)
+    return np.asarray(camera, np.float64)
 
 
 class CoarseLandmarker:

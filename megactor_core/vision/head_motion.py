@@ -23,19 +23,47 @@ def head_corrections(anchors: ArrayLike, amplitude: NDArray[np.floating]) -> NDA
     Returns:
         float64 ``(F, 2, 3)``; the identity where the amplitude is 1.
     """
-    points = np.asarray(anchors, np.float64)
-    plane = points[..., 0] + 1j * points[..., 1]
-    center = plane.mean(axis=1)
-    arms = plane - center[:, None]
-    turn = (arms * arms[0].conj()).sum(axis=1) / max(float((np.abs(arms[0]) ** 2).sum()), 1e-9)
+    center, arms = _plane(anchors)
+    turn = _turn(arms[0], arms)
     turn = np.where(np.abs(turn) < 1e-6, 1, turn)
     wanted = np.abs(turn) ** amplitude * np.exp(1j * np.angle(turn) * amplitude)
     factor = wanted / turn
-    shift = center[0] + amplitude * (center - center[0]) - factor * center
-    rows = [[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]]
-    affines = np.asarray(rows).transpose(2, 0, 1)
+    affines = _affines(factor, center[0] + amplitude * (center - center[0]) - factor * center)
     affines[amplitude == 1] = np.eye(2, 3)
     return affines
+
+
+def similarities(source: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
+    """Affines that turn, scale and shift points to where they are nearest to others (least squares).
+
+    Args:
+        source, target: points ``(F, n, 2)``; those of one frame stand for all.
+
+    Returns:
+        float64 ``(F, 2, 3)``.
+    """
+    (from_center, from_arms), (to_center, to_arms) = _plane(source), _plane(target)
+    turn = _turn(from_arms, to_arms)
+    return _affines(turn, to_center - turn * from_center)
+
+
+def _plane(points: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """Means of points ``(F, n, 2)`` as complex numbers ``(F,)``, and the points around them ``(F, n)``."""
+    points = np.asarray(points, np.float64)
+    plane = points[..., 0] + 1j * points[..., 1]
+    center = plane.mean(axis=1)
+    return center, plane - center[:, None]
+
+
+def _turn(source: NDArray[np.complex128], target: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Rotation and growth that bring arms nearest to others; broadcasts over frames."""
+    size = np.maximum((np.abs(source) ** 2).sum(axis=-1), 1e-9)
+    return (target * source.conj()).sum(axis=-1) / size
+
+
+def _affines(factor: NDArray[np.complex128], shift: NDArray[np.complex128]) -> NDArray[np.float64]:
+    rows = [[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]]
+    return np.asarray(rows).transpose(2, 0, 1)
 
 
 def rigid_anchors(landmarks: ArrayLike) -> NDArray[np.float64]:

@@ -11,11 +11,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from megactor_core.dataset.shards import Entry, Shard
-from megactor_core.dataset.step import Kept, Rejected, StepSettings, Worker
+from megactor_core.dataset.step import Kept, Rejected, SampleSettings, Worker
 from megactor_core.errors import InputError
 
 
-class LogSettings(StepSettings):
+class LogSettings(SampleSettings):
     """Writes down every sample it is given; odd ones are rejected."""
 
     step: ClassVar[str] = "log"
