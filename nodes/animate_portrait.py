@@ -9,7 +9,7 @@ from comfy_api.latest import InputImpl, io, ui
 
 from . import types
 from .family_checks import check_family, check_moved
-from .looking_inputs import crop_input, lost_face_input, size_input, trim_inputs
+from .looking_inputs import crop_input, frame_rate_input, lost_face_input, size_input, trim_inputs
 from .motion import Motion
 from .sampling_inputs import motion_inputs, sampling_inputs, sampling_settings
 
@@ -75,15 +75,8 @@ class AnimatePortrait(io.ComfyNode):
                 size_input(),
                 lost_face_input(advanced=True),
                 *trim_inputs(),
-                io.Float.Input(
-                    "frame_rate",
-                    default=25.0,
-                    min=1.0,
-                    max=240.0,
-                    step=0.01,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Frames per second where speech drives alone; a video has its own.",
+                frame_rate_input(
+                    "where speech drives alone; a video has its own.", optional=True, advanced=True
                 ),
             ],
             outputs=[

@@ -33,24 +33,8 @@ class ControlStrength(io.ComfyNode):
                         step=0.01,
                         tooltip=f"How much {network} counts. 1: as trained, 0: not at all, which is faster.",
                     ),
-                    io.Float.Input(
-                        f"{name}_start_percent",
-                        default=0.0,
-                        min=0.0,
-                        max=1.0,
-                        step=0.001,
-                        advanced=True,
-                        tooltip=f"Share of denoising after which {network} begins to count.",
-                    ),
-                    io.Float.Input(
-                        f"{name}_end_percent",
-                        default=1.0,
-                        min=0.0,
-                        max=1.0,
-                        step=0.001,
-                        advanced=True,
-                        tooltip=f"Share of denoising after which {network} counts no more.",
-                    ),
+                    _percent(f"{name}_start_percent", 0.0, f"{network} begins to count."),
+                    _percent(f"{name}_end_percent", 1.0, f"{network} counts no more."),
                 )
             ],
             outputs=[
@@ -75,3 +59,16 @@ class ControlStrength(io.ComfyNode):
                 for name in _NETWORKS
             }
         )
+
+
+def _percent(name: str, default: float, then: str) -> io.Float.Input:
+    """A share of denoising, and what happens after it."""
+    return io.Float.Input(
+        name,
+        default=default,
+        min=0.0,
+        max=1.0,
+        step=0.001,
+        advanced=True,
+        tooltip=f"Share of denoising after which {then}",
+    )

@@ -8,6 +8,7 @@ from comfy_api.latest import Input, io
 
 from . import types
 from .family_checks import check_family
+from .looking_inputs import frame_rate_input
 
 if TYPE_CHECKING:
     from .host.portrait_model import PortraitModel
@@ -32,14 +33,7 @@ class EncodeAudio(io.ComfyNode):
                     tooltip="What is said, from the first frame on: from Load Audio, or the driver's own "
                     "sound from Prepare Driving.",
                 ),
-                io.Float.Input(
-                    "frame_rate",
-                    default=25.0,
-                    min=0.01,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip="Frames per second of the clip, from Prepare Driving.",
-                ),
+                frame_rate_input("of the clip, from Prepare Driving."),
                 io.Int.Input(
                     "num_frames",
                     default=0,

@@ -65,6 +65,24 @@ def lost_face_input(advanced: bool) -> io.Combo.Input:
     )
 
 
+def frame_rate_input(tooltip: str, **options: bool) -> io.Float.Input:
+    """Frames per second, where no video tells.
+
+    Args:
+        tooltip: of what.
+        options: ``optional`` and ``advanced``, see ``io.Float.Input``.
+    """
+    return io.Float.Input(
+        "frame_rate",
+        default=25.0,
+        min=0.01,
+        max=1000.0,
+        step=0.01,
+        tooltip=f"Frames per second {tooltip}",
+        **options,
+    )
+
+
 def trim_inputs() -> list[io.Input]:
     """Which driving frames to use."""
     return [

@@ -49,26 +49,14 @@ def add_parser(subparsers: Any) -> None:
         help="model folder to write (default: named by its family, in the models folder)",
     )
     convert.add_argument("--checkpoint", type=Path, help="the checkpoint file, if the folder holds several")
-    convert.add_argument(
-        "--dtype",
-        choices=DTYPES,
-        default="float16",
-        help="number format of the written files (default: float16, as the official implementation runs)",
-    )
-    convert.add_argument("--overwrite", action="store_true", help="replace an existing model folder")
+    _add_writing(convert, "float16", "as the official implementation runs")
 
     export = _action(
         actions, "export", "write a model in the official key layout, the way back from 'convert'"
     )
     export.add_argument("source", help="a model name ('megactor') or a model folder")
     export.add_argument("output", type=Path, help="folder to write")
-    export.add_argument(
-        "--dtype",
-        choices=DTYPES,
-        default="float32",
-        help="number format of the written files (default: float32)",
-    )
-    export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
+    _add_writing(export, "float32", "of which nothing is lost")
 
     start = _action(
         actions,
@@ -89,13 +77,7 @@ def add_parser(subparsers: Any) -> None:
         "--vae", type=Path, help="autoencoder by diffusers' names (default: the one in --base)"
     )
     start.add_argument("--seed", type=int, default=0, help="of the weights that are new (default: 0)")
-    start.add_argument(
-        "--dtype",
-        choices=DTYPES,
-        default="float16",
-        help="number format of the written files (default: float16; training computes with more)",
-    )
-    start.add_argument("--overwrite", action="store_true", help="replace an existing model folder")
+    _add_writing(start, "float16", "training computes with more")
 
     random = _action(actions, "random", "write a tiny model of random weights, to try a family's whole path")
     random.add_argument("family", help="its family; a wrong name is answered with all of them")
@@ -133,6 +115,17 @@ def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
         help="where models are kept (default: $MEGACTOR_MODELS, else the user's cache folder)",
     )
     return parser
+
+
+def _add_writing(parser: argparse.ArgumentParser, dtype: str, reason: str) -> None:
+    """What every command that writes a folder of weights can be told."""
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=dtype,
+        help=f"number format of the written files (default: {dtype}, {reason})",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
 
 
 def _list(args: argparse.Namespace) -> int:

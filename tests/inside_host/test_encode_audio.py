@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_api.latest import InputImpl
+from driver_widgets import prepare
 from megactor_pack.megactor_core.amplitude import Amplitude
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.weights.random_model import write_random_model
@@ -18,20 +19,7 @@ from megactor_pack.nodes.host.images import to_image
 from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.motion import Motion
-from megactor_pack.nodes.prepare_driving import PrepareDriving
 from tiny_model import portrait_image, write_driver
-
-WIDGETS = {
-    "crop": "whole",
-    "mode": "auto",
-    "lost_face": "hold",
-    "start_frame": 0,
-    "max_frames": 0,
-    "frame_rate": 25.0,
-    "face": -1,
-    "smoothing": 0.0,
-    "size": 0,
-}
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +98,7 @@ def test_the_drivers_eyes_must_be_found_somehow(model: PortraitModel, tmp_path: 
     with pytest.raises(
         InputError, match="mode eyes_mouth: nothing tells where the driver's eyes are"
     ) as told:
-        PrepareDriving.execute(model=model, video=video, **WIDGETS)
+        prepare(model, video=video, crop="whole")
     assert "face_detection_yunet_2023mar.onnx" in str(told.value)
 
 
@@ -118,19 +106,17 @@ def test_a_still_portrait_needs_a_length(model: PortraitModel) -> None:
     portrait = to_image(portrait_image(64, 64))
 
     with pytest.raises(InputError, match="portrait: nothing tells how long it moves"):
-        PrepareDriving.execute(model=model, portrait=portrait, **WIDGETS)
-    num_frames = PrepareDriving.execute(model=model, portrait=portrait, **{**WIDGETS, "max_frames": 5}).args[
-        4
-    ]
+        prepare(model, portrait=portrait)
+    num_frames = prepare(model, portrait=portrait, max_frames=5).args[4]
     assert num_frames == 5
 
 
 def test_head_motion_keyframes_must_be_of_the_clip(model: PortraitModel) -> None:
-    inputs = {"portrait": to_image(portrait_image(64, 64)), "audio": tone(16000, 1), **WIDGETS}
+    inputs = {"portrait": to_image(portrait_image(64, 64)), "audio": tone(16000, 1)}
 
     for keyframes, problem in (
         ((1.0, 0.5), "has 2 values, the clip has 13"),
         ({40: 1.0}, "keyframes \\[40\\]"),
     ):
         with pytest.raises(InputError, match=f"amplitude of head motion: .*{problem}"):
-            PrepareDriving.execute(model=model, amplitude=Motion(Amplitude(head_motion=keyframes)), **inputs)
+            prepare(model, amplitude=Motion(Amplitude(head_motion=keyframes)), **inputs)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_api.latest import InputImpl
+from driver_widgets import prepare
 from face_values import face_landmarks
 from megactor_pack.megactor_core.amplitude import Amplitude
 from megactor_pack.megactor_core.animator import Animator
@@ -27,7 +28,6 @@ from megactor_pack.nodes.host.images import to_image
 from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.motion import Motion
-from megactor_pack.nodes.prepare_driving import PrepareDriving
 from megactor_pack.nodes.sampler import MegActorSampler
 from tiny_model import portrait_image, write_driver
 
@@ -105,19 +105,8 @@ def test_every_frame_is_the_cores(
 
 
 def prepared(model: PortraitModel, **inputs: Any) -> Any:
-    widgets = {
-        "crop": "whole",
-        "mode": "auto",
-        "lost_face": "hold",
-        "start_frame": 0,
-        "max_frames": 0,
-        "frame_rate": 25.0,
-        "face": -1,
-        "smoothing": 0.0,
-        "size": 0,
-    }
     portrait = to_image(portrait_image(64, 64))
-    return PrepareDriving.execute(model=model, portrait=portrait, **{**widgets, **inputs}).args
+    return prepare(model, portrait=portrait, crop="whole", **inputs).args
 
 
 def sampled(model: PortraitModel, **inputs: Any) -> torch.Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_api.latest import InputImpl
+from driver_widgets import prepare
 from face_values import bounding_box, face_landmarks
 from media.media_files import beep, make_video
 from megactor_pack.megactor_core.errors import InputError
@@ -20,7 +21,6 @@ from megactor_pack.megactor_core.media.reading import open_driving
 from megactor_pack.megactor_core.vision.driving import prepare_driving
 from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.portrait_model import PortraitModel
-from megactor_pack.nodes.prepare_driving import PrepareDriving
 from PIL import Image
 
 NUM_FRAMES = 20
@@ -52,21 +52,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def video(clip: Path) -> InputImpl.VideoFromFile:
     return InputImpl.VideoFromFile(str(clip))
-
-
-def prepare(model: PortraitModel, **inputs: Any) -> Any:
-    widgets = {
-        "crop": "auto",
-        "mode": "plain",
-        "lost_face": "hold",
-        "start_frame": 0,
-        "max_frames": 0,
-        "frame_rate": 25.0,
-        "face": -1,
-        "smoothing": 0.0,
-        "size": 0,
-    }
-    return PrepareDriving.execute(model=model, **{**widgets, **inputs})
 
 
 def seen(condition: torch.Tensor) -> list[float]:

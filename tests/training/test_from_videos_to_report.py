@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from killing import kill_after_a_checkpoint
 from tiny_stylist import write_tiny_stylist
 
 from megactor_core.cli.main import main
@@ -97,17 +96,6 @@ def finish(process: subprocess.Popen[str], output: Path) -> Path:
     printed, errors = process.communicate(timeout=240)
     assert printed == f"{output / 'model'}\n", errors
     return output / "model"
-
-
-def kill_after_a_checkpoint(process: subprocess.Popen[str], output: Path) -> None:
-    while not list((output / "checkpoints").glob("step_*")):
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        time.sleep(0.02)
-    parent = psutil.Process(process.pid)
-    for one in [*parent.children(recursive=True), parent]:
-        one.kill()
-    process.communicate()
-    assert not (output / "model").exists(), "the run was to be killed in the middle"
 
 
 def test_from_videos_to_a_report(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
+from killing import kill_after_a_checkpoint
 from safetensors.torch import load_file
 
 from megactor_core.errors import InputError
@@ -63,17 +62,6 @@ def launch_train(config: Path, folder: Path) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str], printed: str) -> None:
     output, errors = process.communicate(timeout=240)
     assert process.returncode == 0 and output == printed, errors
-
-
-def kill_after_a_checkpoint(process: subprocess.Popen[str], folder: Path) -> None:
-    while not list((folder / "checkpoints").glob("step_*")):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
-    parent = psutil.Process(process.pid)
-    for one in [*parent.children(recursive=True), parent]:
-        one.kill()
-    process.communicate()
-    assert not (folder / "model").exists(), "the run was to be killed in the middle"
 
 
 def weights(folder: Path, group: str = "networks") -> dict[str, torch.Tensor]:
