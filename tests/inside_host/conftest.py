@@ -5,7 +5,9 @@ The pack is imported as the host does it, by its folder, under the name ``megact
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pack import enter_host
@@ -19,6 +21,23 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_model import write_tiny_model
 
     return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_folder: Path) -> Any:
+    """That model in the host's hands."""
+    from megactor_pack.nodes.host.model_loading import load_portrait_model
+
+    return load_portrait_model(tiny_folder)
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_prompt() -> Iterator[None]:
+    """The host runs nodes without gradients."""
+    import torch
+
+    with torch.inference_mode():
+        yield
 
 
 @pytest.fixture(scope="session")

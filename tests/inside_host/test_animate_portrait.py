@@ -23,7 +23,6 @@ from megactor_pack.megactor_core.weights.loading import load_model
 from megactor_pack.nodes.animate_portrait import AnimatePortrait
 from megactor_pack.nodes.host.animation import HostAnimator
 from megactor_pack.nodes.host.images import to_image
-from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from tiny_model import portrait_image
 
@@ -41,11 +40,6 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
     with torch.inference_mode():
         yield tmp_path / "temp"
-
-
-@pytest.fixture(scope="module")
-def model(tiny_folder: Path) -> PortraitModel:
-    return load_portrait_model(tiny_folder)
 
 
 @pytest.fixture(scope="module")

@@ -64,12 +64,6 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_driver(tmp_path_factory.mktemp("driver") / "driver.mkv", NUM_FRAMES, sound=True)
 
 
-@pytest.fixture(autouse=True)
-def as_in_a_prompt() -> Any:
-    with torch.inference_mode():
-        yield
-
-
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "megactor-sigma": [
         {"speech": SPEECH, "driving": None, "amplitude": Amplitude(speech=0.5)},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import comfy.cldm.cldm
@@ -11,22 +10,10 @@ import comfy.sample
 import pytest
 import torch
 from megactor_pack.megactor_core.errors import InputError
-from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.native_clip import native_clip
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.sampling_inputs import sampling_settings
 from test_native_model import SEED, STEPS, difference, ksampler, make_clip, unit_noise
-
-
-@pytest.fixture(scope="module")
-def model(tiny_folder: Path) -> PortraitModel:
-    return load_portrait_model(tiny_folder)
-
-
-@pytest.fixture(autouse=True)
-def as_in_a_prompt() -> Any:
-    with torch.inference_mode():
-        yield
 
 
 def perturbed_attention(patcher: Any) -> Any:

@@ -33,17 +33,6 @@ SEED = 3
 STEPS = 10
 
 
-@pytest.fixture(scope="module")
-def model(tiny_folder: Path) -> PortraitModel:
-    return load_portrait_model(tiny_folder)
-
-
-@pytest.fixture(autouse=True)
-def as_in_a_prompt() -> Any:
-    with torch.inference_mode():
-        yield
-
-
 def make_clip(num_frames: int, seed: int = 0) -> ClipParts:
     """Random conditions of the tiny model."""
     generator = torch.Generator().manual_seed(seed)

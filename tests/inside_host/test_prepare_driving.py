@@ -19,7 +19,6 @@ from media.media_files import beep, make_video
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.media.reading import open_driving
 from megactor_pack.megactor_core.vision.driving import prepare_driving
-from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from PIL import Image
 
@@ -33,11 +32,6 @@ def in_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
     with torch.inference_mode():
         yield
-
-
-@pytest.fixture(scope="module")
-def model(tiny_folder: Path) -> PortraitModel:
-    return load_portrait_model(tiny_folder)
 
 
 @pytest.fixture(scope="module")

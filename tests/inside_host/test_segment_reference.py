@@ -18,7 +18,6 @@ from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.vision.foreground import background_image
 from megactor_pack.megactor_core.vision.portrait import segment_reference
 from megactor_pack.nodes.host.images import to_image, to_pixels
-from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.segment_reference import SegmentReference
 from PIL import Image
@@ -39,11 +38,6 @@ def models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "megactor", ([str(folder)], {".ckpt"}))
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
     return folder
-
-
-@pytest.fixture(scope="module")
-def model(tiny_folder: Path) -> PortraitModel:
-    return load_portrait_model(tiny_folder)
 
 
 @pytest.fixture(autouse=True)
