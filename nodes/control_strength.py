@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
+from ..megactor_core.errors import InputError
 from . import types
+
+if TYPE_CHECKING:
+    from ..megactor_core.conditioning import conditions
 
 _NETWORKS = {"face": "the ControlNet of the whole face", "patch": "the ControlNet of eyes and mouth"}
 
@@ -43,22 +50,50 @@ class ControlStrength(io.ComfyNode):
                     tooltip="For Sample MegActor Clip, Apply MegActor or Animate Portrait.",
                 )
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, **widgets: float) -> io.NodeOutput:
-        from ..megactor_core.conditioning import conditions
+    def validate_inputs(cls, face_start_percent: float | None = None) -> bool | str:
+        from .host.linked_model import inputs_of
 
-        return io.NodeOutput(
-            {
-                f"{name}_control": conditions.ControlStrength(
-                    widgets[f"{name}_strength"],
-                    widgets[f"{name}_start_percent"],
-                    widgets[f"{name}_end_percent"],
-                )
-                for name in _NETWORKS
-            }
-        )
+        # The host repeats an answer for every input that is named above; the numbers come from the prompt.
+        given = inputs_of(cls.hidden.unique_id)
+        try:
+            _strengths({name: value for name, value in given.items() if isinstance(value, int | float)})
+        except InputError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, **widgets: float) -> io.NodeOutput:
+        return io.NodeOutput(_strengths(widgets))
+
+
+def _strengths(widgets: Mapping[str, float]) -> dict[str, conditions.ControlStrength]:
+    """Strengths by ControlNet; what is not given is as trained.
+
+    Raises:
+        InputError: a number is out of range, or a start lies after its end.
+    """
+    from ..megactor_core.conditioning import conditions
+
+    strengths = {}
+    for name in _NETWORKS:
+        given = {
+            field: widgets[f"{name}_{widget}"]
+            for field, widget in (
+                ("strength", "strength"),
+                ("start", "start_percent"),
+                ("end", "end_percent"),
+            )
+            if f"{name}_{widget}" in widgets
+        }
+        try:
+            strengths[f"{name}_control"] = conditions.ControlStrength(**given)
+        except InputError as error:
+            raise InputError(f"{name}: {error.subject}", error.problem, error.remedy) from error
+    return strengths
 
 
 def _percent(name: str, default: float, then: str) -> io.Float.Input:

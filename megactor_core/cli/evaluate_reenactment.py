@@ -94,6 +94,12 @@ def _add_protocol(group: argparse._ArgumentGroup, test: str) -> None:
         "--clips", type=int, metavar="N", help="so many clips, drawn by the seed (default: all)"
     )
     group.add_argument(
+        "--held-out",
+        type=float,
+        metavar="SHARE",
+        help="only identities that a training on these shards never saw: its held_out",
+    )
+    group.add_argument(
         "--frames", type=int, default=16, metavar="N", help="frames of each clip (default: 16)"
     )
     group.add_argument(
@@ -157,6 +163,10 @@ def run(args: argparse.Namespace) -> int:
     ):
         if value is not None and value < lowest:
             raise InputError(f"{option} {value}", "is too small", f"Give {lowest} or more")
+    if args.held_out is not None and not 0 < args.held_out < 1:
+        raise InputError(
+            f"--held-out {args.held_out}", "is no share of the identities", "Give more than 0 and less than 1"
+        )
     from ..evaluation.plan import make_plan
     from ..evaluation.run import check_folder
 
@@ -218,7 +228,10 @@ def _request(args: argparse.Namespace) -> EvaluationRequest:
 
     config = read_config(resolve_model(args.model, args.models_folder))
     device = usable_device(args.device)
-    copied = ("test", "clips", "frames", "stride", "reference_frame", "crop", "driving_mode", "speech")
+    copied = (
+        *("test", "held_out", "clips", "frames", "stride"),
+        *("reference_frame", "crop", "driving_mode", "speech"),
+    )
     paths = (
         *("data", "portraits", "base", "models_folder"),
         *("face_detector", "landmarker", "lpips_weights", "identity_weights", "fvd_weights"),

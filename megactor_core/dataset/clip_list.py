@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..data.clips import Split
@@ -19,6 +19,18 @@ def identity_of(entry: Entry) -> str:
         return str(entry.read_json(METADATA)["identity"])
     except (BrokenSample, KeyError, TypeError):
         return entry.key
+
+
+def held_out_identities(identities: Iterable[str], share: float) -> set[str]:
+    """Identities that a training keeps for validation.
+
+    Args:
+        identities: of all clips; more than once counts once.
+        share: of them, 0 to 1; at least one identity where it is above 0. A single identity cannot be parted:
+            none is held out.
+    """
+    ranked = sorted(set(identities), key=lambda name: hashlib.sha256(name.encode()).digest())
+    return set(ranked[: math.ceil(share * len(ranked))]) if len(ranked) > 1 else set()
 
 
 def list_clips(paths: Sequence[Path], held_out: float, split: Split) -> list[Entry]:
@@ -45,10 +57,9 @@ def list_clips(paths: Sequence[Path], held_out: float, split: Split) -> list[Ent
     names = ", ".join(map(str, paths))
     if not clips:
         raise InputError(names, "no shard holds a clip (.mp4)", "Make shards with: dataset pack")
-    identities = sorted(set(clips.values()), key=lambda name: hashlib.sha256(name.encode()).digest())
-    kept = set(identities[: math.ceil(held_out * len(identities))])
-    if len(identities) == 1:
+    if len(set(clips.values())) == 1:
         return list(clips)
+    kept = held_out_identities(clips.values(), held_out)
     if split == "held-out" and not kept:
         raise InputError(names, "no identity is held out", "Set held_out above 0")
     return [entry for entry, identity in clips.items() if (identity in kept) == (split == "held-out")]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from ..amplitude import AS_DRIVEN
 from ..animator import find_detector, usable_device
+from ..dataset.clip_list import held_out_identities
 from ..errors import InputError
 from ..family_inputs import check_controls, check_motion, checked_mode
 from ..memory import check_memory
@@ -15,7 +17,7 @@ from ..models.config import ModelConfig
 from ..vision.crops import checked_size
 from ..weights.loading import read_config, resolve_model
 from .pairs import Pair, cross_pairs, self_pairs, usable_clips
-from .real_clips import Rejected, find_clips, find_portraits, readable_portraits
+from .real_clips import ClipFile, Rejected, find_clips, find_portraits, readable_portraits
 from .request import EvaluationRequest
 
 _TOLD = 3
@@ -44,6 +46,8 @@ def make_plan(request: EvaluationRequest) -> Plan:
     _check_request(request)
     _check_model(request, read_config(resolve_model(request.model, request.models_folder)))
     clips, rejected = find_clips(request.data)
+    if request.held_out is not None:
+        clips = _held_out(request.data, clips, request.held_out)
     usable, unusable = usable_clips(clips, request)
     rejected += unusable
     if not usable:
@@ -71,6 +75,18 @@ def _check_request(request: EvaluationRequest) -> None:
         raise InputError(subject, f"is none of the {request.frames} frames", "Give 0 or more, below --frames")
     if request.speech and request.stride > 1:
         raise InputError("--speech", "needs the frames as they are", "Leave out --stride")
+
+
+def _held_out(data: Path, clips: list[ClipFile], share: float) -> list[ClipFile]:
+    videos = [clip.name for clip in clips if clip.entry is None]
+    if videos:
+        problem = f"holds videos ({videos[0]}); --held-out chooses among the shards of a training"
+        raise InputError(data, problem, "Give the folder of shards, or leave out --held-out")
+    kept = held_out_identities((clip.identity for clip in clips), share)
+    if not kept:
+        problem = "shows a single identity, of which a training holds nothing back"
+        raise InputError(data, problem, "Give clips that were not trained on, and leave out --held-out")
+    return [clip for clip in clips if clip.identity in kept]
 
 
 def _check_model(request: EvaluationRequest, config: ModelConfig) -> None:

@@ -24,6 +24,9 @@ class EvaluationRequest(BaseModel):
     loras: tuple[tuple[Path, float], ...] = Field((), description="files and scales, in their order")
     data: Path = Field(description="folder of videos or shards")
     portraits: Path | None = Field(None, description="cross: folder of pictures to animate")
+    held_out: float | None = Field(
+        None, gt=0, lt=1, description="only identities that a training on these shards kept back"
+    )
     clips: int | None = Field(None, ge=1, description="clips drawn by the seed; all without a number")
     frames: int = Field(16, ge=2, description="frames of each clip")
     stride: int = Field(1, ge=1, description="frames of the file from one of these to the next")

@@ -1,4 +1,4 @@
-"""Files of a run: each appears whole, or not at all."""
+"""Files of a run: each appears whole or not at all, and one run at a time writes them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -28,6 +29,28 @@ def write_text(path: Path, text: str) -> None:
     """A text file in UTF-8; see ``write_tensors``."""
     with _replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Inside, no other training writes into ``folder``; the lock goes with the process, however it ends.
+
+    Raises:
+        InputError: another training does; or the folder cannot be written.
+    """
+    with refused_writes(folder, "it"):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                folder, "another training is writing into it", "Wait for its end, or give another --output"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

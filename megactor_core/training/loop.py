@@ -17,7 +17,7 @@ from .checkpoint import CheckpointFolder
 from .config import TrainingConfig
 from .data import batches
 from .ema import ExponentialMovingAverage
-from .files import refused_writes, write_text
+from .files import refused_writes, sole_writer, write_text
 from .interruption import StopRequest
 from .optimizer import build_optimizer
 from .processes import Processes, full
@@ -70,8 +70,17 @@ class Trainer:
             Whether the last step was reached; otherwise the run was asked to stop and saved a checkpoint.
 
         Raises:
-            InputError: the loss or a gradient is not finite, or a checkpoint cannot be written.
+            InputError: the loss or a gradient is not finite, a checkpoint cannot be written, or another
+                training writes into the folder.
         """
+        with sole_writer(self.folder) if self.processes.is_main else nullcontext():
+            self._train()
+            if self.state.step < self.config.steps:
+                return False
+            self.export(self.folder / "model")
+        return True
+
+    def _train(self) -> None:
         config, state = self.config, self.state
         accumulation = config.gradient_accumulation
         stream = batches(
@@ -100,10 +109,6 @@ class Trainer:
                         saved = state.step
             if saved != state.step:
                 self._save()
-        if state.step < config.steps:
-            return False
-        self.export(self.folder / "model")
-        return True
 
     def export(self, folder: Path) -> None:
         """Write the averaged weights (the plain ones without an average) as a model folder."""

@@ -221,6 +221,7 @@ def test_what_is_no_report_cannot_be_repeated(tmp_path: Path, capsys: pytest.Cap
         ("self", ("--fvd-weights", "nowhere.onnx"), "nowhere.onnx"),
         ("self", ("--landmarker", "nowhere.task"), NO_LANDMARKER),
         ("cross", ("--portraits", "nowhere"), "no such folder"),
+        ("self", ("--held-out", "1"), "--held-out 1.0: is no share"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_in_one_line(

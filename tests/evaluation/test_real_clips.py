@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_model import write_driver, write_portrait
 
+from megactor_core.dataset.clip_list import list_clips
 from megactor_core.dataset.shards import open_shard, write_shard
 from megactor_core.errors import InputError
 from megactor_core.evaluation.pairs import cross_pairs, self_pairs, usable_clips
@@ -127,6 +128,31 @@ def test_the_reference_frame_is_the_first_a_chosen_or_a_drawn_one(folder: Path) 
 
     assert frames(0) == [0] * 4 and frames(2) == [2] * 4
     assert frames("random") == frames("random") and len(set(frames("random"))) > 1
+
+
+def test_held_out_are_exactly_those_that_a_training_on_the_shards_never_draws(
+    folder: Path, tmp_path: Path
+) -> None:
+    clip = (folder / "more" / "a.mp4").read_bytes()
+    for number in range(2):
+        with write_shard(tmp_path / f"shard-{number}.tar") as shard:
+            for person in range(5):
+                metadata = json.dumps({"identity": f"person {person}"}).encode()
+                shard.write(f"clip{number}{person}", {"mp4": clip, "json": metadata})
+    for share, expected in ((0.01, 2), (0.4, 4)):
+        plan = make_plan(request(tmp_path, test="self", held_out=share))
+        kept = {pair.driver.name.split("/")[1] for pair in plan.pairs}
+        assert len(kept) == expected
+        assert kept == {entry.key for entry in list_clips([tmp_path], share, "held-out")}
+        assert not kept & {entry.key for entry in list_clips([tmp_path], share, "train")}
+
+
+def test_nothing_is_held_out_of_videos_or_of_one_person(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"b\.mp4.*shards of a training"):
+        make_plan(request(folder, held_out=0.5))
+    (tmp_path / "shard.tar").write_bytes((folder / "shard-000.tar").read_bytes())
+    with pytest.raises(InputError, match="a single identity"):
+        make_plan(request(tmp_path, held_out=0.5))
 
 
 def test_a_damaged_shard_gives_what_is_before_the_damage(folder: Path, tmp_path: Path) -> None:

@@ -252,6 +252,27 @@ def test_an_amplitude_that_is_none_is_refused(host: Host, changes: dict[str, Any
     assert line in error["details"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"strength.patch_start_percent": 0.8, "strength.patch_end_percent": 0.2},
+            "patch: start 0.8, end 0.2",
+        ),
+        ({"strength.face_start_percent": -0.5}, "face: start -0.5, end 1"),
+    ],
+)
+def test_a_part_of_denoising_that_is_none_is_refused(host: Host, changes: dict[str, Any], line: str) -> None:
+    graph = family_graph(XPORTRAIT, {"sampler.control_strength": ["strength", 0], **changes})
+
+    with host.connect() as page, pytest.raises(Rejected) as caught:
+        page.queue(graph)
+
+    assert list(caught.value.node_errors) == ["strength"]
+    (error,) = caught.value.node_errors["strength"]["errors"]
+    assert line in error["details"]
+
+
 def test_keyframes_of_another_length_are_told_when_the_length_is_known(host: Host) -> None:
     graph = family_graph(
         MEGACTOR, {"amplitude.expression_keyframes": "1, 0.5", "sampler.amplitude": ["amplitude", 0]}

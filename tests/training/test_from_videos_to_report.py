@@ -139,9 +139,9 @@ def test_from_videos_to_a_report(
     run("animate", "--reference", reference, "--driving", driving, "--output", video, *use)
     assert open_driving(video).num_frames == open_driving(driving).num_frames
     report = tmp_path / "report"
-    run("evaluate", "self", "--data", shards, "--output", report, "--frames", 4, "--clips", 2, *use)
+    run("evaluate", "self", "--data", shards, "--output", report, "--frames", 4, "--held-out", 0.01, *use)
     assert "<html" in (report / "report.html").read_text()
-    assert len(json.loads((report / "report.json").read_text())["clips"]) == 2
+    assert 0 < len(json.loads((report / "report.json").read_text())["clips"]) < parts(shards)["out"]
 
 
 def test_ray_makes_the_same_shards(videos: Path, detector: str, tmp_path: Path) -> None:

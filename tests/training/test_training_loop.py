@@ -77,6 +77,19 @@ def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(denoiser_data, write
     assert steps == sorted(steps) and steps[-1] == 16
 
 
+def test_one_training_at_a_time_writes_into_a_folder(autoencoder_data, write_yaml, tmp_path):
+    data = {**autoencoder_data, "steps": 100_000, "checkpoint_interval": 2, "validation_interval": 100_000}
+    config, folder = write_yaml(data), tmp_path / "run"
+    first = start(config, folder)
+    wait_for_checkpoint(folder, first)
+    command = ["-m", "megactor_core", "train", "--config", str(config), "--output", str(folder)]
+    second = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=120)
+    assert second.returncode == 2 and f"{folder}: another training is writing into it" in second.stderr
+    assert first.poll() is None
+    first.kill()
+    first.communicate()
+
+
 def test_sigterm_saves_a_checkpoint_and_ends_cleanly(autoencoder_data, write_yaml, tmp_path):
     data = {**autoencoder_data, "steps": 100_000, "checkpoint_interval": 2, "validation_interval": 100_000}
     folder = tmp_path / "run"
