@@ -202,7 +202,7 @@ class PrepareDriving(io.ComfyNode):
         portrait_landmarks: Any = None,
     ) -> io.NodeOutput:
         from .host.images import to_image
-        from .host.look import DriverWidgets, LinkedFaces, look_at_driver, look_at_still
+        from .host.look_driver import DriverWidgets, LinkedFaces, look_at_driver, look_at_still
         from .host.video import audio_of, one_driver, spoken_clip
 
         widgets = DriverWidgets(

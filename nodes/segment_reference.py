@@ -85,7 +85,7 @@ class SegmentReference(io.ComfyNode):
         from ..megactor_core.media.contact_sheet import crop_preview
         from ..megactor_core.vision.foreground import background_image
         from .host.images import to_image, to_mask
-        from .host.look import look_at_portrait
+        from .host.look_portrait import look_at_portrait
 
         portrait = look_at_portrait(
             model.config,

@@ -51,7 +51,7 @@ from .encoding import (
 )
 from .faces import check_faces, check_landmarks, find_detector
 from .images import only_mask, only_picture, to_image, to_mask
-from .look import Crop
+from .look_portrait import Crop
 from .portrait_model import PortraitModel
 from .progress import NodeProgress, PreviewPace
 from .sampling import load_for_sampling

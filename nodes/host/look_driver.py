@@ -1,11 +1,11 @@
-"""The core's look at portrait and driver, with what is linked to a node."""
+"""The core's look at the driver, with what is linked to a node."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import comfy.model_management
 import numpy as np
@@ -22,59 +22,16 @@ from ...megactor_core.vision.crops import checked_size, squashed_crop
 from ...megactor_core.vision.driving import DrivingMode, PreparedDriving, prepare_driving
 from ...megactor_core.vision.face_patches import BestFrame
 from ...megactor_core.vision.faces import FaceDetector
-from ...megactor_core.vision.portrait import Portrait, segment_reference
 from ...megactor_core.vision.still import Liveliness, still_driving
 from ...megactor_core.vision.tracking import LostPolicy
 from ..motion import Motion
 from .faces import check_faces, check_landmarks, face_choice, find_detector, known_faces, landmarks_of_square
-from .images import only_mask, only_picture
+from .images import only_picture
+from .look_portrait import Crop
 from .progress import NodeProgress
-
-Crop = Literal["auto", "face", "whole", "squash"]
 
 # A node is about as wide as high, and so should be what it shows.
 _STRIP_COLUMNS = 4
-
-
-def look_at_portrait(
-    config: ModelConfig,
-    image: Tensor,
-    *,
-    crop: Crop,
-    face: int,
-    size: int,
-    mask: Tensor | None,
-    bounding_boxes: Any,
-    face_landmarks: Any,
-) -> Portrait:
-    """The portrait as the networks will see it.
-
-    Args:
-        config: of the model.
-        image: IMAGE of one picture.
-        crop: of the picture.
-        face: -1 for the largest, else counted from the left.
-        size: side of the square in pixels; 0 for the model's own.
-        mask, bounding_boxes, face_landmarks: MASK, BOUNDING_BOX, FACE_LANDMARKS of the picture, or None.
-
-    Raises:
-        InputError: anything given that cannot be used, or crop face without a face.
-    """
-    picture = only_picture(image, "image")
-    known = known_faces(bounding_boxes, face_landmarks, picture.shape[:2], 1)
-    detector = None if known else find_detector()
-    check_faces(crop, known, detector)
-    return segment_reference(
-        picture,
-        checked_size(size or config.defaults.size),
-        crop=crop,
-        face=face_choice(face),
-        mask=None if mask is None else only_mask(mask, "mask"),
-        faces=known[0] if known else (),
-        detector=detector,
-        antialias=config.antialiased_crops,
-        framing=config.framing,
-    )
 
 
 @dataclass(frozen=True)

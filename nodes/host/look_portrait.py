@@ -1,0 +1,56 @@
+"""The core's look at the portrait, with what is linked to a node."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import Tensor
+
+from ...megactor_core.models.config import ModelConfig
+from ...megactor_core.vision.crops import checked_size
+from ...megactor_core.vision.portrait import Portrait, segment_reference
+from .faces import check_faces, face_choice, find_detector, known_faces
+from .images import only_mask, only_picture
+
+Crop = Literal["auto", "face", "whole", "squash"]
+
+
+def look_at_portrait(
+    config: ModelConfig,
+    image: Tensor,
+    *,
+    crop: Crop,
+    face: int,
+    size: int,
+    mask: Tensor | None,
+    bounding_boxes: Any,
+    face_landmarks: Any,
+) -> Portrait:
+    """The portrait as the networks will see it.
+
+    Args:
+        config: of the model.
+        image: IMAGE of one picture.
+        crop: of the picture.
+        face: -1 for the largest, else counted from the left.
+        size: side of the square in pixels; 0 for the model's own.
+        mask, bounding_boxes, face_landmarks: MASK, BOUNDING_BOX, FACE_LANDMARKS of the picture, or None.
+
+    Raises:
+        InputError: anything given that cannot be used, or crop face without a face.
+    """
+    picture = only_picture(image, "image")
+    known = known_faces(bounding_boxes, face_landmarks, picture.shape[:2], 1)
+    detector = None if known else find_detector()
+    check_faces(crop, known, detector)
+    return segment_reference(
+        picture,
+        checked_size(size or config.defaults.size),
+        crop=crop,
+        face=face_choice(face),
+        mask=None if mask is None else only_mask(mask, "mask"),
+        faces=known[0] if known else (),
+        detector=detector,
+        antialias=config.antialiased_crops,
+        framing=config.framing,
+    )
