@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from megactor_core.data.motion import MOTION_NAMES
 from megactor_core.evaluation import metrics
@@ -38,6 +39,13 @@ def test_ssim_of_flat_pictures_compares_their_brightness() -> None:
     expected = (2 * a * b + c) / (a * a + b * b + c)
     assert metrics.ssim(flat(100, 100), flat(150, 150)) == pytest.approx(expected, abs=1e-3)
     assert metrics.ssim(flat(100), flat(100)) == pytest.approx(1)
+
+
+def test_a_training_in_bf16_reports_the_same_ssim() -> None:
+    first, second = np.random.default_rng(0).integers(100, 140, (2, 3, 32, 32, 3), np.uint8)
+    alone = metrics.ssim(first, second)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert metrics.ssim(first, second) == alone
 
 
 def test_flicker_is_the_mean_change_in_grey_levels() -> None:
