@@ -31,17 +31,19 @@ _SETTLED = 0.015
 _BLUR = 1.0
 _EXTRA_BLURS = (0.0, 0.8, 1.4, 2.2, 3.2)
 _STARTS = 80
+# The best alone led nowhere on 2 of 30 clips: a turned head can look like another one that is shifted.
+_REFINED = 4
 
 
 class MotionFitter:
     """Least-squares fit of the 15 motion parameters to frames of a known identity.
 
-    Each frame is searched from the result of the frame before, the first from the best of some random head
-    poses; the true motion is never looked at. A step is Levenberg-Marquardt's on blurred pictures, with
-    derivatives by differences of renderings. Since animated frames are softer than rendered ones, each
-    rendering is blurred by the amount that explains the frame best. Closed lids hide from derivatives what is
-    under them, and a smile has a false optimum at the opposite bend, so both are also tried out.
-    About 120 renderings a frame.
+    Each frame is searched from the result of the frame before, the first from each of the best few of some
+    random head poses; the true motion is never looked at. A step is Levenberg-Marquardt's on blurred
+    pictures, with derivatives by differences of renderings. Since animated frames are softer than rendered
+    ones, each rendering is blurred by the amount that explains the frame best. Closed lids hide from
+    derivatives what is under them, and a smile has a false optimum at the opposite bend, so both are also
+    tried out. About 700 renderings for the first frame, 100 for each further one.
 
     Args:
         identity: who the frames show.
@@ -62,8 +64,9 @@ class MotionFitter:
             if fitted:
                 motion = self._descend(target, fitted[-1], _HEAD, blur=2.0, steps=1)
             else:
-                motion = self._descend(target, self._start(target), _HEAD, blur=3.0, steps=6)
-                motion = self._descend(target, self._try_features(target, motion), _ALL, blur=1.5, steps=12)
+                motion = self._best(
+                    target, [self._settled(target, pose) for pose in self._starts(target)], _BLUR
+                )
             motion = self._try_features(target, motion)
             fitted.append(self._descend(target, motion, _ALL, blur=_BLUR, steps=5))
         return np.stack(fitted).astype(np.float32)
@@ -71,15 +74,24 @@ class MotionFitter:
     def _render(self, motion: Vector) -> Pixels:
         return self._puppet.image(motion.astype(np.float32)).astype(np.float32)
 
-    def _best(self, target: Pixels, candidates: Iterable[Vector], blur: float) -> Vector:
-        target = _blurred(target, blur)
-        return min(candidates, key=lambda motion: _distance(target, _blurred(self._render(motion), blur)))
+    def _settled(self, target: Pixels, pose: Vector) -> Vector:
+        """The motion near a head pose with a neutral face."""
+        motion = self._descend(target, pose, _HEAD, blur=3.0, steps=6)
+        return self._descend(target, self._try_features(target, motion), _ALL, blur=1.5, steps=12)
 
-    def _start(self, target: Pixels) -> Vector:
-        """The best of a fixed set of random head poses with a neutral face."""
+    def _ranked(self, target: Pixels, candidates: Iterable[Vector], blur: float) -> list[Vector]:
+        """Candidates, the one whose rendering is closest first."""
+        target = _blurred(target, blur)
+        return sorted(candidates, key=lambda motion: _distance(target, _blurred(self._render(motion), blur)))
+
+    def _best(self, target: Pixels, candidates: Iterable[Vector], blur: float) -> Vector:
+        return self._ranked(target, candidates, blur)[0]
+
+    def _starts(self, target: Pixels) -> list[Vector]:
+        """The best few of a fixed set of random head poses with a neutral face, the best first."""
         poses = np.tile(NEUTRAL_MOTION.astype(np.float64), (_STARTS + 1, 1))
         poses[1:, _HEAD] = np.clip(np.random.default_rng(0).normal(0, 0.5, (_STARTS, len(_HEAD))), -1, 1)
-        return self._best(target, poses, blur=2.0)
+        return self._ranked(target, poses, blur=2.0)[:_REFINED]
 
     def _try_features(self, target: Pixels, motion: Vector) -> Vector:
         """The best of each eye as it is, closed and open; then of some smiles."""

@@ -25,6 +25,13 @@ def test_the_motion_of_rendered_frames_is_found() -> None:
     }
 
 
+@pytest.mark.parametrize("index", [23, 28])
+def test_the_pose_that_looks_best_at_first_need_not_be_the_right_one(index: int) -> None:
+    clip = clip_pair(1, index, 16, 128, "held-out")
+    fitted = MotionFitter(clip.clip.identity).fit(clip.truth_frames[:1])
+    assert np.abs(fitted - clip.motion[:1])[:, :6].max() < 0.12
+
+
 def test_the_motion_of_soft_noisy_frames_is_found() -> None:
     rng = np.random.default_rng(0)
     soft = [
