@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..megactor_core.conditioning import conditions
 
 _NETWORKS = {"face": "the ControlNet of the whole face", "patch": "the ControlNet of eyes and mouth"}
+_AS_TRAINED = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
 
 
 class ControlStrength(io.ComfyNode):
@@ -80,17 +81,9 @@ def _strengths(widgets: Mapping[str, float]) -> dict[str, conditions.ControlStre
 
     strengths = {}
     for name in _NETWORKS:
-        given = {
-            field: widgets[f"{name}_{widget}"]
-            for field, widget in (
-                ("strength", "strength"),
-                ("start", "start_percent"),
-                ("end", "end_percent"),
-            )
-            if f"{name}_{widget}" in widgets
-        }
+        values = (widgets.get(f"{name}_{part}", default) for part, default in _AS_TRAINED.items())
         try:
-            strengths[f"{name}_control"] = conditions.ControlStrength(**given)
+            strengths[f"{name}_control"] = conditions.ControlStrength(*values)
         except InputError as error:
             raise InputError(f"{name}: {error.subject}", error.problem, error.remedy) from error
     return strengths

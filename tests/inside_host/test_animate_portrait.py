@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -34,12 +33,11 @@ MASK[20:, 20:70] = 1
 
 
 @pytest.fixture(autouse=True)
-def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The host's, while a prompt runs."""
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The host's."""
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "megactor", ([str(tmp_path)], {".ckpt"}))
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
-    with torch.inference_mode():
-        yield tmp_path / "temp"
+    return tmp_path / "temp"
 
 
 @pytest.fixture(scope="module")

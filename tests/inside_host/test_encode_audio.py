@@ -30,11 +30,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> PortraitModel:
 
 
 @pytest.fixture(autouse=True)
-def in_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def host_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "megactor", ([str(tmp_path)], {".ckpt"}))
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
-    with torch.inference_mode():
-        yield
 
 
 def tone(rate: int, channels: int, seconds: float = 0.5) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import comfy.model_management
@@ -37,12 +36,6 @@ FOREGROUND = np.zeros((SIZE, SIZE), np.float32)
 FOREGROUND[20:70, 30:60] = 1
 
 Models = dict[str, tuple[PortraitModel, LoadedModel]]
-
-
-@pytest.fixture(autouse=True)
-def as_in_a_prompt() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -62,11 +62,9 @@ def models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def as_in_a_prompt(monkeypatch: pytest.MonkeyPatch) -> Any:
+def no_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     sampling = importlib.import_module("megactor_pack.nodes.host.sampling")
     monkeypatch.setattr(sampling, "preview_sheet", lambda model, clean: None)
-    with torch.inference_mode():
-        yield
 
 
 def clip_of(model: PortraitModel) -> ClipParts:

@@ -51,11 +51,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PortraitModel]
 
 
 @pytest.fixture(autouse=True)
-def as_in_a_prompt(monkeypatch: pytest.MonkeyPatch) -> Any:
+def no_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     sampling = importlib.import_module("megactor_pack.nodes.host.sampling")
     monkeypatch.setattr(sampling, "preview_sheet", lambda model, clean: None)
-    with torch.inference_mode():
-        yield
 
 
 def make_clip(family: str, num_frames: int, references: int = 1) -> ClipParts:

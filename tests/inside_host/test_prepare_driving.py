@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,9 @@ FACE = (30.0, 20.0, 50.0, 44.0)
 
 
 @pytest.fixture(autouse=True)
-def in_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def host_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "megactor", ([str(tmp_path)], {".ckpt"}))
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
-    with torch.inference_mode():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,6 @@ def models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "megactor", ([str(folder)], {".ckpt"}))
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def as_in_a_prompt() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
 
 
 def segment(model: PortraitModel, image: Tensor | None = None, **inputs: Any) -> Any:

@@ -16,6 +16,7 @@ from tiny_stylist import write_tiny_stylist
 
 from megactor_core.cli.main import main
 from megactor_core.data.clips import render_motion, sample_clip
+from megactor_core.dataset.clip_list import list_clips
 from megactor_core.media.reading import open_driving
 from megactor_core.media.writing import VideoWriter
 
@@ -139,9 +140,15 @@ def test_from_videos_to_a_report(
     run("animate", "--reference", reference, "--driving", driving, "--output", video, *use)
     assert open_driving(video).num_frames == open_driving(driving).num_frames
     report = tmp_path / "report"
-    run("evaluate", "self", "--data", shards, "--output", report, "--frames", 4, "--held-out", 0.01, *use)
+    run("evaluate", "self", "--data", shards, "--output", report, "--frames", 4, "--clips", 2, *use)
     assert "<html" in (report / "report.html").read_text()
-    assert 0 < len(json.loads((report / "report.json").read_text())["clips"]) < parts(shards)["out"]
+    assert len(json.loads((report / "report.json").read_text())["clips"]) == 2
+    unseen = tmp_path / "unseen"
+    run("evaluate", "self", "--data", shards, "--output", unseen, "--frames", 4, "--held-out", 0.01, *use)
+    animated = {
+        clip["driver"].split("/")[-1] for clip in json.loads((unseen / "report.json").read_text())["clips"]
+    }
+    assert animated == {entry.key for entry in list_clips([shards], 0.01, "held-out")}
 
 
 def test_ray_makes_the_same_shards(videos: Path, detector: str, tmp_path: Path) -> None:
