@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio.mel import SAMPLE_RATE
-from .audio.waveform import read_waveform
+from .audio.waveform import heard, heard_part, read_waveform
 from .errors import InputError
 from .media.reading import open_driving
 from .media.samples import Samples
@@ -85,15 +85,32 @@ def find_clip(
 
 
 def _spoken(sound: Path | Samples, start: int, stop: int | None, frame_rate: Fraction) -> Clip:
-    waveform = read_waveform(sound)
-    length = math.ceil(len(waveform) * frame_rate / SAMPLE_RATE)
-    numbers = range(*slice(start, stop).indices(length))
-    if not numbers:
+    if start < 0 or (stop or 0) < 0:
+        start, stop, _ = slice(start, stop).indices(_length(sound, frame_rate))
+    begin = round(start / frame_rate * SAMPLE_RATE)
+    end = None if stop is None else round(max(start, stop) / frame_rate * SAMPLE_RATE)
+    waveform = heard_part(
+        sound, start / frame_rate, None if end is None else Fraction(end - begin, SAMPLE_RATE)
+    )
+    if not len(waveform):
         name = "speech" if isinstance(sound, Samples) else str(sound)
-        raise InputError(name, f"frames {start} to {stop} are none of its {length}", "Choose others")
-    begin, end = (round(Fraction(edge) / frame_rate * SAMPLE_RATE) for edge in (numbers.start, numbers.stop))
-    waveform = np.pad(waveform[begin:end], (0, max(0, end - max(begin, len(waveform)))))
-    return Clip(None, len(numbers), frame_rate, sound, numbers.start / frame_rate, waveform)
+        length = _length(sound, frame_rate)
+        if not length:
+            raise InputError(name, "its sound is empty", "Give a file with sound")
+        numbers = range(*slice(start, stop).indices(length))
+        problem = f"frames {numbers.start} to {numbers.stop} are none of its {length}"
+        raise InputError(name, problem, "Choose others")
+    last = math.ceil((begin + len(waveform)) * frame_rate / SAMPLE_RATE)
+    numbers = range(start, last if stop is None else min(stop, last))
+    end = round(numbers.stop / frame_rate * SAMPLE_RATE)
+    waveform = np.pad(waveform, (0, max(0, end - begin - len(waveform))))
+    return Clip(None, len(numbers), frame_rate, sound, start / frame_rate, waveform)
+
+
+def _length(sound: Path | Samples, frame_rate: Fraction) -> int:
+    """Frames that a sound lasts."""
+    samples = sum(len(piece) for piece in heard(sound, Fraction(0)))
+    return math.ceil(samples * frame_rate / SAMPLE_RATE)
 
 
 def _sound_of(speech: PathLike | Samples) -> Path | Samples:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
+from itertools import chain, groupby
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +21,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from ..errors import InputError
+from .mixing import LAYOUTS, Piece, deliver, playable, to_frame
 from .samples import Samples
 from .video_scan import decoded_frames, open_video
 
@@ -27,7 +30,7 @@ ENCODER_RATES = {"aac": (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000),
 BIT_RATE_PER_CHANNEL = 96_000
 # For streams that do not say in their header.
 FALLBACK_RATE = 48_000
-MOST_CHANNELS = 2
+MOST_CHANNELS = max(LAYOUTS)
 # Seconds: smaller gaps and overlaps come from coarse time stamps and are left alone.
 TOLERANCE = 0.04
 
@@ -61,9 +64,23 @@ class SoundSource(ABC):
     def channels(self) -> int:
         """1 or 2: of more, two are made."""
 
+    def decode(self, rate: int, on_damage: Callable[[], None] = lambda: None) -> Iterator[np.ndarray]:
+        """The samples from time 0 on, without gaps, in pieces; (channels, n) float32 in -1..1.
+
+        Args:
+            rate: samples per second that are wanted.
+            on_damage: called where samples are not finite, which stay silent.
+        """
+        pieces = (
+            replace(piece, values=playable(piece.values, on_damage))
+            for piece in self._pieces()
+            if piece.values.shape[1]
+        )
+        return deliver(pieces, self.rate, self.channels, rate)
+
     @abstractmethod
-    def decode(self, rate: int) -> Iterator[np.ndarray]:
-        """The samples from time 0 on, without gaps, in pieces; (channels, n) float32."""
+    def _pieces(self) -> Iterator[Piece]:
+        """All channels from time 0 on, without gaps, at the sound's own rate."""
 
 
 def best_sound(container: InputContainer) -> AudioStream | None:
@@ -86,7 +103,7 @@ def open_sound(sound: Path | Samples, start: Fraction) -> Iterator[SoundSource |
         InputError: the file cannot be opened.
     """
     if isinstance(sound, Samples):
-        yield _MemorySound(sound, start)
+        yield _MemorySound(sound, start) if len(sound.values) else None
         return
     try:
         container = av.open(str(sound))
@@ -216,7 +233,7 @@ class _EncodedSound(Sound):
     def __init__(self, source: SoundSource, output: OutputContainer, audio_codec: str) -> None:
         rates = ENCODER_RATES[audio_codec]
         self._rate = source.rate if source.rate in rates else rates[-1]
-        self._layout = _layout(source.channels)
+        self._layout = LAYOUTS[source.channels]
         self._output = output
         self._stream = cast(AudioStream, output.add_stream(audio_codec, self._rate))
         self._stream.layout = self._layout
@@ -235,8 +252,7 @@ class _EncodedSound(Sound):
         samples, self._buffer = self._buffer[:, :wanted], self._buffer[:, wanted:]
         if samples.shape[1] == 0:
             return
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
-        frame.sample_rate = self._rate
+        frame = to_frame(samples, self._layout, self._rate)
         frame.time_base = Fraction(1, self._rate)
         frame.pts = self._written
         self._written += samples.shape[1]
@@ -259,34 +275,51 @@ class _FileSound(SoundSource):
     def codec(self) -> str:
         return self.stream.codec_context.codec.canonical_name
 
-    @property
+    # Both are what they were in the beginning, in recordings joined end to end too.
+    @cached_property
     def rate(self) -> int:
         return self.stream.rate or FALLBACK_RATE
 
-    @property
+    @cached_property
     def channels(self) -> int:
         return min(self.stream.codec_context.channels or MOST_CHANNELS, MOST_CHANNELS)
 
-    def decode(self, rate: int) -> Iterator[np.ndarray]:
-        resampler = AudioResampler("fltp", _layout(self.channels), rate)
+    def _pieces(self) -> Iterator[Piece]:
         position: int | None = None
+        for time, layout, values in self._decoded():
+            if time is not None:
+                begin = round((time - self.origin) * self.rate)
+                if position is None:
+                    position = min(begin, 0)
+                if begin - position > TOLERANCE * self.rate or position <= 0 < begin:
+                    position = max(position, 0)
+                    while position < begin:
+                        length = min(begin - position, self.rate)
+                        yield Piece(np.zeros((len(values), length), np.float32), layout)
+                        position += length
+            position = (position or 0) + values.shape[1]
+            yield Piece(values[:, max(0, values.shape[1] - max(position, 0)) :], layout)
+
+    def _decoded(self) -> Iterator[tuple[Fraction | None, str, np.ndarray]]:
+        """Time on the file's clock, layout, and float32 (channels, n) at ``rate``, of any file."""
+        for (_, layout, _), frames in groupby(self._frames(), _kind):
+            resampler = AudioResampler("flt", None, self.rate)
+            for frame in chain(frames, [None]):
+                time = None
+                if frame is not None and frame.pts is not None:
+                    time = frame.pts * cast(Fraction, frame.time_base)
+                for resampled in resampler.resample(frame):
+                    channels = resampled.layout.nb_channels
+                    yield time, layout, resampled.to_ndarray().reshape(-1, channels).T
+                    time = None
+
+    def _frames(self) -> Iterator[AudioFrame]:
         for packet in _packets(self):
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
                 continue
-            for frame in frames:
-                if frame.pts is not None:
-                    begin = round((frame.pts * cast(Fraction, frame.time_base) - self.origin) * rate)
-                    if position is None:
-                        position = min(begin, 0)
-                    if begin - position > TOLERANCE * rate or position <= 0 < begin:
-                        yield np.zeros((self.channels, begin - max(position, 0)), np.float32)
-                        position = begin
-                for resampled in resampler.resample(frame):
-                    samples = resampled.to_ndarray()
-                    position = (position or 0) + samples.shape[1]
-                    yield samples[:, max(0, samples.shape[1] - max(position, 0)) :]
+            yield from frames
 
 
 @dataclass(frozen=True)
@@ -304,20 +337,15 @@ class _MemorySound(SoundSource):
     def channels(self) -> int:
         return min(len(self.samples.values), MOST_CHANNELS)
 
-    def decode(self, rate: int) -> Iterator[np.ndarray]:
-        layout = _layout(self.channels)
-        resampler = AudioResampler("fltp", layout, rate)
-        values = self.samples.values[: self.channels, round(self.start * self.rate) :]
+    def _pieces(self) -> Iterator[Piece]:
+        values = self.samples.values[:, round(self.start * self.rate) :]
         for begin in range(0, values.shape[1], self.rate):
-            piece = np.ascontiguousarray(values[:, begin : begin + self.rate])
-            frame = AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
-            frame.sample_rate = self.rate
-            yield from (resampled.to_ndarray() for resampled in resampler.resample(frame))
-        yield from (resampled.to_ndarray() for resampled in resampler.resample(None))
+            yield Piece(values[:, begin : begin + self.rate], f"{len(values)} channels")
 
 
-def _layout(channels: int) -> str:
-    return "mono" if channels == 1 else "stereo"
+def _kind(frame: AudioFrame) -> tuple[str, str, int]:
+    """What may change from one frame to the next, in recordings joined end to end."""
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def _packets(source: _FileSound) -> Iterator[Packet[AudioStream]]:

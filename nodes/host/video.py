@@ -83,15 +83,15 @@ def exact_frame_rate(frame_rate: float | Fraction) -> Fraction:
 
 
 def samples_of(audio: Input.Audio) -> Samples:
-    """AUDIO of one clip as samples.
+    """AUDIO of one clip as samples; more than two channels are mixed where they are used.
 
     Raises:
-        InputError: a batch of several sounds.
+        InputError: a batch of several sounds, or not a sound's shape or rate.
     """
     waveform = audio["waveform"]
     if len(waveform) != 1:
         raise InputError(f"audio of {len(waveform)} clips", "one is needed", "Link the sound of one clip")
-    return Samples(waveform[0].float().cpu().numpy(), audio["sample_rate"])
+    return Samples(waveform[0].float().cpu().numpy(), int(audio["sample_rate"]))
 
 
 def spoken_clip(audio: Input.Audio | None, frame_rate: float, start: int, stop: int | None) -> Clip:

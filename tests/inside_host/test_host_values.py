@@ -118,6 +118,17 @@ def test_a_video_of_components_keeps_rate_and_sound() -> None:
     assert torch.equal(part["waveform"], audio["waveform"][..., begin : begin + length])
 
 
+def test_speech_in_the_centre_of_surround_sound_is_not_lost() -> None:
+    """AUDIO of Load Audio: front left, front right, centre, low tones, back left, back right."""
+    images = torch.from_numpy(np.stack(grey_images(10))) / 255
+    surround = torch.zeros(1, 6, 19200)
+    surround[:, 2] = torch.from_numpy(beep(0.4, 0.2))
+    mixed = audio_of(images_source(images, 25, {"waveform": surround, "sample_rate": 48000}))
+    torch.testing.assert_close(mixed["waveform"], 0.7071 * surround[:, [2, 2]], atol=1e-4, rtol=0)
+    nothing = {"waveform": torch.zeros(1, 0, 0), "sample_rate": 48000}
+    assert audio_of(images_source(images, 25, nothing)) is None
+
+
 def test_a_silent_driver_has_no_audio(tmp_path: Path) -> None:
     video = InputImpl.VideoFromFile(str(make_video(tmp_path / "a.mp4", grey_images(3))))
     assert audio_of(driving_source(video)) is None
