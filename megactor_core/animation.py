@@ -337,6 +337,7 @@ class PortraitAnimator(ABC):
             audio_source=clip.sound if audio else None,
             overwrite=overwrite,
             audio_start=clip.sound_start,
+            uneven_times=clip.source is not None and clip.source.variable_frame_rate,
         )
         self.check_memory(settings, size, clip.num_frames)
 
@@ -378,14 +379,16 @@ class PortraitAnimator(ABC):
             start_frames = encode_start(self.encode_latents, pictures, clip.num_frames)
             conditions = replace(conditions, start=start_frames)
         latents = self.sample(conditions, settings, on_progress, on_step)
+        times = prepared.source.frame_times
         with writer:
-            for index, (moment, frame) in enumerate(zip(prepared.times(), self.decode(latents), strict=True)):
+            for index, frame in enumerate(self.decode(latents)):
                 if paste:
                     frame = paste_back(picture, portrait.crop, frame, portrait.original_foreground)
-                writer.write(frame, moment)
+                moment = times.time(index)
+                writer.write(frame, moment, duration=times.time(index + 1) - moment)
                 if on_frame is not None:
                     on_frame(index, frame)
-        notes = (prepared.report,) if prepared.report else ()
+        notes = tuple(note for note in (prepared.report, writer.note) if note)
         seconds = time.perf_counter() - begin
         return AnimationReport(Path(output), prepared.num_frames, seconds, notes, portrait, prepared)
 

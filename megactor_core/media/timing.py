@@ -10,6 +10,8 @@ import numpy as np
 
 # What a file gets that says nothing of its frame rate: a single picture, a raw stream.
 FALLBACK_FRAME_RATE = Fraction(25)
+# Seconds. Recorders that do not know how long their last frame lasts write nothing or one unit of time.
+SHORTEST_DURATION = Fraction(1, 1000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class FrameTimes:
         duration = self.time(stop) - self.time(start)
         frame_rate = self.frame_rate
         if self.variable_frame_rate:
-            frame_rate = ((stop - start) / duration).limit_denominator(1001)
+            frame_rate = _average_rate(stop - start, duration)
         pts = None if self.pts is None else self.pts[start:stop]
         return replace(self, num_frames=stop - start, frame_rate=frame_rate, duration=duration, pts=pts)
 
@@ -64,10 +66,16 @@ class FrameTimes:
 
     @classmethod
     def even(
-        cls, num_frames: int, frame_rate: Fraction, time_base: Fraction, pts: np.ndarray | None = None
+        cls,
+        num_frames: int,
+        frame_rate: Fraction,
+        time_base: Fraction,
+        pts: np.ndarray | None = None,
+        last_duration: Fraction | None = None,
     ) -> FrameTimes:
-        """Frames at an even rate."""
-        return cls(num_frames, frame_rate, num_frames / frame_rate, False, time_base, pts)
+        """Frames at an even rate; the last one may be shown for longer or shorter than one interval."""
+        duration = (num_frames - 1) / frame_rate + (last_duration or 1 / frame_rate)
+        return cls(num_frames, frame_rate, duration, False, time_base, pts)
 
     @classmethod
     def from_pts(
@@ -82,25 +90,38 @@ class FrameTimes:
             header_rates: frames per second that the file claims, most trusted first.
         """
         count = len(pts)
+        if last_duration * time_base < SHORTEST_DURATION:
+            last_duration = 0
         if count == 1:
-            return cls.even(1, header_rates[0] if header_rates else FALLBACK_FRAME_RATE, time_base, pts)
+            seconds = last_duration * time_base
+            frame_rate = header_rates[0] if header_rates else FALLBACK_FRAME_RATE
+            return cls.even(1, frame_rate, time_base, pts, seconds or None)
         span = int(pts[-1] - pts[0])
-        measured = (count if last_duration else count - 1) / ((span + last_duration) * time_base)
-        for frame_rate in _likely_rates(measured, header_rates):
-            if _is_even(pts, 1 / (frame_rate * time_base)):
-                return cls.even(count, frame_rate, time_base, pts)
+        # In a coarse time base only the whole, the last frame included, tells the rate.
+        measured = [count / ((span + last_duration) * time_base)] if last_duration else []
+        for frame_rate in _likely_rates([*measured, (count - 1) / (span * time_base)], header_rates):
+            interval = 1 / (frame_rate * time_base)
+            if _is_even(pts, interval):
+                # Both ends of the last frame are rounded to the time base.
+                usual = abs(last_duration - interval) <= min(Fraction(3, 2), interval / 4)
+                seconds = Fraction(0) if usual else last_duration * time_base
+                return cls.even(count, frame_rate, time_base, pts, seconds or None)
         last_duration = last_duration or int(np.median(np.diff(pts)))
         duration = (span + last_duration) * time_base
-        frame_rate = (count / duration).limit_denominator(1001)
-        return cls(count, frame_rate, duration, True, time_base, pts)
+        return cls(count, _average_rate(count, duration), duration, True, time_base, pts)
 
 
-def _likely_rates(measured: Fraction, header_rates: Sequence[Fraction]) -> list[Fraction]:
+def _average_rate(num_frames: int, duration: Fraction) -> Fraction:
+    rate = num_frames / duration
+    return rate.limit_denominator(1001) if rate >= 1 else 1 / (1 / rate).limit_denominator(1001)
+
+
+def _likely_rates(measured: Sequence[Fraction], header_rates: Sequence[Fraction]) -> list[Fraction]:
     """Frame rates to try, the usual ones first, since a coarse time base lets several pass."""
-    whole = Fraction(max(1, round(measured)))
-    ntsc = Fraction(max(1, round(measured * 1001 / 1000)) * 1000, 1001)
-    usual = [rate for rate in header_rates if rate in (whole, ntsc)]
-    return [*usual, whole, ntsc, *header_rates, measured.limit_denominator(1001)]
+    whole = [Fraction(max(1, round(rate))) for rate in measured]
+    ntsc = [Fraction(max(1, round(rate * 1001 / 1000)) * 1000, 1001) for rate in measured]
+    usual = [rate for rate in header_rates if rate in (*whole, *ntsc)]
+    return [*usual, *whole, *ntsc, *header_rates, *(rate.limit_denominator(1001) for rate in measured)]
 
 
 def _is_even(pts: np.ndarray, ticks_per_frame: Fraction) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,14 +17,17 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import InputError
+from .picture_end import header_end, last_duration
 from .pictures import MAX_PIXELS, MAX_SIDE
+from .time_stamps import NO_TIME, FrameStamps, PacketStamps, is_even, is_usable, mend_stamps
 from .timing import FALLBACK_FRAME_RATE, FrameTimes
 
 # Codecs whose every packet is one shown frame. VP8 and VP9, for one, have packets that are never shown.
 ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1", "dnxhd")
 # Readers of text and lists of other files: nothing that a user means as a video.
 REFUSED_FORMATS = ("tty", "concat", "hls", "dash", "lrc", "srt", "webvtt")
-NO_TIME = np.iinfo(np.int64).min
+# A rate above is the unit of the file's clock, which FFmpeg gives for files that name no rate.
+MOST_FRAMES_PER_SECOND = 240
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     problem = "is not a video that can be read (unknown format, damaged or cut off)"
     unreadable = InputError(path, problem, "Give an MP4, MOV, WebM, MKV, AVI, GIF or picture")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), format="mjpeg" if _begins_with_jpeg(path) else None)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise unreadable from error
     with container:
@@ -56,6 +59,12 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             problem = f"is {context.width}x{context.height} pixels; at most {MAX_SIDE} a side are read"
             raise InputError(path, problem, "Scale the video down")
         yield container, stream
+
+
+def _begins_with_jpeg(path: Path) -> bool:
+    """Whether a file is one or more JPEG pictures: FFmpeg goes by the name, and may read only the first."""
+    with path.open("rb") as file:
+        return file.read(3) == b"\xff\xd8\xff"
 
 
 def _is_cut_off(path: Path) -> bool:
@@ -92,7 +101,21 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[V
             return
 
 
-def scan_video(path: Path) -> FrameTimes:
+@dataclass(frozen=True, eq=False)
+class VideoScan:
+    """What looking through a video found.
+
+    Attributes:
+        frame_times: when its frames are shown.
+        stamps: (num_frames,) int64, increasing, what the decoder's frames carry as ``pts``; None where they
+            do not tell the frames apart.
+    """
+
+    frame_times: FrameTimes
+    stamps: np.ndarray | None
+
+
+def scan_video(path: Path) -> VideoScan:
     """Find the times of all frames.
 
     Raises:
@@ -100,33 +123,31 @@ def scan_video(path: Path) -> FrameTimes:
     """
     with open_video(path) as (container, stream):
         packets = _read_packets(container, stream)
-        header_rates = [rate for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
+        named = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+        header_rates = [rate for rate in named if rate and rate <= MOST_FRAMES_PER_SECOND]
         time_base = stream.time_base or Fraction(1, 1_000_000)
+        end = header_end(path, container, stream)
         one_to_one = stream.codec_context.codec.canonical_name in ONE_PACKET_ONE_FRAME
-    if one_to_one and packets.in_order:
-        order = np.argsort(packets.pts, kind="stable")
-        pts, last_duration = packets.pts[order], int(packets.durations[order[-1]])
-    else:
-        pts, last_duration = _decoded_times(path), 0
-    if len(pts) == 0:
+    frames = packets.shown() if one_to_one and packets.tell_frames else None
+    # A wrong stamp looks like a frame that is decoded in another order, but for the gaps it leaves.
+    if frames is None or not (packets.in_order or is_even(frames.stamps)):
+        frames = _decoded_stamps(path)
+    if len(frames.stamps) == 0:
         raise InputError(path, "the video has no frames", "Give a video with at least one frame")
-    if NO_TIME in pts or np.any(np.diff(pts) <= 0):
-        frame_rate = header_rates[0] if header_rates else FALLBACK_FRAME_RATE
-        return FrameTimes.even(len(pts), frame_rate, time_base)
-    return FrameTimes.from_pts(pts, last_duration, time_base, header_rates)
+    if is_usable(frames.stamps):
+        last = round(last_duration(frames, packets, frames.stamps, end, time_base))
+        return VideoScan(FrameTimes.from_pts(frames.stamps, last, time_base, header_rates), frames.stamps)
+    mended = _mended_times(frames, packets, header_rates, time_base)
+    if mended is None:
+        rate = _stated_rate(frames, header_rates, time_base)
+        return VideoScan(FrameTimes.even(len(frames.stamps), rate, time_base), None)
+    pts, units = mended
+    last = round(last_duration(frames, packets, pts / units, end, time_base) * units)
+    return VideoScan(FrameTimes.from_pts(pts, last, time_base / units, header_rates), None)
 
 
-@dataclass(frozen=True, eq=False)
-class _Packets:
-    """Times and durations of the packets to be shown, int64, and whether they tell the frames for sure."""
-
-    pts: np.ndarray
-    durations: np.ndarray
-    in_order: bool
-
-
-def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
-    pts, dts, durations = [], [], []
+def _read_packets(container: InputContainer, stream: VideoStream) -> PacketStamps:
+    stamps, decoding, durations = [], [], []
     keyframe_first = False
     read = 0
     try:
@@ -136,26 +157,54 @@ def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
             read += 1
             keyframe_first |= read == 1 and packet.is_keyframe
             if not packet.is_discard:
-                pts.append(NO_TIME if packet.pts is None else packet.pts)
-                dts.append(NO_TIME if packet.dts is None else packet.dts)
+                stamps.append(NO_TIME if packet.pts is None else packet.pts)
+                decoding.append(NO_TIME if packet.dts is None else packet.dts)
                 durations.append(packet.duration or 0)
     except av.error.FFmpegError:
         pass  # the rest is damaged; what was read so far counts
-    times = np.array(pts, np.int64)
-    in_order = (
-        len(pts) > 0
-        and keyframe_first
-        and NO_TIME not in pts
-        and NO_TIME not in dts
-        and bool(np.all(np.diff(dts) > 0))
-        and times[0] == times.min()
-        and len(np.unique(times)) == len(times)
+    return PacketStamps(
+        np.array(stamps, np.int64),
+        np.array(durations, np.int64),
+        np.array(decoding, np.int64),
+        all_shown=read == len(stamps),
+        keyframe_first=keyframe_first,
     )
-    return _Packets(times, np.array(durations, np.int64), in_order)
 
 
-def _decoded_times(path: Path) -> np.ndarray:
-    """The times of the frames that decoding delivers, (F,) int64."""
+def _decoded_stamps(path: Path) -> FrameStamps:
+    """Those of the frames that decoding delivers."""
+    stamps, durations = [], []
     with open_video(path) as (container, stream):
-        times = [NO_TIME if f.pts is None else f.pts for f in decoded_frames(container, stream)]
-    return np.array(times, np.int64)
+        for frame in decoded_frames(container, stream):
+            stamps.append(NO_TIME if frame.pts is None else frame.pts)
+            durations.append(frame.duration or 0)
+    return FrameStamps(np.array(stamps, np.int64), np.array(durations, np.int64))
+
+
+def _mended_times(
+    frames: FrameStamps, packets: PacketStamps, header_rates: Sequence[Fraction], time_base: Fraction
+) -> tuple[np.ndarray, int] | None:
+    """Times of frames whose stamps do not increase, and how many of their units make one of the stream's."""
+    known = frames.stamps[frames.stamps != NO_TIME]
+    steps = np.diff(known)
+    forward = steps[steps > 0]
+    if len(forward):
+        interval = float(np.median(forward))
+    else:
+        interval = float(1 / (_stated_rate(frames, header_rates, time_base) * time_base))
+    mended = mend_stamps(frames.stamps, max(1, round(interval)))
+    decoding = packets.decoding
+    if mended is None and len(decoding) == len(frames.stamps) and is_usable(decoding):
+        # AVI has no other times, and what FFmpeg makes of them is wrong where frames are reordered.
+        return decoding - decoding[0] + (known[0] if len(known) else decoding[0]), 1
+    return mended
+
+
+def _stated_rate(frames: FrameStamps, header_rates: Sequence[Fraction], time_base: Fraction) -> Fraction:
+    """Frames per second where the times do not increase: of the header, the durations, or the whole span."""
+    known = frames.stamps[frames.stamps != NO_TIME]
+    span = int(known.max() - known.min()) if len(known) else 0
+    intervals = [Fraction(int(np.median(frames.durations))), Fraction(span, max(1, len(frames.stamps) - 1))]
+    measured = [1 / (interval * time_base) for interval in intervals if interval]
+    rates = [*header_rates, *(rate for rate in measured if 1 <= rate <= MOST_FRAMES_PER_SECOND)]
+    return next(iter(rates), FALLBACK_FRAME_RATE).limit_denominator(1001)

@@ -19,10 +19,11 @@ from .video_scan import decoded_frames, open_video, scan_video
 
 @dataclass(frozen=True, eq=False)
 class VideoSource(DrivingSource):
-    """Frames that FFmpeg decodes; ``converter`` makes them RGB as shown."""
+    """Frames that FFmpeg decodes; ``converter`` makes them RGB as shown, ``stamps`` are ``VideoScan``'s."""
 
     path: Path
     converter: FrameConverter = field(repr=False)
+    stamps: np.ndarray | None = field(repr=False)
 
     def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
         if start >= stop:
@@ -47,16 +48,16 @@ class VideoSource(DrivingSource):
     def _numbered(self, start: int) -> Iterator[tuple[int, VideoFrame]]:
         """Decoded frames with their numbers; from a key frame before ``start`` on, if the file can seek."""
         with open_video(self.path) as (container, stream):
-            pts = self.frame_times.pts
-            if pts is None:
+            stamps = self.stamps
+            if stamps is None:
                 yield from enumerate(decoded_frames(container, stream))
                 return
             if start > 0:
-                container.seek(int(pts[start]), stream=stream, backward=True)
+                container.seek(int(stamps[start]), stream=stream, backward=True)
             for frame in decoded_frames(container, stream):
                 if frame.pts is None:
                     continue
-                number = int(np.searchsorted(pts, frame.pts, side="right")) - 1
+                number = int(np.searchsorted(stamps, frame.pts, side="right")) - 1
                 if number >= 0:
                     yield number, frame
 
@@ -75,11 +76,13 @@ def open_video_source(path: Path) -> VideoSource:
                 path, "has no frames that can be decoded; it may be cut off", "Save or convert it again"
             )
         converter = FrameConverter.for_stream(first, stream.sample_aspect_ratio)
+    scan = scan_video(path)
     return VideoSource(
         path=path,
         width=converter.width,
         height=converter.height,
         has_audio=has_audio,
-        frame_times=scan_video(path),
+        frame_times=scan.frame_times,
         converter=converter,
+        stamps=scan.stamps,
     )

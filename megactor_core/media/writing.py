@@ -14,6 +14,7 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
@@ -38,6 +39,8 @@ class VideoFormat:
         audio_codec: the encoder for sound that cannot be copied; None for a silent format.
         copied_codecs: sound that the format's players know and that is therefore copied unchanged.
         even_size: whether width and height must be even.
+        time_unit: seconds; the format's times are multiples of it. None where it can be chosen.
+        shortest, longest: for how many units a frame can be shown; None without a limit.
     """
 
     container: str
@@ -46,6 +49,9 @@ class VideoFormat:
     audio_codec: str | None
     copied_codecs: tuple[str, ...]
     even_size: bool
+    time_unit: Fraction | None = None
+    shortest: int = 1
+    longest: int | None = None
 
 
 # Raw (PCM) sound is in no list, since it may come in packets of any length, which cannot be cut.
@@ -55,13 +61,16 @@ _H264 = {"crf": "17", "preset": "medium", "threads": "4", "x264-params": "mbtree
 _VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "threads": "4", "row-mt": "1"}
 _MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "alac")
 _MKV_SOUND = (*_MP4_SOUND, "opus", "vorbis", "flac")
+_MILLISECOND = Fraction(1, 1000)
 FORMATS = {
     ".mp4": VideoFormat("mp4", "libx264", _H264, "aac", _MP4_SOUND, True),
     ".mov": VideoFormat("mov", "libx264", _H264, "aac", _MP4_SOUND, True),
-    ".mkv": VideoFormat("matroska", "libx264", _H264, "aac", _MKV_SOUND, True),
-    ".webm": VideoFormat("webm", "libvpx-vp9", _VP9, "libopus", ("opus", "vorbis"), False),
-    ".gif": VideoFormat("gif", "gif", {}, None, (), False),
+    ".mkv": VideoFormat("matroska", "libx264", _H264, "aac", _MKV_SOUND, True, _MILLISECOND),
+    ".webm": VideoFormat("webm", "libvpx-vp9", _VP9, "libopus", ("opus", "vorbis"), False, _MILLISECOND),
+    # Browsers show frames of 10 ms for 100 ms; 16 bits hold the delay.
+    ".gif": VideoFormat("gif", "gif", {}, None, (), False, Fraction(1, 100), shortest=2, longest=65535),
 }
+GIF_DELAY = b"!\xf9\x04"  # begins a frame's graphic control extension; flags and delay follow
 BT709 = 1  # ITU-T H.273 code for its primaries and its transfer curve
 # Times are kept to about 10 microseconds, in units that divide the frame interval exactly.
 TICKS_PER_SECOND = 90_000
@@ -78,6 +87,9 @@ class VideoWriter:
     (AAC, or Opus in WebM). It starts where it does in the source, relative to the source's picture, and is
     cut where the picture ends; shorter sound ends sooner.
 
+    Frames appear at their times, and the file ends when the last one does, as exactly as the format counts. A
+    frame for which the format has no time (GIF: less than 20 ms) is left out; ``note`` says so.
+
     Args:
         path: the file to be written; the suffix decides the format.
         width, height: the size of the frames, in pixels.
@@ -88,6 +100,8 @@ class VideoWriter:
             written is not the source's first one.
         keyframe_interval: frames from one key frame to the next at most, for quick access to any frame;
             None leaves it to the encoder.
+        uneven_times: whether frames come at times of their own. H.264 then does without frames that are
+            decoded in another order: MP4 counts in that order, and would end too soon or too late.
 
     Raises:
         InputError: the path cannot be written (see ``check_output``) or ``audio_source`` cannot be read.
@@ -106,6 +120,7 @@ class VideoWriter:
         overwrite: bool = False,
         audio_start: Fraction = Fraction(0),
         keyframe_interval: int | None = None,
+        uneven_times: bool = False,
     ) -> None:
         if not isinstance(audio_source, Samples | None):
             audio_source = check_input(audio_source)
@@ -118,17 +133,26 @@ class VideoWriter:
         self._audio_source = audio_source
         self._audio_start = Fraction(audio_start)
         self._format = FORMATS[self.path.suffix.lower()]
+        self._uneven_times = uneven_times
         ticks = self.frame_rate.numerator * max(1, TICKS_PER_SECOND // self.frame_rate.numerator)
         self._time_base = Fraction(1, ticks)
+        self._unit = self._format.time_unit or self._time_base
+        if self._format.video_codec == "gif":
+            self._time_base = self._unit
         self._reformatter = VideoReformatter()
         self._num_frames = 0
-        self._last_tick = -1
+        self._left_out = 0
+        self._shown: VideoFrame | None = None
+        self._begin = -self._format.shortest
         self._end = Fraction(0)
+        self._durations: dict[int, int] = {}
+        self._last_size = 0
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
             temporary = stack.enter_context(temporary_output(self.path, self._overwrite))
             source = self._open_sound(stack)
+            self._temporary = temporary
             self._container = self._open(temporary)
             stack.push(self._end_file)
             self._video = self._add_video()
@@ -155,15 +179,31 @@ class VideoWriter:
             raise ValueError(f"a frame of {image.dtype} {image.shape} in a video of uint8 {expected}")
         if time is None:
             time = self._num_frames / self.frame_rate
-        frame = self._to_frame(image)
-        frame.time_base = self._time_base
-        frame.pts = self._last_tick = max(round(time / self._time_base), self._last_tick + 1)
         self._end = time + (duration or 1 / self.frame_rate)
         self._num_frames += 1
+        begin = round(time / self._unit)
+        soonest = self._begin + self._format.shortest
         with self._writing():
-            self._container.mux(self._video.encode(frame))
+            if begin >= soonest:
+                self._hold_until(begin)
+                self._show(self._to_frame(image), begin, round(time / self._time_base))
+            elif round(self._end / self._unit) >= soonest + self._format.shortest:
+                self._show(self._to_frame(image), soonest)
+            else:
+                self._left_out += 1
             if self._sound is not None:
                 self._sound.write_until(time)
+
+    @property
+    def note(self) -> str:
+        """A line worth telling the user; empty without any."""
+        if not self._left_out:
+            return ""
+        shortest = float(self._unit * self._format.shortest * 1000)
+        return (
+            f"{self._left_out} of {self._num_frames} frames were left out: "
+            f"{self.path.suffix.lower()} cannot show a frame for less than {shortest:g} ms"
+        )
 
     def __exit__(
         self,
@@ -184,6 +224,8 @@ class VideoWriter:
         codec, options = self._format.video_codec, self._format.video_options
         if self._keyframe_interval is not None:
             options = {**options, "g": str(self._keyframe_interval)}
+        if self._uneven_times and codec == "libx264":
+            options = {**options, "bf": "0"}
         stream = cast(VideoStream, self._container.add_stream(codec, self.frame_rate, options))
         height, width = self.size_hw
         even = self._format.even_size
@@ -245,14 +287,43 @@ class VideoWriter:
     def _finish(self) -> None:
         if self._num_frames == 0:
             raise InputError(self.path, "no frame was written to it", "Give a driving range with frames")
-        packets = self._video.encode(None)
-        for packet in packets:
-            if packet.pts == self._last_tick:
-                packet.duration = round(self._end / self._time_base) - self._last_tick
-        self._container.mux(packets)
+        self._hold_until(round(self._end / self._unit))
+        self._mux(self._video.encode(None))
         if self._sound is not None:
             self._sound.finish(self._end)
         self._container.close()
+        if self._format.video_codec == "gif":
+            self._set_last_delay()
+
+    def _show(self, frame: VideoFrame, begin: int, pts: int | None = None) -> None:
+        """Encode a frame that appears at ``begin``, in the format's units; ``pts`` says it more exactly."""
+        frame.time_base = self._time_base
+        frame.pts = round(begin * self._unit / self._time_base) if pts is None else pts
+        self._durations[frame.pts] = max(1, round(self._end / self._time_base) - frame.pts)
+        self._shown, self._begin = frame, begin
+        self._mux(self._video.encode(frame))
+
+    def _hold_until(self, time: int) -> None:
+        """Repeat the last frame as often as the format needs to show it until ``time``."""
+        longest = self._format.longest
+        while longest is not None and self._shown is not None and time - self._begin > longest:
+            self._show(self._shown, self._begin + longest)
+
+    def _mux(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            if packet.pts is not None:
+                packet.duration = self._durations.pop(packet.pts, None)
+            self._last_size = packet.size
+        self._container.mux(packets)
+
+    def _set_last_delay(self) -> None:
+        # FFmpeg repeats the delay before it; the last frame lies in front of the trailer of one byte.
+        delay = max(self._format.shortest, round(self._end / self._unit) - self._begin)
+        with self._temporary.open("r+b") as file:
+            begin = file.seek(-1 - self._last_size, os.SEEK_END)
+            begin += file.read().index(GIF_DELAY) + len(GIF_DELAY) + 1
+            file.seek(begin)
+            file.write(delay.to_bytes(2, "little"))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
