@@ -388,7 +388,10 @@ class PortraitAnimator(ABC):
                 writer.write(frame, moment, duration=times.time(index + 1) - moment)
                 if on_frame is not None:
                     on_frame(index, frame)
-        notes = tuple(note for note in (prepared.report, writer.note) if note)
+        told = [prepared.report, writer.note]
+        for source in (clip.source, first):
+            told += () if source is None else source.notes
+        notes = tuple(note for note in told if note)
         seconds = time.perf_counter() - begin
         return AnimationReport(Path(output), prepared.num_frames, seconds, notes, portrait, prepared)
 

@@ -125,6 +125,8 @@ def _run_step(args: argparse.Namespace) -> int:
     for verb, counts in (("left out", manifest["rejected"]), ("kept, but", manifest["noted"])):
         for reason, count in counts.items():
             print(f"  {count} {verb}: {reason}")
+    for suffix, count in manifest.get("passed_over", {}).items():
+        print(f"  {count} passed over: {suffix or 'files without a suffix'}, no video by the name")
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..data.clips import Split
 from ..errors import InputError
-from .shards import CLIP, METADATA, BrokenSample, Entry, find_shards, open_shard
+from .shards import CLIP, METADATA, BrokenSample, Entry, find_shards, name_bytes, open_shard
 
 
 def identity_of(entry: Entry) -> str:
@@ -29,7 +29,7 @@ def held_out_identities(identities: Iterable[str], share: float) -> set[str]:
         share: of them, 0 to 1; at least one identity where it is above 0. A single identity cannot be parted:
             none is held out.
     """
-    ranked = sorted(set(identities), key=lambda name: hashlib.sha256(name.encode()).digest())
+    ranked = sorted(set(identities), key=lambda name: hashlib.sha256(name_bytes(name)).digest())
     return set(ranked[: math.ceil(share * len(ranked))]) if len(ranked) > 1 else set()
 
 

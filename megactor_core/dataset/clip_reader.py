@@ -123,7 +123,7 @@ class ClipReader:
                     yield int(np.searchsorted(self._pts, frame.pts)), frame
 
     def _to_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        return FrameConverter.for_stream(frame, None).to_rgb(frame, self._reformatter)
+        return FrameConverter.for_stream(frame, self._stream.codec_context).to_rgb(frame, self._reformatter)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -19,18 +20,18 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..media.reading import open_driving
+from ..media.reading import VIDEO_SUFFIXES, open_driving
 from ..media.source import DrivingSource
 from .clip_writer import encode_clip
 from .parallel import Machines, run_jobs
 from .pipeline import collect
-from .records import Record, Remark, begin_folder, finished, write_json
-from .shards import CLIP, METADATA, write_shard
+from .records import MANIFEST, Record, Remark, begin_folder, finished, read_manifest, write_json
+from .shards import CLIP, METADATA, name_bytes, write_shard
 from .shots import find_cuts
 from .step import digest
 from .steps import PackSettings
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+UNREADABLE = "unreadable video"
 SHOTS = "shots"
 """Folder in the output that keeps what was found in each video, so that it is looked for once."""
 
@@ -67,6 +68,8 @@ class PackJob:
 def pack(settings: PackSettings, source: Path, target: Path, machines: Machines) -> dict[str, Any]:
     """Cut all videos of a folder into clips and pack them; see ``pipeline.run_step`` for what is returned.
 
+    Files that are no videos by their names are counted in the manifest as ``passed_over``, by their suffix.
+
     Args:
         settings: lengths, size, rate.
         source: folder of videos; folders in it count.
@@ -76,10 +79,12 @@ def pack(settings: PackSettings, source: Path, target: Path, machines: Machines)
     Raises:
         InputError: no videos; a target of other settings or videos, or with other files; a full disk.
     """
-    names = list_videos(source)
+    names, others = list_videos(source)
     sizes = [[name, (source / name).stat().st_size] for name in names]
     facts = {**settings.facts(), "videos": {"number": len(names), "digest": digest(sizes)}}
     begin_folder(target, settings.step, facts)
+    passed_over = dict(Counter(Path(name).suffix.lower() for name in others).most_common())
+    write_json(target / MANIFEST, {**(read_manifest(target) or {}), "passed_over": passed_over})
     (target / SHOTS).mkdir(exist_ok=True)
     videos = [VideoJob(settings, source, name, target / SHOTS / f"{_slug(name)}.json") for name in names]
     looked_at = run_jobs(find_shots, videos, machines)
@@ -95,22 +100,27 @@ def pack(settings: PackSettings, source: Path, target: Path, machines: Machines)
     return collect(pack_shard, jobs, target, settings, machines, {"videos": _video_record(found)})
 
 
-def list_videos(folder: Path) -> list[str]:
-    """Videos in a folder and below, as paths relative to it, sorted.
+def list_videos(folder: Path) -> tuple[list[str], list[str]]:
+    """Files in a folder and below whose names are those of videos, and the others; hidden ones are neither.
+
+    Returns:
+        Two lists of paths relative to the folder, sorted.
 
     Raises:
         InputError: no such folder, or no videos in it.
     """
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder", "Give a folder of videos as --input")
-    names = [
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
-    ]
+    names: list[str] = []
+    others: list[str] = []
+    for path in folder.rglob("*"):
+        # A name that begins with a dot is a file that was being written when its writer was killed.
+        if path.name[0] != "." and path.is_file():
+            kind = names if path.suffix.lower() in VIDEO_SUFFIXES else others
+            kind.append(path.relative_to(folder).as_posix())
     if not names:
         raise InputError(folder, "holds no videos", f"Give a folder with {', '.join(VIDEO_SUFFIXES)}")
-    return sorted(names)
+    return sorted(names), sorted(others)
 
 
 def find_shots(job: VideoJob) -> tuple[str, tuple[list[Shot], list[Remark]]]:
@@ -122,7 +132,7 @@ def find_shots(job: VideoJob) -> tuple[str, tuple[list[Shot], list[Remark]]]:
         source = open_driving(job.folder / job.name)
         cuts = find_cuts(image for _, _, image in source.frames())
     except InputError as error:
-        result: tuple[list[Shot], list[Remark]] = ([], [(job.name, "unreadable video", error.problem)])
+        result: tuple[list[Shot], list[Remark]] = ([], [(job.name, UNREADABLE, error.problem)])
     else:
         result = _cut(job.settings, job.name, source, cuts)
     write_json(job.target, [[asdict(shot) for shot in result[0]], result[1]])
@@ -160,13 +170,24 @@ def pack_shard(job: PackJob) -> tuple[str, Record]:
     if done is not None:
         return job.target.name, done
     sources: dict[str, DrivingSource] = {}
+    rejected: list[Remark] = []
+    noted: list[Remark] = []
     with write_shard(job.target) as writer:
         for shot in job.shots:
-            if shot.name not in sources:
-                sources = {shot.name: open_driving(job.folder / shot.name)}
-            writer.write(*_clip(job.settings, shot, sources[shot.name]))
+            path = job.folder / shot.name
+            try:
+                if shot.name not in sources:
+                    sources = {shot.name: open_driving(path)}
+                key, sample = _clip(job.settings, shot, sources[shot.name])
+            except InputError as error:
+                if error.subject != str(path):
+                    raise  # the disk is full, say: no fault of the video
+                rejected.append((shot.name, UNREADABLE, error.problem))
+                continue
+            writer.write(key, sample)
+            noted += [(key, note, shot.name) for note in sources[shot.name].notes]
     count = len(job.shots)
-    record = Record(work, job.target.stat().st_size, count, count, [], [])
+    record = Record(work, job.target.stat().st_size, count, count - len(rejected), rejected, noted)
     record.write(job.target)
     return job.target.name, record
 
@@ -216,4 +237,4 @@ def _scaled(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
 def _slug(name: str) -> str:
     """A short unique name without dots: a sample's key ends at the first one."""
     stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(name).stem)[:40].strip("-")
-    return f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{stem}-{hashlib.sha256(name_bytes(name)).hexdigest()[:8]}"

@@ -22,6 +22,11 @@ Sample = Mapping[str, bytes]
 """Parts of one sample by their name: what follows the first dot of the file's name in the tar."""
 
 
+def name_bytes(name: str) -> bytes:
+    """A name as bytes, for checksums and seeds; a file's name need not be text."""
+    return name.encode(errors="surrogatepass")
+
+
 class BrokenSample(Exception):
     """One sample cannot be used; the text says why."""
 

@@ -32,6 +32,7 @@ from .shards import (
 
 _POSE_INTERVAL = 10
 """Every so many frames the head's pose is read."""
+_HEAD, _GAZE = ("head yaw", "head pitch", "head roll"), ("gaze yaw", "gaze pitch")
 _ANCHORS = np.stack([MEAN_FACE[list(group)].mean(axis=0) for group in FIVE_POINTS])
 
 
@@ -40,8 +41,8 @@ class Stats:
     """Numbers for a report, and the values behind the plots.
 
     Attributes:
-        numbers: what JSON holds: clips, hours, identities, resolutions, parts, damaged shards, and mean and
-            deviation of each angle in degrees.
+        numbers: what JSON holds: clips, hours, identities, resolutions, parts, damaged shards, broken
+            samples, clips that come without facts, and mean and deviation of each angle in degrees.
         angles: all readings of head and gaze by name, in degrees.
     """
 
@@ -50,7 +51,7 @@ class Stats:
 
 
 def collect_stats(paths: Sequence[Path]) -> Stats:
-    """Read the metadata of all samples; no picture is decoded.
+    """Read the metadata of all samples; no picture is decoded. A sample that is broken is no clip.
 
     Args:
         paths: folders of shards, or shards.
@@ -60,23 +61,26 @@ def collect_stats(paths: Sequence[Path]) -> Stats:
     """
     seconds = 0.0
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("identities", "resolutions", "parts")}
-    angles: dict[str, list[float]] = {
-        name: [] for name in ("head yaw", "head pitch", "head roll", "gaze yaw", "gaze pitch")
-    }
-    damaged = broken = 0
+    angles: dict[str, list[float]] = {name: [] for name in (*_HEAD, *_GAZE)}
+    damaged = broken = without_facts = 0
     for path in find_shards(paths):
         shard = open_shard(path)
         damaged += bool(shard.damage)
         for clip in shard.entries:
+            try:
+                length, resolution, read = _facts(clip)
+            except (BrokenSample, KeyError, TypeError, ValueError, ZeroDivisionError):
+                broken += 1
+                continue
             counts["parts"].update(part for part in _KNOWN if part in clip.members)
             counts["identities"][identity_of(clip)] += 1
-            try:
-                facts = clip.read_json(METADATA)
-                seconds += facts["frames"] / facts["frame_rate"]
-                counts["resolutions"]["x".join(map(str, reversed(facts["size"])))] += 1
-                _add_angles(clip, facts["size"], angles)
-            except (BrokenSample, KeyError, TypeError, ZeroDivisionError):
-                broken += 1
+            if METADATA not in clip.members:
+                without_facts += 1
+                continue
+            seconds += length
+            counts["resolutions"][resolution] += 1
+            for name, values in read.items():
+                angles[name] += values
     numbers = {
         "clips": sum(counts["identities"].values()),
         "hours": round(seconds / 3600, 4),
@@ -85,7 +89,8 @@ def collect_stats(paths: Sequence[Path]) -> Stats:
         "resolutions": dict(counts["resolutions"].most_common()),
         "parts": dict(counts["parts"]),
         "damaged_shards": damaged,
-        "clips_without_facts": broken,
+        "broken_samples": broken,
+        "clips_without_facts": without_facts,
         "angles": {
             name: {"mean": round(float(np.mean(values)), 2), "deviation": round(float(np.std(values)), 2)}
             for name, values in angles.items()
@@ -142,13 +147,25 @@ def head_angles(points: NDArray[np.floating], size: tuple[int, int]) -> tuple[fl
     return float(yaw), float(pitch), float(roll)
 
 
-def _add_angles(clip: Entry, size: tuple[int, int], angles: dict[str, list[float]]) -> None:
+def _facts(clip: Entry) -> tuple[float, str, dict[str, list[float]]]:
+    """Seconds, width x height and angles of a clip; nothing of them where it has no metadata."""
+    if CLIP not in clip.members:
+        raise BrokenSample("the clip is missing")
+    if METADATA not in clip.members:
+        return 0.0, "", {}
+    facts = clip.read_json(METADATA)
+    resolution = "x".join(map(str, reversed(facts["size"])))
+    return facts["frames"] / facts["frame_rate"], resolution, _angles(clip, facts["size"])
+
+
+def _angles(clip: Entry, size: tuple[int, int]) -> dict[str, list[float]]:
+    """Readings of head and gaze by name; of what the clip's other parts do not tell there are none."""
+    angles: dict[str, list[float]] = {}
     if FACES in clip.members:
         for points in five_points(clip)[::_POSE_INTERVAL]:
-            head = head_angles(points, size)
-            for name, value in zip(("head yaw", "head pitch", "head roll"), head, strict=True):
-                angles[name].append(value)
+            for name, angle in zip(_HEAD, head_angles(points, size), strict=True):
+                angles.setdefault(name, []).append(angle)
     if GAZE in clip.members:
         gaze = clip.read_json(GAZE)
-        angles["gaze yaw"] += gaze["yaw"]
-        angles["gaze pitch"] += gaze["pitch"]
+        angles |= zip(_GAZE, (gaze["yaw"], gaze["pitch"]), strict=True)
+    return angles

@@ -14,7 +14,7 @@ from PIL import Image
 from ..errors import InputError
 from .clip_reader import ClipReader
 from .clip_writer import encode_clip
-from .shards import CLIP, STYLED, Entry
+from .shards import CLIP, STYLED, Entry, name_bytes
 from .step import Kept
 from .steps import StyliseSettings
 
@@ -52,7 +52,7 @@ class Styliser:
 
     def __call__(self, clip: Entry) -> Kept:
         """Stylise all frames."""
-        seed = int(np.random.default_rng([self._settings.seed, *clip.key.encode()]).integers(2**31))
+        seed = int(np.random.default_rng([self._settings.seed, *name_bytes(clip.key)]).integers(2**31))
         with ClipReader(clip.read(CLIP)) as reader:
             styled = encode_clip(self._styled(reader.frames(), seed), reader.size, reader.frame_rate)
         return Kept({**clip.sample(), STYLED: styled})

@@ -17,7 +17,7 @@ from .clip_reader import ClipReader
 from .clip_writer import encode_clip
 from .disguise import Disguise
 from .face_points import five_points
-from .shards import CLIP, SWAPPED, BrokenSample, Entry, Shard, find_shards, open_shard
+from .shards import CLIP, SWAPPED, BrokenSample, Entry, Shard, find_shards, name_bytes, open_shard
 from .step import Kept
 from .steps import SwapSettings
 
@@ -51,7 +51,7 @@ class FaceSwap:
 
     def __call__(self, clip: Entry) -> Kept:
         """Swap the face with one that the seed and the clip's name decide."""
-        rng = np.random.default_rng([self._settings.seed, *clip.key.encode()])
+        rng = np.random.default_rng([self._settings.seed, *name_bytes(clip.key)])
         person = identity_of(clip)
         others = [entry for entry, other in self._clips if other != person]
         donor = others[rng.integers(len(others))] if others else None

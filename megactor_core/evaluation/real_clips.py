@@ -16,12 +16,11 @@ from ..dataset.clip_list import identity_of
 from ..dataset.shards import CLIP, BrokenSample, Entry, open_shard
 from ..errors import InputError
 from ..media.pictures import load_picture
-from ..media.reading import open_driving
+from ..media.reading import VIDEO_SUFFIXES, open_driving
 from ..media.source import DrivingSource, pictures_source
 from ..weights.download import file_sha256
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def find_clips(folder: Path) -> tuple[list[ClipFile], list[Rejected]]:
     """
     clips: list[ClipFile] = []
     rejected: list[Rejected] = []
-    for path in _files(folder, (*VIDEO_SUFFIXES, ".tar")):
+    for path in _files(folder, (*VIDEO_SUFFIXES, ".gif", ".tar")):
         name = path.relative_to(folder).as_posix()
         if path.suffix.lower() != ".tar":
             clips.append(ClipFile(name, name, path))

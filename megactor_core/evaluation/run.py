@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import torch
 from ..animator import Animator
 from ..errors import InputError
 from ..family_inputs import checked_mode
-from ..media.outputs import write_error
+from ..media.outputs import temporary_name, write_error
 from ..sampling.sampler import Progress
 from ..vision.landmarks import MediaPipeLandmarker, find_landmarker
 from ..weights.loading import read_config, resolve_model
@@ -60,7 +59,8 @@ def run_evaluation(
     landmarker = _landmarker(request)
     with _new_folder(output, overwrite, request.data) as folder:
         instruments, notes = open_instruments(request, landmarker)
-        (folder / CLIPS).mkdir()
+        with _writing(output):
+            (folder / CLIPS).mkdir()
         animator = Animator.from_pretrained(
             request.model,
             device=request.device,
@@ -85,8 +85,11 @@ def run_evaluation(
             raise InputError(request.data, problem, "Give other clips, or another --crop")
         report = build_report(request, scores, rejected, notes)
         text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-        (folder / REPORT).write_text(text, encoding="utf-8")
-        (folder / PAGE).write_text(report_page(report, scores, worst), encoding="utf-8")
+        page = report_page(report, scores, worst)
+        with _writing(output):
+            (folder / REPORT).write_text(text, encoding="utf-8")
+            # names of files may hold bytes that are no text
+            (folder / PAGE).write_text(page, encoding="utf-8", errors="backslashreplace")
     return report
 
 
@@ -111,18 +114,26 @@ def check_folder(output: Path, overwrite: bool, data: Path) -> None:
 @contextmanager
 def _new_folder(output: Path, overwrite: bool, data: Path) -> Iterator[Path]:
     """A folder under a temporary name, which becomes ``output`` when the block ends well."""
-    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}")
+    temporary = temporary_name(output)
     try:
-        temporary.mkdir()
+        with _writing(output):
+            temporary.mkdir()
         yield temporary
         check_folder(output, overwrite, data)
-        if output.is_dir():
-            shutil.rmtree(output)
-        os.replace(temporary, output)
-    except OSError as error:
-        raise write_error(output, error) from error
+        with _writing(output):
+            if output.is_dir():
+                shutil.rmtree(output)
+            os.replace(temporary, output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise write_error(output, error) from error
 
 
 def _landmarker(request: EvaluationRequest) -> MediaPipeLandmarker | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InputError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says of a full disk, a user's share of it, and a file larger than the disk can hold."""
 
 
 def check_output(
@@ -29,10 +33,17 @@ def check_output(
         The path.
 
     Raises:
-        InputError: another suffix; a missing or unwritable folder; an existing file, folder or input.
+        InputError: another suffix; a missing or unwritable folder; an existing file, folder or input; a name
+            longer than the file system allows.
     """
     path = Path(path)
     suffixes = tuple(suffixes)
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise write_error(path, error) from error
     if path.suffix.lower() not in suffixes:
         raise InputError(path, "cannot be written in this format", f"End the name in {', '.join(suffixes)}")
     if path.is_dir():
@@ -44,7 +55,7 @@ def check_output(
             raise _exists(path)
     if not path.parent.is_dir():
         raise InputError(path, "its folder does not exist", f"Create {path.parent}, or choose another folder")
-    temporary = _temporary_name(path)
+    temporary = temporary_name(path)
     try:
         temporary.touch(exist_ok=False)
         temporary.unlink()
@@ -61,9 +72,9 @@ def temporary_output(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
     Raises:
         InputError: ``path`` has come into being meanwhile and ``overwrite`` is false; a failed write (full
-            disk, unwritable folder) inside the block.
+            disk, unwritable folder) inside the block; another file that cannot be read in it.
     """
-    temporary = _temporary_name(path)
+    temporary = temporary_name(path)
     try:
         yield temporary
         if path.exists() and not overwrite:
@@ -72,6 +83,8 @@ def temporary_output(path: Path, overwrite: bool = False) -> Iterator[Path]:
     except InputError:
         raise
     except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise InputError(error.filename, f"cannot be used ({_reason(error)})", "Check it") from error
         raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -83,10 +96,17 @@ def _exists(path: Path) -> InputError:
 
 def write_error(path: Path, error: Exception) -> InputError:
     """The error to show for a failed write to ``path``; ``error`` is the system's or FFmpeg's."""
-    reason = str(getattr(error, "strerror", None) or error).lower()
-    return InputError(path, f"cannot be written ({reason})", "Free some space or choose another folder")
+    full = getattr(error, "errno", None) in _FULL
+    remedy = f"{'Free some space' if full else 'Choose another name'} or choose another folder"
+    return InputError(path, f"cannot be written ({_reason(error)})", remedy)
 
 
-def _temporary_name(path: Path) -> Path:
-    # The suffix stays, since it tells the writing library the format.
-    return path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}{path.suffix}")
+def temporary_name(path: Path) -> Path:
+    """A name beside ``path`` for what is not complete yet, no longer than any file system allows."""
+    # Names are counted in bytes, of which a character may have four. The suffix stays, since it tells the
+    # writing library the format.
+    return path.with_name(f".{path.stem[:20]}.{secrets.token_hex(4)}{path.suffix}")
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).lower()

@@ -128,8 +128,12 @@ def check_input(path: str | os.PathLike[str]) -> Path:
         InputError: missing, a folder, unreadable or empty.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(path, "there is no such file", "Check the name and the folder")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # no name holds a zero byte
+        raise InputError(path, "there is no such file", "Check the name and the folder") from error
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "Check name and permissions") from error
     if path.is_dir():
         raise InputError(path, "is a folder", "Give the name of a file in it")
     try:

@@ -9,7 +9,13 @@ from .pictures import check_input
 from .source import DrivingSource
 from .video_source import open_video_source
 
-__all__ = ["DrivingSource", "open_driving"]
+__all__ = ["VIDEO_SUFFIXES", "DrivingSource", "open_driving"]
+
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".f4v", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv"),
+    *(".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".mjpeg", ".h264", ".hevc"),
+)
+"""What the names of videos end in, by which they are found in folders; a file given by name may have any."""
 
 
 def open_driving(path: str | os.PathLike[str]) -> DrivingSource:

@@ -21,7 +21,9 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from ..errors import InputError
+from .ffmpeg_files import open_input
 from .mixing import LAYOUTS, Piece, deliver, playable, to_frame
+from .pictures import check_input
 from .samples import Samples
 from .video_scan import decoded_frames, open_video
 
@@ -100,13 +102,14 @@ def open_sound(sound: Path | Samples, start: Fraction) -> Iterator[SoundSource |
         start: seconds after the file's first picture (or after the first sample) that become time 0.
 
     Raises:
-        InputError: the file cannot be opened.
+        InputError: the file is missing or cannot be opened.
     """
     if isinstance(sound, Samples):
         yield _MemorySound(sound, start) if len(sound.values) else None
         return
+    check_input(sound)
     try:
-        container = av.open(str(sound))
+        container = open_input(sound)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(sound, "its sound cannot be read", "Give a video or sound file") from error
     with container:

@@ -43,6 +43,11 @@ class DrivingSource(ABC):
         return self.path if self.has_audio else None
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the frames that were read so far had to be converted."""
+        return ()
+
+    @property
     def sound_start(self) -> Fraction:
         """Seconds after the first picture of ``sound`` at which the first frame of this source appears."""
         return Fraction(0)
@@ -122,6 +127,10 @@ class _Part(DrivingSource):
     @property
     def sound(self) -> Path | Samples | None:
         return self.whole.sound
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.whole.notes
 
     @property
     def sound_start(self) -> Fraction:

@@ -13,10 +13,13 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import InputError
+from .ffmpeg_files import open_input
+from .mp4_boxes import unreadable_mp4
 from .picture_end import header_end, last_duration
 from .pictures import MAX_PIXELS, MAX_SIDE
 from .time_stamps import NO_TIME, FrameStamps, PacketStamps, is_even, is_usable, mend_stamps
@@ -26,6 +29,7 @@ from .timing import FALLBACK_FRAME_RATE, FrameTimes
 ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1", "dnxhd")
 # Readers of text and lists of other files: nothing that a user means as a video.
 REFUSED_FORMATS = ("tty", "concat", "hls", "dash", "lrc", "srt", "webvtt")
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # A rate above is the unit of the file's clock, which FFmpeg gives for files that name no rate.
 MOST_FRAMES_PER_SECOND = 240
 
@@ -35,17 +39,15 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its best picture stream; covers of sound files do not count.
 
     Raises:
-        InputError: not a media file; an MP4 or MOV file that is cut off; no picture stream; too large.
+        InputError: not a media file; no picture stream; too large; FFmpeg's errors inside the block.
     """
     problem = "is not a video that can be read (unknown format, damaged or cut off)"
     unreadable = InputError(path, problem, "Give an MP4, MOV, WebM, MKV, AVI, GIF or picture")
     try:
-        container = av.open(str(path), format="mjpeg" if _begins_with_jpeg(path) else None)
+        container = open_input(path, "mjpeg" if _begins_with_jpeg(path) else None)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise unreadable from error
+        raise unreadable_mp4(path) or unreadable from error
     with container:
-        if "mp4" in container.format.name and _is_cut_off(path):
-            raise InputError(path, "is cut off: its last part is missing", "Save or download it again")
         if not container.streams.video and not container.streams.audio:
             raise unreadable
         stream = cast("VideoStream | None", container.streams.best("video"))
@@ -58,7 +60,11 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if max(context.width, context.height) > MAX_SIDE or context.width * context.height > MAX_PIXELS:
             problem = f"is {context.width}x{context.height} pixels; at most {MAX_SIDE} a side are read"
             raise InputError(path, problem, "Scale the video down")
-        yield container, stream
+        try:
+            yield container, stream
+        except av.error.FFmpegError as error:
+            problem = f"cannot be decoded ({str(error.strerror).lower()})"
+            raise InputError(path, problem, "Convert it to H.264 in an MP4 file") from error
 
 
 def _begins_with_jpeg(path: Path) -> bool:
@@ -67,38 +73,33 @@ def _begins_with_jpeg(path: Path) -> bool:
         return file.read(3) == b"\xff\xd8\xff"
 
 
-def _is_cut_off(path: Path) -> bool:
-    """Whether a box of an MP4 or MOV file (ISO/IEC 14496-12, 4.2) reaches beyond the file's end."""
-    end = path.stat().st_size
-    begin = 0
-    with path.open("rb") as file:
-        while begin + 8 <= end:
-            file.seek(begin)
-            size = int.from_bytes(file.read(4), "big")
-            if size == 1:  # the size follows the type, in 64 bits
-                size = int.from_bytes(file.read(12)[4:], "big")
-            if size < 8:  # 0: to the end of the file
-                return False
-            begin += size
-    return begin > end
-
-
 def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """The frames that can be decoded, from where the container stands; damaged packets are passed over."""
     packets = container.demux(stream)
+    decoder = _decoder(stream)
     while True:
         try:
             packet = next(packets, None)
         except av.error.FFmpegError:
             packet = None  # the rest of the file is damaged; what the decoder still holds comes out below
         try:
-            yield from stream.decode(packet)
+            for frame in decoder.decode(packet):
+                frame.time_base = frame.time_base or stream.time_base
+                yield frame
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
             pass
         if packet is None:
             return
+
+
+def _decoder(stream: VideoStream) -> VideoStream | VideoCodecContext:
+    """What decodes a stream. FFmpeg's own decoders of VP8 and VP9 leave out transparency, libvpx does not."""
+    name = ALPHA_DECODERS.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return stream
+    return cast(VideoCodecContext, av.CodecContext.create(name, "r"))
 
 
 @dataclass(frozen=True, eq=False)

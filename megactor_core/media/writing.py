@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ..errors import InputError
+from .ffmpeg_files import open_output
 from .frames import SCALING_FLAGS
 from .outputs import check_output, temporary_output, write_error
 from .pictures import check_input
@@ -153,7 +154,8 @@ class VideoWriter:
             temporary = stack.enter_context(temporary_output(self.path, self._overwrite))
             source = self._open_sound(stack)
             self._temporary = temporary
-            self._container = self._open(temporary)
+            with self._writing():
+                self._container = self._open(temporary)
             stack.push(self._end_file)
             self._video = self._add_video()
             self._sound = self._add_sound(source)
@@ -218,7 +220,7 @@ class VideoWriter:
         options = {"fflags": "+bitexact"}
         if self._format.container in ("mp4", "mov"):
             options["movflags"] = "+faststart"
-        return av.open(str(temporary), "w", format=self._format.container, container_options=options)
+        return open_output(temporary, self._format.container, options)
 
     def _add_video(self) -> VideoStream:
         codec, options = self._format.video_codec, self._format.video_options

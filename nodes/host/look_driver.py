@@ -226,7 +226,8 @@ def _shown(prepared: PreparedDriving, used: str, on_frame: Callable[[int], None]
     begins = range(0, len(squares), _STRIP_COLUMNS)
     parts = [slice(begin, begin + _STRIP_COLUMNS) for begin in begins]
     strip = picture_rows(*(row[part] for part in parts for row in (squares, below)))
-    return DriverLook(prepared, f"{used}\n{prepared.report}".rstrip(), condition, patches, strip)
+    report = "\n".join(filter(None, (used, prepared.report, *prepared.source.notes)))
+    return DriverLook(prepared, report, condition, patches, strip)
 
 
 def _square(portrait: Tensor, size: int) -> NDArray[np.uint8]:

@@ -68,6 +68,9 @@ def test_stats_count_clips_hours_persons_sizes_and_parts(tmp_path: Path, shards:
     assert numbers["parts"] == {"mp4": 3, "gaze.json": 2}
     assert (numbers["damaged_shards"], numbers["clips_without_facts"]) == (1, 1)
     assert numbers["angles"]["gaze yaw"] == {"mean": 15.0, "deviation": 5.0}
+    broken = {"mp4": b"", "json": b"no json"}
+    write_samples(tmp_path / "00002.tar", {"d": broken, "e": {"json": json.dumps(facts).encode()}})
+    assert collect_stats([tmp_path]).numbers == {**numbers, "broken_samples": 2}
     assert set(collect_stats([shards]).angles) == {"head yaw", "head pitch", "head roll"}
     pytest.importorskip("matplotlib")
     assert plot_stats(stats).startswith(b"\x89PNG")

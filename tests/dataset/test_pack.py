@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import shutil
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import av
 import numpy as np
 import pytest
 
+from megactor_core.dataset.clip_list import list_clips
 from megactor_core.dataset.clip_reader import ClipReader
 from megactor_core.dataset.pack import pack
 from megactor_core.dataset.parallel import Machines
@@ -127,6 +131,31 @@ def test_unreadable_videos_are_counted(videos: Path, tmp_path: Path) -> None:
     (videos / "notes.txt").write_text("not meant")
     manifest = pack(settings(), videos, tmp_path / "out", HERE)
     assert manifest["rejected"] == {"unreadable video": 3, "shot too short": 1} and manifest["out"] == 4
+    assert manifest["passed_over"] == {".txt": 1}
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mts", ".mpg", ".wmv", ".flv", ".3gp", ".ogv", ".M2TS"])
+def test_no_kind_of_video_is_passed_over(tmp_path: Path, suffix: str) -> None:
+    path = write_video(tmp_path / "in" / "a.mkv", scene(1, 12))
+    path.rename(path.with_suffix(suffix))
+    assert pack(settings(), tmp_path / "in", tmp_path / "out", HERE)["out"] == 1
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the system allows fewer names")
+def test_videos_of_any_name_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_video(tmp_path / "a.mp4", scene(1, 12))
+    for name in (
+        "12:30:00.mp4",
+        os.fsdecode(b"caf\xe9.mp4"),
+        "\N{GRINNING FACE}" * 61 + ".mp4",
+        "two\nlines.mp4",
+    ):
+        shutil.copy(path, name)
+    manifest = pack(settings(), Path("."), Path("out"), HERE)
+    assert (manifest["out"], manifest["rejected"]) == (5, {})
+    assert {entry.read_json("json")["source"] for entry in entries(Path("out")).values()} >= {"12:30:00.mp4"}
+    assert list_clips([Path("out")], 0.2, "held-out")
 
 
 def test_shards_hold_so_many_clips_and_are_the_same_with_processes(videos: Path, tmp_path: Path) -> None:
