@@ -20,11 +20,14 @@ Animate puppets that no training can contain, and compare with what a perfect an
 is rendered, so the same motion on another face is known exactly.
 
 Each clip is driven by another identity with the wanted motion (cross identity), by a second such driver, by
-the truth itself (self drive), by another clip's motion (shuffled), and by nothing (removed). The table shows
+the truth itself (self drive), by another clip's motion (shuffled), by nothing (removed), and by the
+reference, which then should stay as it is (stillness). The table shows
   PSNR and SSIM   against the truth, beside the autoencoder (the best this model could do) and the reference
+  stillness       PSNR of the reference driven by itself: what is lost of the person without any motion
   leakage         how alike the outputs of two drivers are; high: the driver's looks do not come through
   background      PSNR where the truth shows nothing but background
   flicker         change from frame to frame, everywhere and where the truth stands still
+  sharpness       energy of fine lines and edges, beside that of the truth
   motion          correlation with the truth of each motion parameter, read from the frames by the renderer
 
 Example: python -m megactor_core evaluate puppets --model demo --output report.json --sheet sheet.png

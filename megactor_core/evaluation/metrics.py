@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -70,6 +71,14 @@ def flicker(images: Images, pixels: Pixels | None = None) -> float:
     """
     change = np.abs(np.diff(images.astype(np.float32), axis=0))
     return float(change.mean() if pixels is None else change[:, pixels].mean())
+
+
+def sharpness(images: Images) -> float:
+    """Mean energy of the Laplacian (its square, in grey levels of 0..255), of all channels and frames.
+
+    Fine lines and edges make it large, softness makes it small.
+    """
+    return float(np.mean([np.square(cv2.Laplacian(image, cv2.CV_32F)).mean() for image in images]))
 
 
 def motion_correlation(fitted: FloatArray, truth: FloatArray) -> dict[str, float]:

@@ -29,11 +29,13 @@ class PuppetDrives:
         pair: reference, first driver and exact truth.
         second_frames: the second driver, uint8 (F, S, S, 3).
         conditions: grey driving frames uint8 (F, S, S) by the names of ``DRIVES``.
+        still: the same of the reference, which then drives itself and does not move.
     """
 
     pair: ClipPair
     second_frames: Images
     conditions: Mapping[str, Images]
+    still: Images
 
 
 def puppet_drives(
@@ -63,4 +65,8 @@ def puppet_drives(
         for name, (frames, boxes) in drivers.items()
     }
     conditions["removed"] = np.zeros_like(conditions["cross"])
-    return PuppetDrives(pair, second_frames, conditions)
+    reference = pair.reference
+    still = driving_frames_condition(
+        reference.image[None], reference.face_box[None], whole=condition == "whole"
+    )
+    return PuppetDrives(pair, second_frames, conditions, still.repeat(num_frames, axis=0))

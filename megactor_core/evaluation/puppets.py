@@ -52,7 +52,8 @@ class ClipResult:
 
     Attributes:
         index: number of the clip.
-        scores: ``{measure: {what: value}}``, see ``score_clip``.
+        scores: ``{measure: {what: value}}``, see ``score_clip``; and ``stillness`` in dB, PSNR between the
+            reference and the ``output`` that it drives itself, or what its ``autoencoder`` keeps of it.
         motion: true motion of the frames that were read, (n, 15); n is 0 if none.
         fitted: motion read from them, by the names of ``FITTED``.
     """
@@ -92,14 +93,21 @@ def evaluate_puppets(
         )
         animation = PuppetAnimation(animator, drives.pair.reference, settings.sampling)
         outputs = {name: animation.drive(drives.conditions[name]) for name in DRIVES}
-        decoded = autoencode(animator, drives.pair.truth_frames)
         pair = drives.pair
+        decoded = autoencode(animator, pair.truth_frames)
+        portrait = pair.reference.image[None]
+        still = animation.drive(drives.still)
+        stillness = {
+            "output": metrics.psnr(still, portrait.repeat(len(still), axis=0)),
+            "autoencoder": metrics.psnr(autoencode(animator, portrait), portrait),
+        }
         frames = ClipFrames(pair.reference.image, pair.driver_frames, pair.truth_frames, outputs["cross"])
-        on_clip(_result(index, drives, outputs, decoded, settings.fit_frames), frames)
+        scores = {**score_clip(drives, outputs, decoded), "stillness": stillness}
+        on_clip(_result(index, drives, scores, outputs["cross"], decoded, settings.fit_frames), frames)
 
 
 def score_clip(drives: PuppetDrives, outputs: dict[str, Images], decoded: Images) -> Scores:
-    """All measures of one clip but motion.
+    """All measures of one clip's drives but motion.
 
     - ``psnr`` in dB and ``ssim`` against the truth: every drive of ``DRIVES``, ``autoencoder`` (the truth
       through the VAE) and ``copy`` (the reference, unmoved)
@@ -108,6 +116,7 @@ def score_clip(drives: PuppetDrives, outputs: dict[str, Images], decoded: Images
     - ``background`` in dB: PSNR where every true frame shows background
     - ``flicker`` and ``static_flicker`` in grey levels: mean absolute difference of neighbouring frames,
       everywhere and where the truth never changes
+    - ``sharpness``: mean energy of the Laplacian
     """
     pair = drives.pair
     truth = pair.truth_frames
@@ -132,21 +141,17 @@ def score_clip(drives: PuppetDrives, outputs: dict[str, Images], decoded: Images
         },
         "flicker": {name: metrics.flicker(frames) for name, frames in moving.items()},
         "static_flicker": {name: metrics.flicker(frames, static) for name, frames in moving.items()},
+        "sharpness": {name: metrics.sharpness(frames) for name, frames in moving.items()},
     }
 
 
 def _result(
-    index: int, drives: PuppetDrives, outputs: dict[str, Images], decoded: Images, fit_frames: int
+    index: int, drives: PuppetDrives, scores: Scores, output: Images, decoded: Images, fit_frames: int
 ) -> ClipResult:
     pair, fitted = drives.pair, {}
     chosen = slice(None, None, fit_frames) if fit_frames else slice(0)
     if fit_frames:
         fitter = MotionFitter(pair.clip.identity)
-        sources = (outputs["cross"], decoded, pair.truth_frames)
+        sources = (output, decoded, pair.truth_frames)
         fitted = {name: fitter.fit(frames[chosen]) for name, frames in zip(FITTED, sources, strict=True)}
-    return ClipResult(
-        index=index,
-        scores=score_clip(drives, outputs, decoded),
-        motion=pair.motion[chosen],
-        fitted=fitted,
-    )
+    return ClipResult(index=index, scores=scores, motion=pair.motion[chosen], fitted=fitted)

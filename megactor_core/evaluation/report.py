@@ -46,14 +46,15 @@ def build_report(
 
 
 def puppet_means(results: Sequence[ClipResult]) -> dict[str, Any]:
-    """``score_clip``'s measures over all clips, ``gain`` of cross identity over others in dB of PSNR, and
-    ``static_flicker_ratio`` of output over autoencoder."""
+    """The scores over all clips, ``gain`` of cross identity over others in dB of PSNR,
+    ``static_flicker_ratio`` of output over autoencoder, and ``sharpness_ratio`` of output over truth."""
     means = _means([result.scores for result in results])
-    psnr, still = means["psnr"], means["static_flicker"]
+    psnr, still, sharpness = means["psnr"], means["static_flicker"], means["sharpness"]
     return {
         **means,
         "gain": {f"over_{name}": psnr["cross"] - psnr[name] for name in ("copy", "shuffled", "removed")},
         "static_flicker_ratio": still["output"] / max(still["autoencoder"], 1e-6),
+        "sharpness_ratio": sharpness["output"] / sharpness["truth"],
     }
 
 
@@ -85,8 +86,10 @@ def format_report(report: dict[str, Any]) -> str:
         ("removed", "over no driving"),
     ):
         lines.append(f"  {label:38}{means['gain'][f'over_{name}']:+9.2f}")
-    leakage = means["leakage"]
+    leakage, stillness = means["leakage"], means["stillness"]
     lines += [
+        "stillness (the reference drives itself), PSNR dB",
+        *(f"  {name:38}{stillness[name]:9.2f}" for name in ("output", "autoencoder")),
         "leakage (two drivers, one motion), PSNR dB",
         f"  {'between the outputs':38}{leakage['outputs']:9.2f}",
         f"  {'that above output against truth':38}{leakage['above_truth']:+9.2f}",
@@ -98,6 +101,9 @@ def format_report(report: dict[str, Any]) -> str:
     for name in ("output", "autoencoder", "truth"):
         lines.append(f"  {name:38}{means['flicker'][name]:9.2f}{means['static_flicker'][name]:8.2f}")
     lines.append(f"  {'static: output / autoencoder':38}{'':9}{means['static_flicker_ratio']:8.2f}")
+    lines.append("sharpness, energy of the Laplacian")
+    lines += [f"  {name:38}{value:9.0f}" for name, value in means["sharpness"].items()]
+    lines.append(f"  {'output / truth':38}{means['sharpness_ratio']:9.2f}")
     if report["motion"]:
         names = list(report["motion"])
         lines.append(f"{'motion, correlation with the truth':30}" + "".join(f"{name:>13}" for name in names))

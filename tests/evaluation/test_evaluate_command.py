@@ -41,6 +41,8 @@ def test_table_report_and_sheet(
     assert means["gain"]["over_copy"] == pytest.approx(means["psnr"]["cross"] - means["psnr"]["copy"])
     leakage = means["leakage"]
     assert leakage["above_truth"] == pytest.approx(leakage["outputs"] - means["psnr"]["cross"])
+    assert means["sharpness_ratio"] == means["sharpness"]["output"] / means["sharpness"]["truth"]
+    assert set(means["stillness"]) == {"output", "autoencoder"}
     assert means["static_flicker"]["truth"] == 0 < means["flicker"]["truth"]
     assert set(report["motion"]) == {"output", "autoencoder", "truth"}
     assert set(report["motion"]["truth"]) == set(MOTION_NAMES)
@@ -50,6 +52,7 @@ def test_table_report_and_sheet(
     assert load_picture(sheet).shape == (2 * 3 * 64, 4 * 64, 3)
     table = capsys.readouterr().out
     assert f"{means['psnr']['cross']:.2f}" in table and "mouth_open" in table
+    assert f"{means['stillness']['output']:.2f}" in table and f"{means['sharpness_ratio']:.2f}" in table
 
 
 def test_more_clips_do_not_change_the_first_and_runs_agree(model_folder: Path, tmp_path: Path) -> None:

@@ -57,6 +57,14 @@ def test_flicker_is_the_mean_change_in_grey_levels() -> None:
     assert metrics.flicker(clip, corner) == pytest.approx(15)
 
 
+def test_sharpness_is_the_energy_of_the_laplacian() -> None:
+    clip = flat(100, 100)
+    assert metrics.sharpness(clip) == 0
+    clip[0, 8, 8] = 110
+    # a point of height 10: -4 times that in its place, once in each of four neighbours; in one of two frames
+    assert metrics.sharpness(clip) == pytest.approx(10**2 * (4**2 + 4) / 16**2 / 2)
+
+
 def test_static_and_background_pixels_hold_over_the_whole_clip() -> None:
     clip = flat(10, 10, 10)
     clip[1, 3, 4, 2] = 11

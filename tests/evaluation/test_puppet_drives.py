@@ -23,3 +23,10 @@ def test_only_the_face_is_shown_unless_the_whole_frame_is_asked_for() -> None:
     kept = face["cross"] > 0
     np.testing.assert_array_equal(face["cross"][kept], whole["cross"][kept])
     assert (face["cross"][:, -1] == 0).all() and (whole["cross"][:, -1] > 0).any()
+
+
+def test_a_still_reference_drives_itself() -> None:
+    drives = puppet_drives(3, 0, 2, 64, "whole")
+    grey = drives.pair.reference.image.astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+    assert drives.still.shape == drives.conditions["self"].shape
+    np.testing.assert_allclose(drives.still, np.stack([grey, grey]), atol=1)
