@@ -68,6 +68,10 @@ class DenoiserTask:
             raise InputError(
                 f"family {model.family}", "cannot be trained here; only MegActor's can", "Give its weights"
             )
+        if config.schedule is not None:
+            model = replace(model, inference_scheduler=config.schedule, training_scheduler=config.schedule)
+        if config.start is not None:
+            model = replace(model, start=config.start)
         if config.zero_terminal_snr is not None:
             schedule = replace(model.training_scheduler, rescale_betas_zero_snr=config.zero_terminal_snr)
             model = replace(model, training_scheduler=schedule)
@@ -75,9 +79,10 @@ class DenoiserTask:
         self.cache_folder = cache
         self.cache: LatentCache | None = None
         self.noising = Noising(model.training_scheduler)
-        if config.own_start and self.noising.prediction_type != "v_prediction":
+        self.from_reference = model.start == "reference"
+        if (config.own_start or self.from_reference) and self.noising.prediction_type != "v_prediction":
             raise InputError(
-                "task.own_start",
+                "task.own_start" if config.own_start else "start: reference",
                 f"needs a model that predicts velocity; this one has {self.noising.prediction_type}",
                 "Leave it out",
             )
@@ -142,18 +147,23 @@ class DenoiserTask:
         given = Given(
             torch.cat([static.expand(-1, -1, frames, -1, -1), driving], dim=1), tokens, reference_latents
         )
+        later = timesteps < LAST_TIMESTEP
+        start_noise = torch.where(later, config.start_noise_scale, 1.0).view(-1, 1, 1, 1, 1) * noise
+        start = self._start(start_noise, given)
         noisy, target = self.noising(latents, noise, timesteps)
         sizes = torch.ones_like(noisy[:, :1, :1, :1, :1])
+        if self.from_reference:
+            remaining = self.noising.noise(start, latents, _last(start))
+            noisy, target, sizes = self.noising.correction(latents, latents, remaining, timesteps)
         if config.min_snr_gamma:
             weights = self.noising.min_snr_weights(timesteps, config.min_snr_gamma)
             sizes = sizes * weights.sqrt().view(sizes.shape)
         if draws.joins_start:
-            rows = (timesteps < LAST_TIMESTEP).nonzero().flatten()
-            start = noise * config.start_noise_scale
+            rows = later.nonzero().flatten()
             taken = rows if len(rows) else torch.zeros(1, dtype=torch.int64, device=device)
-            guess = self._first_guess(start[taken], given.rows(taken))[: len(rows)]
+            guess, remaining = self._first_guess(start[taken], given.rows(taken))
             noisy[rows], target[rows], sizes[rows] = self.noising.correction(
-                latents[rows], guess, start[rows], timesteps[rows]
+                latents[rows], guess[: len(rows)], remaining[: len(rows)], timesteps[rows]
             )
         prediction = self._predict(noisy, timesteps, given, draws.reading, draws.joins_reading)
         difference = (prediction.float() - target) * sizes
@@ -233,12 +243,19 @@ class DenoiserTask:
             prediction = prediction + 0 * sum(pair.key.sum() + pair.value.sum() for pair in read.values())
         return prediction
 
+    def _start(self, noise: Tensor, given: Given) -> Tensor:
+        """What sampling starts from, with this noise (R, C, F, h, w)."""
+        if not self.from_reference:
+            return noise
+        return self.noising(given.reference_latents[:, :, None], noise, _last(noise))[0]
+
     @torch.no_grad()
-    def _first_guess(self, start: Tensor, given: Given) -> Tensor:
-        """Latents as the first step of sampling sees them in noise (R, C, F, h, w)."""
-        timesteps = torch.full((len(start),), LAST_TIMESTEP, device=start.device)
+    def _first_guess(self, start: Tensor, given: Given) -> tuple[Tensor, Tensor]:
+        """Latents as the first step of sampling sees them, and the noise around them (R, C, F, h, w)."""
+        timesteps = _last(start)
         velocity = self._predict(start, timesteps, given, len(start)).float()
-        return self.noising.clean(start, velocity, timesteps)
+        guess = self.noising.clean(start, velocity, timesteps)
+        return guess, self.noising.noise(start, guess, timesteps)
 
     def _read_reference(self, given: Given, timesteps: Tensor, reading: int) -> Mapping[str, KeyValues]:
         """Keys and values for the last ``reading`` rows; the others train the unguided prediction."""
@@ -251,3 +268,8 @@ class DenoiserTask:
     def _motion_error(self, features: Tensor, motion: Tensor) -> Tensor:
         pooled = F.adaptive_avg_pool2d(features, _POOLED).flatten(1)
         return F.mse_loss(self.motion_head(pooled).float(), motion.flatten(0, 1))
+
+
+def _last(latents: Tensor) -> Tensor:
+    """The last timestep for each clip."""
+    return torch.full((len(latents),), LAST_TIMESTEP, device=latents.device)

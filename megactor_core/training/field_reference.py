@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from .config import TrainingConfig
 from .section import Section
 
+_CONFIG = "see `megactor_core/models/config.py`"
 _HEAD = "| field | allowed | default | |\n|---|---|---|---|\n"
 
 
@@ -69,7 +70,7 @@ def _type(annotation: Any) -> str:
         return "list" if origin is tuple else "mapping"
     if inner:
         return " or ".join(_type(kind) for kind in inner)
-    return {"Path": "path", "str": "text", "ModelConfig": "see `megactor_core/models/config.py`"}.get(
+    return {"Path": "path", "str": "text", "ModelConfig": _CONFIG, "SchedulerConfig": _CONFIG}.get(
         annotation.__name__, annotation.__name__
     )
 

@@ -73,6 +73,11 @@ class Noising:
         signal, deviation = self._sizes(noisy, timesteps)
         return signal * noisy - deviation * velocity
 
+    def noise(self, noisy: Tensor, guess: Tensor, timesteps: Tensor) -> Tensor:
+        """What is noise in noisy latents to one who takes a guess for the clean ones."""
+        signal, deviation = self._sizes(noisy, timesteps)
+        return (noisy - signal * guess) / deviation
+
     def correction(
         self, latents: Tensor, guess: Tensor, noise: Tensor, timesteps: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,8 +85,8 @@ class Noising:
 
         Args:
             latents: true latents (clips, channels, frames, h, w).
-            guess: the model's own.
-            noise: that sampling started from.
+            guess: the model's own, or what sampling starts from, at the last timestep.
+            noise: that the guess lies in.
             timesteps: (clips,), int64, above 0.
 
         Returns:

@@ -61,10 +61,13 @@ class PuppetClips(Dataset[Batch]):
         config = self.config
         rng = clip_generator(self.seed, index, self.split)
         puppet, driver = (Puppet(sample_identity(rng), config.size) for _ in range(2))
-        reference = puppet.frame(sample_pose(rng))
+        pose = sample_pose(rng)
+        reference = puppet.frame(pose)
         motion = sample_motion(rng, config.frames, config.frame_rate)
-        targets = [puppet.frame(pose) for pose in motion]
         whole = rng.random() < config.whole_frame_rate
+        if rng.random() < config.small_motion_share:
+            motion = pose + np.float32(rng.random()) * (motion - pose)
+        targets = [puppet.frame(pose) for pose in motion]
         foreground = reference.mask
         background = background_image(reference.image, foreground)
         return {

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from ..dataset.config import ShardClipsConfig
-from ..models.config import ModelConfig
+from ..models.config import ModelConfig, SchedulerConfig
 from .section import Section
 
 
@@ -40,6 +40,9 @@ class PuppetClipsConfig(Section):
     frame_rate: float = Field(25.0, gt=0, description="frames per second; less makes the frames differ more")
     whole_frame_rate: float = Field(
         0.0, ge=0, le=1, description="share of clips driven by the whole grey frame, not by the face on black"
+    )
+    small_motion_share: float = Field(
+        0.0, ge=0, le=1, description="share of clips that move away from their reference by a part, 0 to 1"
     )
 
 
@@ -100,6 +103,12 @@ class DenoiserTaskConfig(Section):
         None, description="train low-rank additions to the denoiser instead of what trainable names"
     )
     data: DataConfig = Field(PuppetClipsConfig(), description="clips to learn from: name puppets or shards")
+    schedule: SchedulerConfig | None = Field(
+        None, description="noise schedule of training and sampling from now on; null: as the model has it"
+    )
+    start: Literal["noise", "reference"] | None = Field(
+        None, description="what sampling starts from, from now on; null: as the model has it"
+    )
     zero_terminal_snr: bool | None = Field(
         None,
         description="no signal at the last timestep of training (Lin et al. 2023); null: as the model has it",

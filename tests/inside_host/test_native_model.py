@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -313,10 +315,20 @@ def test_a_driver_of_another_size_is_refused(model: PortraitModel) -> None:
         native_clip(model, clip, sampling_settings(model.config))
 
 
-def test_a_run_from_the_packs_demo_model_needs_no_special_noise(quiet: None) -> None:
+@pytest.mark.parametrize("start", ["noise", "reference"])
+def test_a_run_from_the_packs_demo_model_needs_no_special_noise(
+    start: str, tmp_path: Path, quiet: None
+) -> None:
     """Its frames share their start noise, which the native model draws from the seed just the same."""
     demo = Path(__file__).parents[2] / "megactor_core" / "weights" / "demo"
-    model = load_portrait_model(demo)
+    folder = shutil.copytree(demo, tmp_path / "demo")
+    values = json.loads((folder / "config.json").read_text())
+    schedule = values["inference_scheduler"]
+    schedule |= {"rescale_betas_zero_snr": True, "beta_end": 0.012}
+    if start == "reference":
+        schedule |= {"rescale_betas_zero_snr": False, "beta_end": 0.002}
+    (folder / "config.json").write_text(json.dumps({**values, "start": start}))
+    model = load_portrait_model(folder)
     config = model.config
     generator = torch.Generator().manual_seed(0)
     cells = config.defaults.size // config.vae_scale_factor

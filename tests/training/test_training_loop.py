@@ -108,6 +108,8 @@ def test_the_exported_model_loads_and_stage_2_trains_only_temporal_modules(denoi
     task = {**denoiser_data["task"], "initial_weights": str(tmp_path / "stage1" / "model")}
     task = {**task, "motion_modules": True, "trainable": ["motion_module"], "auxiliary_weight": 0.0}
     task = {**task, "start_share": 0.5, "own_start": True, "change_weight": 1.0}
+    schedule = {**first.config.to_dict()["training_scheduler"], "rescale_betas_zero_snr": False}
+    task = {**task, "start": "reference", "schedule": schedule}
     task["data"] = {**task["data"], "frames": 4}
     del task["model"]
     train({**denoiser_data, "task": task, "gradient_checkpointing": True}, tmp_path / "stage2")
@@ -119,6 +121,9 @@ def test_the_exported_model_loads_and_stage_2_trains_only_temporal_modules(denoi
         if not torch.equal(value, after.state_dict()[key])
     }
     assert changed and all("motion_module" in name for name in changed)
+    assert first.config.start == "noise" and second.config.start == "reference"
+    schedules = (second.config.inference_scheduler, second.config.training_scheduler)
+    assert not any(schedule.rescale_betas_zero_snr for schedule in schedules)
 
 
 def test_fp16_scales_its_gradients_and_goes_on_with_the_same_scale(autoencoder_data, tmp_path):

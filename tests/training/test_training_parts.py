@@ -12,7 +12,7 @@ from megactor_core.cli import train
 from megactor_core.models.config import SchedulerConfig
 from megactor_core.training.batch_part import BatchPart
 from megactor_core.training.clip_draws import draw_clips
-from megactor_core.training.config import OptimizerConfig
+from megactor_core.training.config import OptimizerConfig, TrainingConfig
 from megactor_core.training.ema import ExponentialMovingAverage
 from megactor_core.training.noising import Noising, draw_noise, draw_timesteps, start_some
 from megactor_core.training.prediction_error import prediction_error
@@ -21,7 +21,9 @@ from megactor_core.training.puppet_clips import PuppetClips
 from megactor_core.training.puppet_pictures import PuppetPictures
 from megactor_core.training.schedule import learning_rate
 from megactor_core.training.seeds import torch_generator
+from megactor_core.training.task import Position
 from megactor_core.training.task_config import DenoiserTaskConfig, PuppetClipsConfig
+from megactor_core.training.tasks import build_task
 
 
 def test_learning_rate_warms_up_holds_and_falls_to_zero():
@@ -94,6 +96,47 @@ def test_the_correction_of_a_guess_leads_to_the_truth():
     torch.testing.assert_close(noising.clean(noisy, velocity, timesteps), latents, atol=1e-5, rtol=1e-4)
     wrong = noising.clean(noisy, velocity + 1, timesteps)
     torch.testing.assert_close(latents - wrong, sizes.expand_as(latents), atol=1e-5, rtol=1e-4)
+
+
+def test_noise_around_a_guess_and_the_guess_make_up_the_latents():
+    noisy, guess = torch.randn(2, 2, 4, 2, 3, 3).unbind()
+    timesteps = torch.tensor([300, 999])
+    noising = Noising(SchedulerConfig(beta_end=0.002, prediction_type="v_prediction"))
+    noise = noising.noise(noisy, guess, timesteps)
+    torch.testing.assert_close(noising(guess, noise, timesteps)[0], noisy)
+
+
+def test_a_start_from_the_portrait_needs_no_velocity_to_paint_it(denoiser_data, tmp_path):
+    schedule = {**denoiser_data["task"]["model"]["training_scheduler"], "beta_start": 1e-7, "beta_end": 4e-7}
+    schedule["rescale_betas_zero_snr"] = False
+    start = {"start": "reference", "schedule": schedule, "start_share": 0.5, "start_noise_scale": 0.0}
+    task_data = {**denoiser_data["task"], **start, "own_start": True, "auxiliary_weight": 0.0}
+    config = TrainingConfig.model_validate({**denoiser_data, "task": task_data})
+    task = build_task(config, tmp_path)
+    torch.nn.init.zeros_(task.all_networks.denoiser.conv_out.weight)
+    torch.nn.init.zeros_(task.all_networks.denoiser.conv_out.bias)
+    batch = task.dataset(Processes())[0]
+    still = {**batch, "targets": batch["references"][:, None].expand_as(batch["targets"])}
+    errors = []
+    for clips in (still, batch):
+        position = Position(0, 1, torch_generator(1, 1, 0), Processes())
+        errors.append(float(task.loss(clips, position)[0].detach()))
+    assert errors[0] < 1e-6 < 1e-4 < errors[1]
+
+
+def test_small_motion_is_a_part_of_the_whole():
+    whole, small = (
+        PuppetClips(
+            PuppetClipsConfig(size=32, frames=3, references=4, small_motion_share=share), 5, "train", 4, 16
+        )
+        for share in (0.0, 1.0)
+    )
+    whole, small = whole[0], small[0]
+    assert torch.equal(whole["references"], small["references"])
+    moved, less = (clips["motion"].diff(dim=1) for clips in (whole, small))
+    parts = (less * moved).sum((1, 2)) / moved.square().sum((1, 2))
+    assert (0 <= parts).all() and (parts <= 1).all() and parts.std() > 0.05
+    torch.testing.assert_close(less, moved * parts[:, None, None], atol=1e-5, rtol=1e-4)
 
 
 def test_an_error_that_changes_costs_more_than_one_that_stays():
