@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,12 +14,13 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError
+from .picture_mending import PNG_SIGNATURE
 from .pictures import FORMATS, open_picture, to_rgb
 from .source import DrivingSource
 from .timing import FrameTimes
 from .video_scan import decoded_frames, open_video
 
-ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
+ANIMATED_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
 # Browsers show frames that ask for 10 ms or less for 100 ms, and animations are made with that in mind.
 SHORTEST_DURATION = Fraction(10, 1000)
 UNSPECIFIED_DURATION = Fraction(100, 1000)
@@ -63,12 +65,15 @@ def open_picture_source(path: Path) -> PictureSource | None:
 
 def _is_picture(path: Path) -> bool:
     try:
-        with Image.open(path, formats=FORMATS):
-            return True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS):
+                return True
     except Image.DecompressionBombError:
         return True
     except (OSError, ValueError, SyntaxError):
-        return False
+        with path.open("rb") as file:
+            return file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE  # with broken extras
 
 
 def _is_stream_of_pictures(path: Path) -> bool:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from ..errors import InputError
 from .outputs import check_output, temporary_output
+from .picture_mending import mended_picture
 
 # Formats are recognised by content. Pillow's rarer readers are left out: some of them accept text or video.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+if "avif" in features.modules and features.check("avif"):  # Pillow 11.3 and later, as its makers build it
+    FORMATS = (*FORMATS, "AVIF")
 MAX_SIDE = 16384
 MAX_PIXELS = 150_000_000
 SAVE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
-_USE_PICTURE = "Give a PNG, JPEG, WebP, GIF, BMP or TIFF picture"
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis")
+_MENDED = ("PNG", "JPEG", "MPO")
+_USE_PICTURE = "Give a PNG, JPEG, WebP, AVIF, GIF, BMP or TIFF picture"
 
 
 def load_picture(path: str | os.PathLike[str]) -> np.ndarray:
@@ -89,36 +95,63 @@ def load_mask(path: str | os.PathLike[str], size_hw: tuple[int, int]) -> np.ndar
 
 @contextmanager
 def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """Open a picture by its content; size limits are checked in the header, nothing is decoded yet.
+    """Open a picture by its content; size limits are checked in the header, before anything is decoded.
 
     Raises:
         InputError: missing, empty, truncated (also when the block reads on), unknown or too large.
     """
-    check_input(path)
-    try:
-        with warnings.catch_warnings():
-            # The size is checked below, whatever limit the program around has set in Pillow.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, "has too many pixels") from error
-    except UnidentifiedImageError as error:
-        problem = "is not a picture that can be read (unknown format, damaged header, or no pixels)"
-        raise InputError(path, problem, _USE_PICTURE) from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise _damaged(path) from error
+    image = _opened(check_input(path))
     with image:
-        width, height = image.size
-        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-            raise _too_large(path, f"is {width}x{height} pixels")
-        if image.mode == "F":
-            raise InputError(path, "holds floating-point values", "Save it with 8 or 16 bits a channel")
         try:
             yield image
         except InputError:
             raise
         except (OSError, ValueError, SyntaxError, EOFError) as error:
             raise _damaged(path) from error
+
+
+def _opened(path: Path) -> Image.Image:
+    """A picture whose header is right; of PNG and JPEG the first frame is decoded, mended if need be."""
+    image: Image.Image | None = None
+    try:
+        image = _identified(path, path)
+        if image.format in _MENDED:
+            image.load()
+        return image
+    except InputError:
+        raise
+    except (OSError, ValueError, SyntaxError) as error:
+        if image is not None:
+            image.close()
+        mended = mended_picture(path)
+        if mended is not None:
+            with suppress(OSError, ValueError, SyntaxError):
+                return _identified(path, mended)
+        if isinstance(error, UnidentifiedImageError):
+            check_heic(path)
+            problem = "is not a picture that can be read (unknown format, damaged header, or no pixels)"
+            raise InputError(path, problem, _USE_PICTURE) from error
+        raise _damaged(path) from error
+
+
+def _identified(path: Path, file: Path | io.BytesIO) -> Image.Image:
+    """The content of ``path`` opened from ``file``; size limits are checked in the header."""
+    try:
+        with warnings.catch_warnings():
+            # The size is checked below, whatever limit the program around has set in Pillow; broken EXIF
+            # data are passed over.
+            warnings.simplefilter("ignore")
+            image = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "has too many pixels") from error
+    width, height = image.size
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise _too_large(path, f"is {width}x{height} pixels")
+    if image.mode == "F":
+        raise InputError(path, "holds floating-point values", "Save it with 8 or 16 bits a channel")
+    if image.mode == "I" and np.asarray(image).max() > 65535:
+        raise InputError(path, "holds greys of 32 bits", "Save it with 8 or 16 bits a channel")
+    return image
 
 
 def check_input(path: str | os.PathLike[str]) -> Path:
@@ -148,9 +181,9 @@ def check_input(path: str | os.PathLike[str]) -> Path:
 
 def to_rgb(image: Image.Image) -> np.ndarray:
     """One opened picture, or the current frame of an animation, as (H, W, 3) uint8 RGB on white."""
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if image.mode.startswith("I"):
-        grey = _eight_bits(np.asarray(image))
+        grey = _eight_bits(image)
         return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
     image = _apply_profile(image)
     if image.has_transparency_data:
@@ -159,8 +192,22 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.round(values / 257.0), 0, 255).astype(np.uint8)
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF data say; broken ones say nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ImageOps.exif_transpose(image)
+        except (SyntaxError, ValueError, KeyError, TypeError, struct.error):
+            return image
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """Greys of 16 bits, (H, W) uint8; a transparent one is white."""
+    values = np.asarray(image)
+    grey = np.clip(np.round(values / 257.0), 0, 255).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    return grey if transparent is None else np.where(values == transparent, 255, grey).astype(np.uint8)
 
 
 def _apply_profile(image: Image.Image) -> Image.Image:
@@ -178,15 +225,24 @@ def _apply_profile(image: Image.Image) -> Image.Image:
 
 def _alpha(image: Image.Image) -> np.ndarray | None:
     """The alpha channel, or None where there is none or it is opaque throughout; (H, W) uint8."""
-    if not image.has_transparency_data:
+    if not image.has_transparency_data or image.mode.startswith("I"):
         return None
-    alpha = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))[..., 3]
+    alpha = np.asarray(_upright(image).convert("RGBA"))[..., 3]
     return None if alpha.min() == 255 else alpha
 
 
 def _too_large(path: str | os.PathLike[str], problem: str) -> InputError:
     limit = f"at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 1_000_000} million in all are read"
     return InputError(path, f"{problem}; {limit}", "Scale the picture down")
+
+
+def check_heic(path: Path) -> None:
+    """Raises InputError for a phone's HEIC picture: Pillow does not read it, FFmpeg its tiles one by one."""
+    with path.open("rb") as file:
+        beginning = file.read(32)
+    brands = beginning[8:]
+    if beginning[4:8] == b"ftyp" and b"avif" not in brands and any(one in brands for one in _HEIC_BRANDS):
+        raise InputError(path, "is a HEIC picture, which is not read", "Save it as JPEG or PNG")
 
 
 def _damaged(path: str | os.PathLike[str]) -> InputError:

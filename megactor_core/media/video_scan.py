@@ -21,7 +21,7 @@ from ..errors import InputError
 from .ffmpeg_files import open_input
 from .mp4_boxes import unreadable_mp4
 from .picture_end import header_end, last_duration
-from .pictures import MAX_PIXELS, MAX_SIDE
+from .pictures import MAX_PIXELS, MAX_SIDE, check_heic
 from .time_stamps import NO_TIME, FrameStamps, PacketStamps, is_even, is_usable, mend_stamps
 from .timing import FALLBACK_FRAME_RATE, FrameTimes
 
@@ -39,10 +39,12 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its best picture stream; covers of sound files do not count.
 
     Raises:
-        InputError: not a media file; no picture stream; too large; FFmpeg's errors inside the block.
+        InputError: not a media file, or a HEIC picture; no picture stream; too large; an error of FFmpeg
+            inside the block.
     """
     problem = "is not a video that can be read (unknown format, damaged or cut off)"
     unreadable = InputError(path, problem, "Give an MP4, MOV, WebM, MKV, AVI, GIF or picture")
+    check_heic(path)
     try:
         container = open_input(path, "mjpeg" if _begins_with_jpeg(path) else None)
     except (av.error.FFmpegError, OSError, ValueError) as error:
