@@ -45,6 +45,7 @@ from .vision.faces import Detector
 from .vision.framing import CropMode
 from .vision.landmarks import Landmarker
 from .vision.paste import paste_back
+from .vision.person_segmenter import Segmenter
 from .vision.portrait import Portrait, segment_reference
 from .vision.still import Liveliness, still_driving
 
@@ -84,14 +85,20 @@ class PortraitAnimator(ABC):
     Args:
         config: of the model.
         detector, landmarker: find faces and their landmarks.
+        segmenter: tells people from background.
     """
 
     def __init__(
-        self, config: ModelConfig, detector: Detector | None = None, landmarker: Landmarker | None = None
+        self,
+        config: ModelConfig,
+        detector: Detector | None = None,
+        landmarker: Landmarker | None = None,
+        segmenter: Segmenter | None = None,
     ) -> None:
         self.config = config
         self.detector = detector
         self.landmarker = landmarker
+        self.segmenter = segmenter
 
     @abstractmethod
     def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:
@@ -165,6 +172,7 @@ class PortraitAnimator(ABC):
             picture,
             size,
             detector=self.detector,
+            segmenter=self.segmenter,
             antialias=self.config.antialiased_crops,
             framing=self.config.framing,
             **options,

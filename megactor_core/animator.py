@@ -37,6 +37,7 @@ from .vision.crops import checked_size
 from .vision.driving import PreparedDriving
 from .vision.faces import Detector, FaceDetector
 from .vision.landmarks import Landmarker
+from .vision.person_segmenter import Segmenter, find_segmenter
 from .vision.portrait import Portrait
 from .weights.base_model import swap_base
 from .weights.catalogue import find_known
@@ -57,6 +58,7 @@ class Animator(PortraitAnimator):
         model: config and networks.
         detector, landmarker: find faces and their landmarks.
         loras: what was merged into the denoiser.
+        segmenter: tells people from background.
     """
 
     def __init__(
@@ -65,8 +67,9 @@ class Animator(PortraitAnimator):
         detector: Detector | None = None,
         landmarker: Landmarker | None = None,
         loras: tuple[LoraReport, ...] = (),
+        segmenter: Segmenter | None = None,
     ) -> None:
-        super().__init__(model.config, detector, landmarker)
+        super().__init__(model.config, detector, landmarker, segmenter)
         self.model = model
         self.loras = loras
 
@@ -80,10 +83,11 @@ class Animator(PortraitAnimator):
         folder: PathLike | None = None,
         face_detector: PathLike | Detector | None = None,
         landmarker: Landmarker | None = None,
+        person_segmenter: PathLike | Segmenter | None = None,
         base: PathLike | None = None,
         loras: Sequence[tuple[PathLike, float]] = (),
     ) -> Animator:
-        """Load a model and, where its file is at hand, the face detector.
+        """Load a model and, where their files are at hand, the face detector and the person segmenter.
 
         Args:
             source: ``"demo"``, ``"megactor"`` or a model folder.
@@ -92,12 +96,13 @@ class Animator(PortraitAnimator):
             folder: the models folder, see ``weights.folders``.
             face_detector: YuNet's ONNX file or a detector; by default the file in the models folder.
             landmarker: for the contour driving mode.
-
+            person_segmenter: MediaPipe's TFLite file or a segmenter; by default the one in the models folder.
             base: another SD1.5 checkpoint for a model whose spatial weights are SD1.5's, see ``swap_base``.
             loras: files and scales, merged in this order, see ``merge_lora``.
 
         Raises:
-            InputError: from ``load_model``, ``swap_base``, ``merge_lora`` or ``FaceDetector``.
+            InputError: from ``load_model``, ``swap_base``, ``merge_lora``, ``FaceDetector`` or
+                ``PersonSegmenter``.
         """
         device = usable_device(device)
         dtype = dtype or default_dtype(device)
@@ -110,7 +115,9 @@ class Animator(PortraitAnimator):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if face_detector is None or isinstance(face_detector, (str, os.PathLike)):
             face_detector = find_detector(face_detector, folder)
-        return cls(model, face_detector, landmarker, reports)
+        if person_segmenter is None or isinstance(person_segmenter, (str, os.PathLike)):
+            person_segmenter = find_segmenter(person_segmenter, folder)
+        return cls(model, face_detector, landmarker, reports, person_segmenter)
 
     def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:
         sampled = self.config.reference_posterior == "sample"

@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
     from ..clip import find_clip
     from ..family_inputs import check_motion, checked_mode
     from ..memory import check_memory, peak_bytes
+    from ..vision.person_segmenter import find_segmenter
     from ..vision.still import Liveliness
     from ..weights.loading import read_config, resolve_model
 
@@ -125,6 +126,7 @@ def run(args: argparse.Namespace) -> int:
     dtype = getattr(torch, args.dtype) if args.dtype else default_dtype(device)
     check_memory(config, settings, size, num_frames, device=device, dtype=dtype, weights_loaded=False)
     detector, landmarker = find_face_detector(args, _crops(args)), driving_landmarker(args, mode)
+    segmenter = find_segmenter(args.person_segmenter, args.models_folder)
     animator = Animator.from_pretrained(
         args.model,
         device=device,
@@ -132,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
         folder=args.models_folder,
         face_detector=detector,
         landmarker=landmarker,
+        person_segmenter=segmenter,
         base=args.base,
         loras=args.lora,
     )

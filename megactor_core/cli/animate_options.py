@@ -274,3 +274,9 @@ def add_machine_options(group: Group) -> None:
         metavar="FILE",
         help="MediaPipe's face_landmarker.task (default: in the models folder)",
     )
+    group.add_argument(
+        "--person-segmenter",
+        type=Path,
+        metavar="FILE",
+        help="MediaPipe's selfie_segmentation.tflite (default: in the models folder)",
+    )

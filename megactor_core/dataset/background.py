@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ..vision.foreground import foreground_mask
+from ..vision.person_segmenter import find_segmenter
 from .clip_reader import ClipReader
 from .face_points import face_boxes
 from .masks import pack_masks
@@ -22,6 +23,7 @@ class BackgroundMasks:
 
     def __init__(self, settings: BackgroundSettings) -> None:
         self._settings = settings
+        self._segmenter = find_segmenter(settings.person_segmenter)
 
     def __call__(self, clip: Entry) -> Kept:
         """Part the person from the background."""
@@ -33,8 +35,8 @@ class BackgroundMasks:
             numbers = np.linspace(0, reader.num_frames - 1, count).round().astype(int).tolist()
             scale = min(1.0, _LONGEST_SIDE / max(reader.size))
             size = (max(1, round(reader.size[1] * scale)), max(1, round(reader.size[0] * scale)))
-            masks = [
-                cv2.resize(foreground_mask(image, boxes[number].tolist()), size, interpolation=cv2.INTER_AREA)
-                for number, image in zip(numbers, reader.read(numbers), strict=True)
-            ]
+            masks = []
+            for number, image in zip(numbers, reader.read(numbers), strict=True):
+                mask = foreground_mask(image, boxes[number].tolist(), segmenter=self._segmenter)
+                masks.append(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
         return Kept({**clip.sample(), BACKGROUND: pack_masks(numbers, np.stack(masks).astype(np.float32))})

@@ -19,6 +19,7 @@ from ..training.task import Batch
 from ..vision.condition import plain_boxes, plain_condition
 from ..vision.crops import Crop, face_area_ratios, face_crop
 from ..vision.foreground import background_image, foreground_mask
+from ..vision.person_segmenter import find_segmenter
 from .clip_list import list_clips
 from .clip_reader import ClipReader
 from .config import ShardClipsConfig
@@ -40,7 +41,8 @@ class ShardClips(Dataset[Batch]):
     - ``weights`` float32 (R, F, L, L) of the error, all 1
     - ``broken`` int64 (): clips that could not be used and were drawn anew
 
-    It depends on the seed and ``i`` alone, whichever worker or rank asks for it.
+    It depends on the seed and ``i`` alone, whichever worker or rank asks for it; where shards hold no masks,
+    also on whether the person segmenter's file is in the models folder.
 
     Args:
         config: what is drawn.
@@ -61,6 +63,7 @@ class ShardClips(Dataset[Batch]):
         self.config, self.seed, self.split = config, seed, split
         self.latent_size, self.clip_size = latent_size, clip_size
         self.clips = list_clips(config.shards, config.held_out, split)
+        self._segmenter = find_segmenter()
 
     def __getitem__(self, index: int) -> Batch:
         count = self.config.references
@@ -116,7 +119,7 @@ class ShardClips(Dataset[Batch]):
         portrait = crop.apply(reference).clip(0, 255).astype(np.uint8)
         if masks is None:
             box = crop.to_crop(boxes[reference_number]).tolist()
-            foreground = foreground_mask(portrait, box)
+            foreground = foreground_mask(portrait, box, segmenter=self._segmenter)
         else:
             foreground = crop.apply(cv2.resize(masks[reference_number], geometry[1][::-1]))
         return {

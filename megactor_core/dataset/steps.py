@@ -179,6 +179,15 @@ class BackgroundSettings(SampleSettings):
 
     step: ClassVar[str] = "background"
     masks: int = Field(8, ge=1, description="frames per clip that get a mask; references are drawn from them")
+    person_segmenter: Path | None = Field(
+        None,
+        exclude=True,
+        description="MediaPipe's selfie_segmentation.tflite; else the one in the models folder, else GrabCut",
+    )
+
+    def check(self) -> None:
+        """See ``StepSettings``: a person segmenter that is named must be at hand."""
+        self.open(Shard(Path(), ()))
 
     def open(self, shard: Shard) -> Worker:
         """See ``SampleSettings``."""

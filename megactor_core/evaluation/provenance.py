@@ -32,11 +32,12 @@ def file_digests(request: EvaluationRequest) -> dict[str, str]:
 
 
 def helper_files(request: EvaluationRequest) -> dict[str, Path]:
-    """Face detector and landmarker: the given files, else those of the models folder, there or not."""
+    """Files that look at pictures: the given ones, else those of the models folder, there or not."""
     folder = models_folder(request.models_folder)
     return {
         "face_detector": request.face_detector or folder / find_known("face-detector")[0].file,
         "landmarker": request.landmarker or folder / find_known("face-landmarker")[0].file,
+        "person_segmenter": folder / find_known("person-segmenter")[0].file,
     }
 
 

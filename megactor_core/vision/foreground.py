@@ -8,56 +8,84 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# GrabCut's time grows with the pixels; a mask of this size is sharp enough for an eighth-size latent.
-_WORKING_SIDE = 224
-_ITERATIONS = 3
-# GrabCut fits five colour clusters to each side and fails with fewer pixels.
-_FEWEST_SAMPLES = 5
-_NO_BOX = (0, 0, 0, 0)
+from .grab_cut import grab_cut_mask
+from .person_segmenter import Segmenter
+
+Box = Sequence[float]
+"""Of a face: left, top, right, bottom in pixels."""
+
+# A network that knows people from photographs is at a loss with some drawings, and then it is unsure. Of 130
+# cuts of photographs 96 % pass: it is sure of all of the face, and few pixels beside the person's are neither
+# likely nor unlikely to be one. On 180 puppets the overlap with the truth is then 0.969, by GrabCut alone
+# 0.966, by the network alone 0.852.
+_LEAST_SURE_OF_FACE = 0.9
+_MOST_UNSURE = 0.12
+# Of the network's outline, in its pixels: soft edges are no wider.
+_EDGE = 4
 
 
 def foreground_mask(
     image: NDArray[np.uint8],
-    face_box: Sequence[float] | None = None,
+    face_box: Box | None = None,
     given_mask: NDArray[np.float32] | None = None,
+    segmenter: Segmenter | None = None,
+    other_faces: Sequence[Box] = (),
 ) -> NDArray[np.float32]:
     """Where the person is.
 
     Args:
         image: uint8 RGB (H, W, 3).
-        face_box: left, top, right, bottom in pixels; seeds the search. Without it the person is expected in
-            the middle.
+        face_box: the person's face. Without it the person is expected in the middle.
         given_mask: float32 (H, W), 0..1, 1 = person; returned as it is.
+        segmenter: a network that knows people. Without one, and where it does not see the person, the person
+            is sought by colours (GrabCut).
+        other_faces: of people who do not count.
 
     Returns:
         float32 (H, W), 0..1, 1 = person.
-
-    Source of the search: Rother et al., "GrabCut", SIGGRAPH 2004, in OpenCV's implementation.
     """
     if given_mask is not None:
         return given_mask
-    height, width = image.shape[:2]
-    scale = min(1.0, _WORKING_SIDE / max(height, width))
-    small_height, small_width = max(1, round(height * scale)), max(1, round(width * scale))
-    small = cv2.resize(image, (small_width, small_height), interpolation=cv2.INTER_AREA).astype(np.uint8)
-    if face_box is None:
-        # The usual portrait: a head of a third of the height, above the middle.
-        side = 0.36 * min(small_height, small_width)
-        x, y = small_width / 2, 0.42 * small_height
-        box = (x - side / 2, y - side / 1.6, x + side / 2, y + side / 1.6)
-    else:
-        left, top, right, bottom = face_box
-        factors = (small_width / width, small_height / height)
-        box = (left * factors[0], top * factors[1], right * factors[0], bottom * factors[1])
-    seeds, known = _seed(small_height, small_width, box)
-    background = np.isin(seeds[known], (cv2.GC_BGD, cv2.GC_PR_BGD))
-    if min(background.sum(), (~background).sum()) < _FEWEST_SAMPLES:
-        return np.ones((height, width), np.float32)
-    mask = _largest_part(_grab_cut(small, seeds, known), seeds, thickness=(box[2] - box[0]) / 8)
-    smooth = cv2.GaussianBlur(mask, (0, 0), 1.5)
-    large = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC)
-    # A narrow ramp around the half level keeps the outline smooth without a broad halo.
-    return np.clip((large - 0.5) * 4 + 0.5, 0, 1).astype(np.float32)
+    if segmenter is not None:
+        mask = segmented_person(image, segmenter, face_box, other_faces)
+        if mask is not None:
+            return mask
+    return grab_cut_mask(image, usual_face(image.shape[:2]) if face_box is None else face_box)
+
+
+def segmented_person(
+    image: NDArray[np.uint8], segmenter: Segmenter, face_box: Box | None, other_faces: Sequence[Box] = ()
+) -> NDArray[np.float32] | None:
+    """Where the person is, as a network sees it; None where it is not sure.
+
+    Of several people the one with the face counts, without a face the largest.
+
+    Args:
+        image, segmenter, face_box, other_faces: see ``foreground_mask``.
+
+    Returns:
+        float32 (H, W), 0..1, 1 = person.
+    """
+    likely = segmenter(image)
+    people = likely > 0.5
+    unsure = (likely > 0.1) & (likely < 0.9)
+    if not people.any() or unsure.sum() > _MOST_UNSURE * people.sum():
+        return None
+    (height, width), (rows, columns) = image.shape[:2], likely.shape
+    scale = np.array([columns / width, rows / height] * 2)
+    face = people
+    if face_box is not None:
+        face = face_ellipse(likely.shape, np.asarray(face_box) * scale)
+        if not face.any() or likely[face].mean() < _LEAST_SURE_OF_FACE:
+            return None
+    _, parts = cv2.connectedComponents(people.astype(np.uint8))
+    person = parts == np.bincount(parts[face & people])[1:].argmax() + 1
+    if face_box is not None and other_faces:
+        small = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        person &= _nearer(small, person, np.asarray(face_box) * scale, np.asarray(other_faces) * scale)
+    edge = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _EDGE + 1, 2 * _EDGE + 1))
+    around = cv2.dilate(person.astype(np.uint8), edge).astype(bool) & ~(people & ~person)
+    return cv2.resize(np.where(around, likely, 0), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def background_image(crop_image: NDArray, foreground: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -73,56 +101,46 @@ def background_image(crop_image: NDArray, foreground: NDArray[np.float32]) -> ND
     return crop_image.astype(np.uint8) * (foreground < 0.5)[..., None].astype(np.uint8)
 
 
-def _seed(height: int, width: int, box: Sequence[float]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """GrabCut's labels from the face, and where they are more than a guess."""
-    left, top, right, bottom = box
-    x, y = (left + right) / 2, (top + bottom) / 2
-    half_width, half_height = (right - left) / 2, (bottom - top) / 2
-    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-    away = np.abs(columns - x) / half_width
-    down = (rows - y) / half_height
-
-    def ellipse(center: float, radius_x: float, radius_y: float) -> NDArray[np.bool_]:
-        return (away / radius_x) ** 2 + ((down - center) / radius_y) ** 2 <= 1
-
-    slope = np.clip(down - 0.7, 0, 1)
-    likely = ellipse(-0.25, 1.45, 1.6) | ((slope > 0) & (away <= 1.0 + 0.6 * slope))
-    possible = ellipse(-0.3, 1.55, 1.75) | ((slope > 0) & (away <= 1.1 + 1.5 * slope))
-    face = ellipse(0, 0.8, 0.9) | ((down > 1) & (away <= 0.3 + 0.6 * slope))
-    # Where the head leaves room, the upper rim is background; else a sky as pale as the hair leaks in.
-    rim = (rows < 0.02 * height) & (y - 1.6 * half_height > 0)
-    far = ((away > 2.6) & (down < 0.5)) | (down < -2.4) | rim
-    labels = np.where(likely, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[far] = cv2.GC_BGD
-    labels[face] = cv2.GC_FGD
-    return labels, likely | ~possible
+def usual_face(size: tuple[int, int]) -> Box:
+    """The face of the usual portrait, (height, width): a third of the height, above the middle."""
+    height, width = size
+    side = 0.36 * min(height, width)
+    x, y = width / 2, 0.42 * height
+    return x - side / 2, y - side / 1.6, x + side / 2, y + side / 1.6
 
 
-def _grab_cut(
-    image: NDArray[np.uint8], seeds: NDArray[np.uint8], known: NDArray[np.bool_]
+def face_ellipse(size: tuple[int, ...], box: Box) -> NDArray[np.bool_]:
+    """The pixels of a picture, (height, width), that are surely of the face in a box."""
+    away, down = _from_face(size, box)
+    return (away / 0.8) ** 2 + (down / 0.9) ** 2 <= 1
+
+
+def _nearer(
+    image: NDArray[np.uint8], people: NDArray[np.bool_], box: NDArray, others: NDArray
 ) -> NDArray[np.bool_]:
-    # Without a little noise the cut of an evenly coloured picture takes minutes.
-    noise = np.random.default_rng(0).normal(scale=0.5, size=image.shape)
-    noisy = np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
-    labels = seeds.copy()
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(0)
-    # Colours are first learnt from the known pixels, then the cut and the colours improve each other.
-    cv2.grabCut(noisy[known][None], seeds[known][None], _NO_BOX, *models, 0, cv2.GC_INIT_WITH_MASK)
-    cv2.grabCut(noisy, labels, _NO_BOX, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
-    cv2.grabCut(noisy, labels, _NO_BOX, *models, _ITERATIONS, cv2.GC_EVAL)
-    return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    """Pixels that belong to the person with the face in ``box``: edges part people who touch each other."""
+    middle = (others[:, :2] + others[:, 2:]) / 2
+    markers = np.zeros(people.shape, np.int32)
+    for other, (x, y) in zip(others, middle, strict=True):
+        if not (box[0] <= x <= box[2] and box[1] <= y <= box[3]):  # else the same face, found twice
+            markers[_head_and_chest(people.shape, other) & people] = 2
+    markers[_head_and_chest(people.shape, box) & people] = 1
+    if 2 not in markers:
+        return people
+    cv2.watershed(image, markers)
+    # Watershed leaves a line of one pixel between its parts.
+    return cv2.dilate((markers == 1).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
 
 
-def _largest_part(mask: NDArray[np.bool_], seeds: NDArray[np.uint8], thickness: float) -> NDArray[np.float32]:
-    """The connected part that holds most of the sure face, without holes and without thin bridges."""
-    diameter = max(1, round(thickness))
-    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
-    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, brush, borderType=cv2.BORDER_REPLICATE)
-    _, labels = cv2.connectedComponents(opened)
-    counts = np.bincount(labels[(seeds == cv2.GC_FGD) & (opened > 0)], minlength=2)
-    part = (labels == counts[1:].argmax() + 1).astype(np.uint8)
-    contours, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    filled = np.zeros(mask.shape, np.float32)
-    cv2.drawContours(filled, contours, -1, 1.0, cv2.FILLED)
-    return filled
+def _head_and_chest(size: tuple[int, ...], box: Box) -> NDArray[np.bool_]:
+    away, down = _from_face(size, box)
+    head = (away / 0.9) ** 2 + ((down + 0.25) / 1.3) ** 2 <= 1
+    return head | ((away <= 0.35) & (down > 0) & (down <= 2.8))
+
+
+def _from_face(size: tuple[int, ...], box: Box) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far each pixel is beside and below the middle of a face, in halves of its width and height."""
+    left, top, right, bottom = box
+    columns, rows = np.meshgrid(np.arange(size[1]), np.arange(size[0]))
+    away = np.abs(columns - (left + right) / 2) / ((right - left) / 2)
+    return away, (rows - (top + bottom) / 2) / ((bottom - top) / 2)

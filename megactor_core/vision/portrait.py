@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .crops import Crop
 from .faces import Detector, Face, FaceChoice, choose_face
-from .foreground import foreground_mask
+from .foreground import Box, foreground_mask, segmented_person
 from .framing import CropMode, Framing, frame_square
+from .person_segmenter import Segmenter
 
 NO_FACE = "Choose the crop whole, or give a box"
 
@@ -58,6 +60,7 @@ def segment_reference(
     mask: NDArray[np.float32] | None = None,
     faces: tuple[Face, ...] = (),
     detector: Detector | None = None,
+    segmenter: Segmenter | None = None,
     antialias: bool = False,
     framing: Framing = "face",
 ) -> Portrait:
@@ -68,10 +71,11 @@ def segment_reference(
         size: side of the square in pixels.
         crop: see ``CropMode``.
         face: which face.
-        mask: person mask of the whole picture, float32 (H, W), 0..1; else the person is found by GrabCut.
+        mask: person mask of the whole picture, float32 (H, W), 0..1; else the person is found.
         faces: of the picture, where they are known already.
         detector: looks for faces where none are known. Without a face, crop ``"face"`` is refused, and the
             person is expected in the middle.
+        segmenter: a network that knows people; see ``foreground_mask``.
         antialias: see ``Crop.apply``.
         framing: what of the face's surroundings belongs to the square.
 
@@ -87,7 +91,8 @@ def segment_reference(
         )
     if not faces and detector is not None:
         faces = detector.detect(picture)
-    box = choose_face(faces, face).box if faces else None
+    chosen = choose_face(faces, face) if faces else None
+    box = None if chosen is None else chosen.box
     if crop == "face" and box is None:
         need_detector(detector)
         raise InputError("reference picture", "no face was found", NO_FACE)
@@ -101,5 +106,41 @@ def segment_reference(
             "no part of the crop is marked as the person",
             "Give a mask that is 1 (white) on the person",
         )
+    if box is not None and not _shows(square, box):
+        box = None
+    if given is None and segmenter is not None:
+        others = [other.box for other in faces if other is not chosen]
+        given = _segmented(picture, square, segmenter, box, others)
     cropped_box = None if box is None else tuple(square.to_crop(box).tolist())
     return Portrait(picture, square, pixels, cropped, foreground_mask(cropped, cropped_box, given), mask)
+
+
+def _shows(square: Crop, box: Box) -> bool:
+    """Whether the middle of a face lies in the square."""
+    left, top, right, bottom = box
+    middle = square.to_crop(((left + right) / 2, (top + bottom) / 2))
+    return bool(((middle >= 0) & (middle <= square.size)).all())
+
+
+def _segmented(
+    picture: NDArray[np.uint8], square: Crop, segmenter: Segmenter, box: Box | None, others: Sequence[Box]
+) -> NDArray[np.float32] | None:
+    """The person in the square as the network sees it; None where it is not sure.
+
+    The network is shown the picture's own pixels only: where a square reaches over the picture's border, the
+    streaks that fill it mislead it.
+    """
+    left, top, right, bottom = square.box
+    x, y = max(left, 0), max(top, 0)
+    visible = picture[y : max(bottom, 0), x : max(right, 0)]
+    corner = np.array([x, y] * 2)
+    mask = segmented_person(
+        visible,
+        segmenter,
+        None if box is None else np.asarray(box) - corner,
+        [np.asarray(other) - corner for other in others],
+    )
+    if mask is None:
+        return None
+    same = replace(square, box=tuple((square.box - corner).tolist()), source_size=visible.shape[:2])
+    return same.apply(mask)

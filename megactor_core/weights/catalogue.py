@@ -121,6 +121,17 @@ CATALOGUE: tuple[KnownFile, ...] = (
         purpose="478 face landmarks for the contour driving mode (optional, read by MediaPipe)",
     ),
     KnownFile(
+        name="person-segmenter",
+        family="vision",
+        file="selfie_segmentation.tflite",
+        path="https://cdn.jsdelivr.net/npm/@mediapipe/selfie_segmentation@0.1.1675465747/"
+        "selfie_segmentation.tflite",
+        size=249_024,
+        sha256="8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27",
+        licence="Apache-2.0",
+        purpose="tells people from background (MediaPipe's selfie segmentation, read by OpenCV)",
+    ),
+    KnownFile(
         name="megactor-checkpoint",
         family="megactor",
         file=f"{_MEGACTOR}/checkpoint-steps9000.ckpt",
