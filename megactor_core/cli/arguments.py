@@ -9,6 +9,7 @@ from typing import Literal
 
 from ..amplitude import Keyframes, parse_keyframes
 from ..errors import InputError
+from ..media.timing import exact_frame_rate
 
 
 def crop_mode(text: str) -> Literal["face", "whole", "squash"] | tuple[float, float, float, float]:
@@ -86,7 +87,7 @@ def share(text: str) -> float:
 def frame_rate(text: str) -> Fraction:
     """Frames per second: 25, 29.97 or 30000/1001."""
     try:
-        rate = Fraction(text)
+        rate = exact_frame_rate(Fraction(text))
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if not 1 <= rate <= 240:

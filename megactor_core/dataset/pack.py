@@ -22,6 +22,7 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..media.reading import VIDEO_SUFFIXES, open_driving
 from ..media.source import DrivingSource
+from ..media.timing import exact_frame_rate
 from .clip_writer import encode_clip
 from .parallel import Machines, run_jobs
 from .pipeline import collect
@@ -152,7 +153,11 @@ def _cut(
             short.append((name, "shot too short", f"frames {begin} to {end - 1}, {seconds:.2f} s"))
             continue
         pieces = math.ceil(seconds / settings.maximum_seconds - 1e-6)
-        edges = np.linspace(begin, end, pieces + 1).round().astype(int).tolist()
+        wanted = np.linspace(float(times.time(begin)), float(times.time(end)), pieces + 1)[1:-1]
+        begins = [float(times.time(index)) for index in range(begin, end)]
+        nearest = np.searchsorted(begins, wanted - float(1 / source.frame_rate) / 2)
+        # A frame that is held for longer than a piece takes all of it, or of several.
+        edges = sorted({begin, *(begin + nearest).tolist(), end})
         shots += [Shot(name, *pair) for pair in pairwise(edges)]
     return shots, short
 
@@ -194,11 +199,13 @@ def pack_shard(job: PackJob) -> tuple[str, Record]:
 
 def _clip(settings: PackSettings, shot: Shot, source: DrivingSource) -> tuple[str, dict[str, bytes]]:
     """Key and parts of one clip."""
-    rate = Fraction(settings.frame_rate).limit_denominator(1001)
+    rate = exact_frame_rate(settings.frame_rate)
     part = source.part(shot.start, shot.stop)
     scale = min(1.0, settings.shortest_side / min(source.width, source.height))
     size = (round(source.height * scale), round(source.width * scale))
-    count = max(1, math.floor(part.duration * rate))
+    # More than the most only where a single frame is held for longer.
+    longest = Fraction(settings.maximum_seconds) + 1 / rate
+    count = max(1, math.floor(min(part.duration, longest) * rate))
     clip = encode_clip(_resampled(part, rate, count, size), size, rate)
     folder, _, _ = shot.name.rpartition("/")
     metadata = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -139,7 +139,8 @@ def choose_frames(source: DrivingSource, frames: int, stride: int) -> DrivingSou
     if stride == 1:
         return part
     chosen = [image for index, (_, _, image) in enumerate(part.frames()) if index % stride == 0]
-    return pictures_source(chosen, source.frame_rate / stride)
+    times = part.frame_times.every(stride)
+    return replace(pictures_source(chosen, times.frame_rate), frame_times=times)
 
 
 def first_picture(clip: ClipFile) -> NDArray[np.uint8]:

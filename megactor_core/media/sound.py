@@ -23,9 +23,10 @@ from av.packet import Packet
 from ..errors import InputError
 from .ffmpeg_files import open_input
 from .mixing import LAYOUTS, Piece, deliver, playable, to_frame
+from .picture_clock import PictureClock, picture_clock
 from .pictures import check_input
 from .samples import Samples
-from .video_scan import decoded_frames, open_video
+from .time_stamps import NO_TIME
 
 # Rates that the encoders take; sound of any other rate is resampled to 48 kHz.
 ENCODER_RATES = {"aac": (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000), "libopus": (48000,)}
@@ -35,6 +36,8 @@ FALLBACK_RATE = 48_000
 MOST_CHANNELS = max(LAYOUTS)
 # Seconds: smaller gaps and overlaps come from coarse time stamps and are left alone.
 TOLERANCE = 0.04
+# Seconds: larger overlaps are those of a clock that starts over. Of smaller ones the second is left out.
+LONGEST_OVERLAP = 1
 
 
 class Sound(ABC):
@@ -114,7 +117,17 @@ def open_sound(sound: Path | Samples, start: Fraction) -> Iterator[SoundSource |
         raise InputError(sound, "its sound cannot be read", "Give a video or sound file") from error
     with container:
         stream = best_sound(container)
-        yield None if stream is None else _FileSound(container, stream, _first_time(sound, stream) + start)
+        if stream is None:
+            yield None
+            return
+        try:
+            clock = picture_clock(sound)
+        except InputError:
+            clock = PictureClock()  # a sound file, with or without a cover
+        origin = clock.origin
+        if origin is None:
+            origin = (stream.start_time or 0) * cast(Fraction, stream.time_base)
+        yield _FileSound(container, stream, origin + start, clock)
 
 
 def read_sound(sound: Path | Samples, start: Fraction, duration: Fraction) -> Samples | None:
@@ -161,18 +174,6 @@ def add_sound(
     return _EncodedSound(source, output, audio_codec)
 
 
-def _first_time(path: Path, stream: AudioStream) -> Fraction:
-    """When the file's first picture is shown on its clock; without a picture, when its sound begins."""
-    try:
-        with open_video(path) as (container, video):
-            first = next(decoded_frames(container, video), None)
-            if first is not None and first.pts is not None:
-                return first.pts * cast(Fraction, first.time_base)
-    except InputError:
-        pass  # a sound file, with or without a cover
-    return (stream.start_time or 0) * cast(Fraction, stream.time_base)
-
-
 class _CopiedSound(Sound):
     """Packets pass unchanged, but for their times."""
 
@@ -213,6 +214,11 @@ class _CopiedSound(Sound):
         for packet in _packets(source):
             duration = packet.duration or 0
             begin = position if packet.pts is None else packet.pts - origin
+            if latest is not None and (begin - position) * self._time_base > source.clock.longest_pause:
+                origin += begin - position
+                begin = position
+            if latest is not None and TOLERANCE < (position - begin) * self._time_base < LONGEST_OVERLAP:
+                continue
             if latest is not None and begin <= latest:
                 begin = position  # a clock that starts over, as in recordings joined end to end
             latest = begin
@@ -273,6 +279,7 @@ class _FileSound(SoundSource):
     container: InputContainer
     stream: AudioStream
     origin: Fraction
+    clock: PictureClock
 
     @property
     def codec(self) -> str:
@@ -289,11 +296,17 @@ class _FileSound(SoundSource):
 
     def _pieces(self) -> Iterator[Piece]:
         position: int | None = None
+        closed = 0
         for time, layout, values in self._decoded():
             if time is not None:
-                begin = round((time - self.origin) * self.rate)
+                begin = round((time - self.origin) * self.rate) - closed
                 if position is None:
                     position = min(begin, 0)
+                if begin - position > self.clock.longest_pause * self.rate:
+                    closed += begin - position
+                    begin = position
+                if TOLERANCE * self.rate < position - begin < LONGEST_OVERLAP * self.rate:
+                    values = values[:, position - begin :]
                 if begin - position > TOLERANCE * self.rate or position <= 0 < begin:
                     position = max(position, 0)
                     while position < begin:
@@ -352,8 +365,10 @@ def _kind(frame: AudioFrame) -> tuple[str, str, int]:
 
 
 def _packets(source: _FileSound) -> Iterator[Packet[AudioStream]]:
-    """The packets that can be read; what follows damage in the file is left out."""
+    """The packets that can be read, on the picture's clock; what follows damage in the file is left out."""
     packets = cast("Iterator[Packet[AudioStream]]", source.container.demux(source.stream))
+    offset, latest = 0, NO_TIME
+    restarts = iter(source.clock.restarts)
     while True:
         try:
             packet = next(packets, None)
@@ -362,4 +377,10 @@ def _packets(source: _FileSound) -> Iterator[Packet[AudioStream]]:
         if packet is None:
             return
         if packet.size > 0:
+            if packet.pts is not None:
+                if packet.pts < latest:
+                    restart = next(restarts, None)
+                    offset = offset if restart is None else round(restart / cast(Fraction, packet.time_base))
+                latest = packet.pts
+                packet.pts += offset
             yield packet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -108,17 +108,47 @@ class DrivingSource(ABC):
         times = self.frame_times.part(numbers.start, numbers.stop)
         return _Part(self.path, self.width, self.height, self.has_audio, times, self, numbers.start)
 
+    def span(self, begin: float, end: float | None) -> DrivingSource:
+        """The frames whose own time on the file's clock is in a span, in seconds, with their sound.
+
+        Args:
+            begin: included.
+            end: excluded; None: to the end. A last frame that is held for long ends here.
+
+        Raises:
+            InputError: no frame is left.
+        """
+        part = self.part(*self.frame_times.between(begin, end))
+        if end is None:
+            return part
+        exact = Fraction(end).limit_denominator(1_000_000)
+        times = part.frame_times.ending_by(exact - part.frame_times.origin)
+        return replace(part, frame_times=times)
+
+    def at_even_times(self) -> tuple[DrivingSource, np.ndarray]:
+        """As many frames at an even rate, for what holds no times: each is the one that is shown at its time.
+
+        Returns:
+            The source, itself where its rate is even already; and which of its frames each is, (num_frames,)
+            int64.
+        """
+        if not self.variable_frame_rate:
+            return self, np.arange(self.num_frames)
+        numbers = self.frame_times.even_numbers()
+        rate = self.num_frames / self.duration
+        times = FrameTimes.even(self.num_frames, rate, 1 / rate)
+        return _Chosen(self.path, self.width, self.height, self.has_audio, times, self, numbers), numbers
+
     @abstractmethod
     def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Exactly ``stop - start`` images, (H, W, 3) uint8 RGB; none where that is not above 0."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Part(DrivingSource):
-    """Frames of ``whole`` from number ``first`` on."""
+class _Derived(DrivingSource):
+    """Other frames of ``whole``, with its sound."""
 
     whole: DrivingSource = field(repr=False)
-    first: int
 
     @property
     def name(self) -> str:
@@ -134,10 +164,37 @@ class _Part(DrivingSource):
 
     @property
     def sound_start(self) -> Fraction:
+        return self.whole.sound_start
+
+
+@dataclass(frozen=True, eq=False)
+class _Part(_Derived):
+    """Frames of ``whole`` from number ``first`` on."""
+
+    first: int
+
+    @property
+    def sound_start(self) -> Fraction:
         return self.whole.sound_start + self.whole.frame_times.time(self.first)
 
     def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
         return self.whole._images(self.first + start, self.first + stop)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen(_Derived):
+    """Frames of ``whole`` by their ``numbers``, (num_frames,) int64, which never go back."""
+
+    numbers: np.ndarray = field(repr=False)
+
+    def _images(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        if start >= stop:
+            return
+        first, last = int(self.numbers[start]), int(self.numbers[stop - 1])
+        times_shown = np.bincount(self.numbers[start:stop] - first).tolist()
+        for count, image in zip(times_shown, self.whole._images(first, last + 1), strict=True):
+            for _ in range(count):
+                yield image.copy()
 
 
 @dataclass(frozen=True, eq=False)

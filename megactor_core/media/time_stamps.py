@@ -94,7 +94,7 @@ def mend_stamps(stamps: np.ndarray, interval: int) -> tuple[np.ndarray, int] | N
     known = np.flatnonzero(stamps != NO_TIME)
     if len(known) < min(len(stamps), 2):
         return None
-    values = _continued(stamps[known], interval)
+    values = stamps[known] + clock_offsets(stamps[known], interval)
     chosen = _increasing(values)
     kept, times = known[chosen], values[chosen]
     if len(known) - len(kept) > max(1, len(known) * _MOST_WRONG):
@@ -111,8 +111,24 @@ def mend_stamps(stamps: np.ndarray, interval: int) -> tuple[np.ndarray, int] | N
     return mended, units
 
 
-def _continued(values: np.ndarray, interval: int) -> np.ndarray:
-    """The same without the steps back of a clock that starts over."""
+def usual_interval(stamps: np.ndarray) -> int:
+    """The usual step forward between known stamps; 0 where there is none."""
+    steps = np.diff(stamps)
+    forward = steps[steps > 0]
+    return max(1, round(float(np.median(forward)))) if len(forward) else 0
+
+
+def without_long_pauses(stamps: np.ndarray, longest: int) -> np.ndarray:
+    """Increasing stamps; the usual step takes the place of those above ``longest``, as none really are."""
+    steps = np.diff(stamps)
+    if np.all(steps <= longest):
+        return stamps
+    steps[steps > longest] = usual_interval(stamps)
+    return stamps[0] + np.concatenate([[0], np.cumsum(steps)])
+
+
+def clock_offsets(values: np.ndarray, interval: int) -> np.ndarray:
+    """What is to be added to stamps so that a clock that starts over goes on, (F,) int64."""
     offset = np.zeros(len(values), np.int64)
     for index in (np.flatnonzero(np.diff(values) <= 0) + 1).tolist():
         before = values[max(0, index - _WINDOW) : index]
@@ -120,7 +136,7 @@ def _continued(values: np.ndarray, interval: int) -> np.ndarray:
         few_before = len(before) < _WINDOW and len(before) < len(after)
         if not few_before and before.min() >= after[0] and after.max() <= before[-1]:
             offset[index:] += before[-1] + interval - after[0]
-    return values + offset
+    return offset
 
 
 def _increasing(values: np.ndarray) -> np.ndarray:

@@ -10,6 +10,9 @@ import numpy as np
 
 # What a file gets that says nothing of its frame rate: a single picture, a raw stream.
 FALLBACK_FRAME_RATE = Fraction(25)
+LARGEST_DENOMINATOR = 1001
+# Seconds. A clock that jumps further ahead is wrong: no recording pauses for so long.
+LONGEST_PAUSE = 6 * 3600
 # Seconds. Recorders that do not know how long their last frame lasts write nothing or one unit of time.
 SHORTEST_DURATION = Fraction(1, 1000)
 
@@ -34,6 +37,11 @@ class FrameTimes:
     time_base: Fraction
     pts: np.ndarray | None = field(repr=False)
 
+    @property
+    def origin(self) -> Fraction:
+        """When the first frame appears on the file's clock, in seconds; 0 where the file gives no times."""
+        return Fraction(0) if self.pts is None else int(self.pts[0]) * self.time_base
+
     def time(self, index: int) -> Fraction:
         """When a frame appears, in seconds after the first one; ``num_frames`` gives the clip's end."""
         if index == self.num_frames:
@@ -50,6 +58,31 @@ class FrameTimes:
             frame_rate = _average_rate(stop - start, duration)
         pts = None if self.pts is None else self.pts[start:stop]
         return replace(self, num_frames=stop - start, frame_rate=frame_rate, duration=duration, pts=pts)
+
+    def every(self, stride: int) -> FrameTimes:
+        """The times of every ``stride``-th frame from the first one on, each shown until the next one."""
+        num_frames = len(range(0, self.num_frames, stride))
+        frame_rate = self.frame_rate / stride
+        if not self.variable_frame_rate:
+            return FrameTimes.even(num_frames, frame_rate, 1 / frame_rate)
+        pts = None if self.pts is None else self.pts[::stride]
+        return replace(self, num_frames=num_frames, frame_rate=frame_rate, pts=pts)
+
+    def ending_by(self, time: Fraction) -> FrameTimes:
+        """The same, but that the last frame, which begins before ``time``, ends then if it is held longer."""
+        if not self.variable_frame_rate:
+            time = max(time, self.num_frames / self.frame_rate)
+        if time >= self.duration:
+            return self
+        rate = _average_rate(self.num_frames, time) if self.variable_frame_rate else self.frame_rate
+        return replace(self, duration=time, frame_rate=rate)
+
+    def even_numbers(self) -> np.ndarray:
+        """Of each of as many even times, the frame that is shown then; (num_frames,) int64."""
+        begins = np.array([float(self.time(index)) for index in range(self.num_frames)])
+        times = np.arange(self.num_frames) * (float(self.duration) / self.num_frames)
+        # A time that is a frame's own, but for rounding, is that frame's.
+        return np.searchsorted(begins, times + 1e-6, side="right") - 1
 
     def between(self, begin: float, end: float | None) -> tuple[int, int]:
         """The frames whose own time on the file's clock, in seconds, is in a span: first, one after the last.
@@ -111,9 +144,24 @@ class FrameTimes:
         return cls(count, _average_rate(count, duration), duration, True, time_base, pts)
 
 
+def exact_frame_rate(frame_rate: float | Fraction) -> Fraction:
+    """Frames per second as broadcasts have them: 30000/1001 of 29.97, 24000/1001 of 23.976 and of 23.98."""
+    exact = _rounded(Fraction(frame_rate))
+    if exact.denominator == 1:
+        return exact
+    ntsc = Fraction(round(exact * 1001 / 1000) * 1000, LARGEST_DENOMINATOR)
+    return ntsc if exact in (round(ntsc, 2), round(ntsc, 3)) else exact
+
+
 def _average_rate(num_frames: int, duration: Fraction) -> Fraction:
-    rate = num_frames / duration
-    return rate.limit_denominator(1001) if rate >= 1 else 1 / (1 / rate).limit_denominator(1001)
+    return _rounded(num_frames / duration)
+
+
+def _rounded(rate: Fraction) -> Fraction:
+    """A rate as exact as broadcasts write theirs; a slow one as exact as its interval."""
+    if rate >= 1:
+        return rate.limit_denominator(LARGEST_DENOMINATOR)
+    return 1 / (1 / rate).limit_denominator(LARGEST_DENOMINATOR)
 
 
 def _likely_rates(measured: Sequence[Fraction], header_rates: Sequence[Fraction]) -> list[Fraction]:
@@ -121,7 +169,7 @@ def _likely_rates(measured: Sequence[Fraction], header_rates: Sequence[Fraction]
     whole = [Fraction(max(1, round(rate))) for rate in measured]
     ntsc = [Fraction(max(1, round(rate * 1001 / 1000)) * 1000, 1001) for rate in measured]
     usual = [rate for rate in header_rates if rate in (*whole, *ntsc)]
-    return [*usual, *whole, *ntsc, *header_rates, *(rate.limit_denominator(1001) for rate in measured)]
+    return [*usual, *whole, *ntsc, *header_rates, *map(_rounded, measured)]
 
 
 def _is_even(pts: np.ndarray, ticks_per_frame: Fraction) -> bool:

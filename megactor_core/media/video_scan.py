@@ -22,8 +22,17 @@ from .ffmpeg_files import open_input
 from .mp4_boxes import unreadable_mp4
 from .picture_end import header_end, last_duration
 from .pictures import MAX_PIXELS, MAX_SIDE, check_heic
-from .time_stamps import NO_TIME, FrameStamps, PacketStamps, is_even, is_usable, mend_stamps
-from .timing import FALLBACK_FRAME_RATE, FrameTimes
+from .time_stamps import (
+    NO_TIME,
+    FrameStamps,
+    PacketStamps,
+    is_even,
+    is_usable,
+    mend_stamps,
+    usual_interval,
+    without_long_pauses,
+)
+from .timing import FALLBACK_FRAME_RATE, LARGEST_DENOMINATOR, LONGEST_PAUSE, FrameTimes
 
 # Codecs whose every packet is one shown frame. VP8 and VP9, for one, have packets that are never shown.
 ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1", "dnxhd")
@@ -125,31 +134,36 @@ def scan_video(path: Path) -> VideoScan:
         InputError: see ``open_video``; no frames.
     """
     with open_video(path) as (container, stream):
-        packets = _read_packets(container, stream)
+        packets = read_packets(container, stream)
         named = (stream.average_rate, stream.guessed_rate, stream.base_rate)
         header_rates = [rate for rate in named if rate and rate <= MOST_FRAMES_PER_SECOND]
         time_base = stream.time_base or Fraction(1, 1_000_000)
         end = header_end(path, container, stream)
         one_to_one = stream.codec_context.codec.canonical_name in ONE_PACKET_ONE_FRAME
+        if container.format.name == "avi" and stream.codec_context.has_b_frames:
+            one_to_one = False  # AVI does not say when they are shown
     frames = packets.shown() if one_to_one and packets.tell_frames else None
     # A wrong stamp looks like a frame that is decoded in another order, but for the gaps it leaves.
     if frames is None or not (packets.in_order or is_even(frames.stamps)):
         frames = _decoded_stamps(path)
     if len(frames.stamps) == 0:
         raise InputError(path, "the video has no frames", "Give a video with at least one frame")
-    if is_usable(frames.stamps):
-        last = round(last_duration(frames, packets, frames.stamps, end, time_base))
-        return VideoScan(FrameTimes.from_pts(frames.stamps, last, time_base, header_rates), frames.stamps)
-    mended = _mended_times(frames, packets, header_rates, time_base)
-    if mended is None:
-        rate = _stated_rate(frames, header_rates, time_base)
-        return VideoScan(FrameTimes.even(len(frames.stamps), rate, time_base), None)
-    pts, units = mended
-    last = round(last_duration(frames, packets, pts / units, end, time_base) * units)
-    return VideoScan(FrameTimes.from_pts(pts, last, time_base / units, header_rates), None)
+    stamps: np.ndarray | None = frames.stamps
+    pts, units = frames.stamps, 1
+    if not is_usable(frames.stamps):
+        mended = _mended_times(frames, packets, header_rates, time_base)
+        if mended is None:
+            rate = _stated_rate(frames, header_rates, time_base)
+            return VideoScan(FrameTimes.even(len(frames.stamps), rate, time_base), None)
+        (pts, units), stamps = mended, None
+    last = last_duration(frames, packets, pts / units, end, time_base)
+    pts = without_long_pauses(pts, round(LONGEST_PAUSE * units / time_base))
+    times = FrameTimes.from_pts(pts, round(last * units), time_base / units, header_rates)
+    return VideoScan(times, stamps)
 
 
-def _read_packets(container: InputContainer, stream: VideoStream) -> PacketStamps:
+def read_packets(container: InputContainer, stream: VideoStream) -> PacketStamps:
+    """What the packets say, read from where the container stands."""
     stamps, decoding, durations = [], [], []
     keyframe_first = False
     read = 0
@@ -189,13 +203,8 @@ def _mended_times(
 ) -> tuple[np.ndarray, int] | None:
     """Times of frames whose stamps do not increase, and how many of their units make one of the stream's."""
     known = frames.stamps[frames.stamps != NO_TIME]
-    steps = np.diff(known)
-    forward = steps[steps > 0]
-    if len(forward):
-        interval = float(np.median(forward))
-    else:
-        interval = float(1 / (_stated_rate(frames, header_rates, time_base) * time_base))
-    mended = mend_stamps(frames.stamps, max(1, round(interval)))
+    stated = round(1 / (_stated_rate(frames, header_rates, time_base) * time_base))
+    mended = mend_stamps(frames.stamps, usual_interval(known) or max(1, stated))
     decoding = packets.decoding
     if mended is None and len(decoding) == len(frames.stamps) and is_usable(decoding):
         # AVI has no other times, and what FFmpeg makes of them is wrong where frames are reordered.
@@ -210,4 +219,4 @@ def _stated_rate(frames: FrameStamps, header_rates: Sequence[Fraction], time_bas
     intervals = [Fraction(int(np.median(frames.durations))), Fraction(span, max(1, len(frames.stamps) - 1))]
     measured = [1 / (interval * time_base) for interval in intervals if interval]
     rates = [*header_rates, *(rate for rate in measured if 1 <= rate <= MOST_FRAMES_PER_SECOND)]
-    return next(iter(rates), FALLBACK_FRAME_RATE).limit_denominator(1001)
+    return next(iter(rates), FALLBACK_FRAME_RATE).limit_denominator(LARGEST_DENOMINATOR)

@@ -32,6 +32,7 @@ from ...megactor_core.conditioning.conditions import (
 from ...megactor_core.conditioning.driving import encode_driving, no_driving_channels
 from ...megactor_core.conditioning.hints import encode_hints
 from ...megactor_core.family_inputs import check_controls, check_motion, checked_mode
+from ...megactor_core.media.timing import exact_frame_rate
 from ...megactor_core.sampling.decode import decode_frames, to_uint8
 from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, sample
 from ...megactor_core.vision.driving import PreparedDriving
@@ -56,7 +57,7 @@ from .portrait_model import PortraitModel
 from .progress import NodeProgress, PreviewPace
 from .sampling import load_for_sampling
 from .vae import encode_posterior
-from .video import driving_source, exact_frame_rate, samples_of
+from .video import driving_source, samples_of
 
 _PARTS = 1000
 # Where in the bar a phase begins; on an ordinary machine most of the time goes into sampling.

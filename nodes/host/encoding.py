@@ -31,6 +31,7 @@ from ...megactor_core.conditioning.hints import encode_hints
 from ...megactor_core.conditioning.reference import reference_condition
 from ...megactor_core.errors import InputError
 from ...megactor_core.family_inputs import check_background, check_motion, check_patches
+from ...megactor_core.media.timing import exact_frame_rate
 from ...megactor_core.models.controlnet import HINT_CHANNELS, ControlNet
 from ...megactor_core.models.driving_encoder import DrivingEncoder
 from .clip_vision import background_tokens
@@ -38,7 +39,7 @@ from .images import only_mask, only_picture, to_pixels
 from .portrait_model import PortraitModel
 from .progress import NodeProgress
 from .vae import check_vae, encode_posterior
-from .video import exact_frame_rate, samples_of
+from .video import samples_of
 
 _ALIVE_VALUES = 24
 """Values alive at most per pixel of a driving frame while it is encoded."""

@@ -134,11 +134,15 @@ def look_at_driver(
     target = landmarks_of_square(linked.portrait_landmarks, size)
     if target is None and portrait is not None and detector is not None and mode != "plain":
         target = _coarse_landmarks(detector, portrait, size)
-    num_frames = source.part(widgets.start_frame, widgets.stop).num_frames
-    searched = num_frames if known is None and detector is not None else 0
-    progress = NodeProgress(searched + num_frames)
+    part = source.part(widgets.start_frame, widgets.stop)
+    # What leaves the node has one frame rate.
+    even, numbers = part.at_even_times()
+    if known is not None:
+        known = [known[widgets.start_frame + number] for number in numbers.tolist()]
+    searched = even.num_frames if known is None and detector is not None else 0
+    progress = NodeProgress(searched + even.num_frames)
     prepared = prepare_driving(
-        source,
+        even,
         size,
         crop=widgets.crop,
         mode=mode,
@@ -148,8 +152,6 @@ def look_at_driver(
         best_frame=widgets.best_frame,
         fixed_patches=widgets.fixed_patches,
         amplitude=widgets.motion.amplitude,
-        start=widgets.start_frame,
-        stop=widgets.stop,
         faces=known,
         portrait_landmarks=target,
         detector=detector,
@@ -157,7 +159,7 @@ def look_at_driver(
         framing=config.framing,
         on_frame=progress.report,
     )
-    used = _frames_used(source, prepared.source, widgets.start_frame)
+    used = _frames_used(source, part, widgets.start_frame)
     return _shown(prepared, used, lambda done: progress.report(searched + done))
 
 
@@ -244,4 +246,6 @@ def _frames_used(source: DrivingSource, used: DrivingSource, start_frame: int) -
     text = f"{used.num_frames} frames of {used.width}x{used.height}, {float(used.frame_rate):.5g} a second"
     if used.num_frames < source.num_frames:
         text += f", from frame {start_frame} of {source.num_frames} on, which counts as frame 0"
+    if used.variable_frame_rate:
+        text += "\nunevenly spaced frames: at each of as many even times, the one that is shown then"
     return text

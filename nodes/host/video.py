@@ -19,10 +19,8 @@ from ...megactor_core.media.reading import open_driving
 from ...megactor_core.media.samples import Samples
 from ...megactor_core.media.sound import read_sound
 from ...megactor_core.media.source import DrivingSource, pictures_source
+from ...megactor_core.media.timing import exact_frame_rate
 from .images import Pictures
-
-# As exact as broadcast rates are written: 30000/1001 from 29.97002997.
-_LARGEST_DENOMINATOR = 1001
 
 
 def one_driver(
@@ -60,7 +58,7 @@ def driving_source(video: Input.Video) -> DrivingSource:
         return images_source(components.images, components.frame_rate, components.audio)
     source = open_driving(_file(video.get_stream_source()))
     begin, duration = video.get_active_trim_window()
-    return source.part(*source.frame_times.between(begin, begin + duration if duration else None))
+    return source.span(begin, begin + duration if duration else None)
 
 
 def images_source(
@@ -75,11 +73,6 @@ def images_source(
     """
     samples = None if audio is None else samples_of(audio)
     return pictures_source(Pictures(images), exact_frame_rate(frame_rate), samples)
-
-
-def exact_frame_rate(frame_rate: float | Fraction) -> Fraction:
-    """Frames per second as broadcasts have them: 30000/1001 of 29.97."""
-    return Fraction(frame_rate).limit_denominator(_LARGEST_DENOMINATOR)
 
 
 def samples_of(audio: Input.Audio) -> Samples:

@@ -118,6 +118,27 @@ def test_the_frame_rate_is_changed_by_time(tmp_path: Path, rate: int, shown: lis
     assert numbers[: len(shown)] == shown
 
 
+def test_unevenly_spaced_frames_are_cut_by_time_and_held_no_longer_than_a_clip(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    begins = [*range(20), *range(20, 60, 4), 1060]  # tenths of a second; one is held for 100 s
+    with VideoWriter(tmp_path / "in" / "a.mp4", 64, 48, Fraction(10), uneven_times=True) as writer:
+        for index, begin in enumerate(begins):
+            image = np.full((48, 64, 3), 20 + 6 * index, np.uint8)
+            end = begins[index + 1] if index + 1 < len(begins) else begin + 20
+            writer.write(image, Fraction(begin, 10), duration=Fraction(end - begin, 10))
+    pack(settings(), tmp_path / "in", tmp_path / "out", HERE)
+    seconds = []
+    for entry in entries(tmp_path / "out").values():
+        facts = entry.read_json("json")
+        seconds.append(facts["frames"] / facts["frame_rate"])
+        with ClipReader(entry.read("mp4")) as reader:
+            numbers = [round((float(image.mean()) - 20) / 6) for image in reader.frames()]
+        first = begins[facts["first_frame"]]
+        shown = [max(i for i, begin in enumerate(begins) if begin <= first + k) for k in range(len(numbers))]
+        assert numbers == shown
+    assert len(seconds) > 2 and max(seconds) <= 3.2
+
+
 def test_large_videos_are_scaled_down(videos: Path, tmp_path: Path) -> None:
     pack(settings(shortest_side=32), videos, tmp_path / "out", HERE)
     sizes = {tuple(entry.read_json("json")["size"]) for entry in entries(tmp_path / "out").values()}

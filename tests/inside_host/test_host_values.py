@@ -101,6 +101,14 @@ def test_a_video_in_memory_is_read_once_to_disk(clip: Path) -> None:
     assert sources[0].path == sources[1].path
 
 
+def test_a_trim_ends_a_frame_that_is_held_beyond_it(tmp_path: Path) -> None:
+    stamps = [0, 1, 3, 4, 40]
+    path = make_video(tmp_path / "a.mkv", grey_images(5), 10, pts=stamps, time_base=Fraction(1, 10))
+    source = driving_source(InputImpl.VideoFromFile(str(path), start_time=0.3, duration=1.5))
+    assert (source.num_frames, source.duration) == (2, Fraction(3, 2))
+    assert [time for _, time, _ in source.frames()] == [0, Fraction(1, 10)]
+
+
 def test_a_trim_without_frames_is_refused(clip: Path) -> None:
     with pytest.raises(InputError, match=r"clip\.mp4: frames 30 to 30 are none of its 30"):
         driving_source(InputImpl.VideoFromFile(str(clip), start_time=5, duration=1))
@@ -136,7 +144,7 @@ def test_a_silent_driver_has_no_audio(tmp_path: Path) -> None:
 
 def test_frame_rates_of_images_are_exact() -> None:
     images = torch.zeros(3, 8, 8, 3)
-    rates = {25.0: 25, 29.97: Fraction(2997, 100), float(Fraction(30000, 1001)): Fraction(30000, 1001)}
+    rates = {25.0: 25, 29.97: Fraction(30000, 1001), float(Fraction(30000, 1001)): Fraction(30000, 1001)}
     for given, expected in rates.items():
         assert images_source(images, given).frame_rate == expected
 

@@ -64,6 +64,37 @@ def test_as_many_conditions_as_frames_and_just_what_the_core_makes(
             assert np.array_equal(ours[..., channel].numpy(), core / np.float32(255))
 
 
+def test_of_unevenly_spaced_frames_each_is_used_that_is_shown_at_its_time(
+    model: PortraitModel, tmp_path: Path
+) -> None:
+    levels = [40, 80, 120, 160, 200, 240]
+    images = [np.full((64, 64, 3), level, np.uint8) for level in levels]
+    stamps = [0, 1, 2, 3, 9, 10]
+    path = make_video(
+        tmp_path / "a.mkv",
+        images,
+        10,
+        pts=stamps,
+        time_base=Fraction(1, 10),
+        codec="ffv1",
+        pix_fmt="bgr0",
+        sound=beep(1.2, 0.9),
+    )
+    video = InputImpl.VideoFromFile(str(path))
+    condition, frame_rate, audio, report, num_frames, _ = prepare(model, video=video).args
+    source = open_driving(path)
+    assert num_frames == len(condition) == 6 and frame_rate == pytest.approx(6 / source.duration)
+    shown = [stamps.index(max(stamp for stamp in stamps if stamp <= 10 * k / frame_rate)) for k in range(6)]
+    assert shown != list(range(6))
+    expected = [levels[number] / 255 for number in shown]
+    assert condition.mean(dim=(1, 2, 3)).tolist() == pytest.approx(expected, abs=0.01)
+    assert "unevenly spaced" in report
+    tone = torch.nonzero(audio["waveform"][0, 0].abs() > 0.2)[0].item() / audio["sample_rate"]
+    assert tone == pytest.approx(0.9, abs=0.03)
+    part, _, _, _, num_frames, _ = prepare(model, video=video, start_frame=4).args
+    assert num_frames == 2 and part[0].mean().item() == pytest.approx(200 / 255, abs=0.01)
+
+
 def test_images_drive_like_the_video_they_are_of(
     model: PortraitModel, video: InputImpl.VideoFromFile
 ) -> None:
