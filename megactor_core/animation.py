@@ -296,7 +296,7 @@ class PortraitAnimator(ABC):
             audio: keep the sound: the speech, or else the driver's.
             overwrite: replace an existing file.
             settings: how to sample; the model's defaults otherwise.
-            more_references: other pictures of the same person, cut out in the same way.
+            more_references: other pictures of the same person, cut out in the same way, but by no box.
             strengths: of the ControlNets, by name (``models.build.CONTROLS``).
             start_video: the motion as another tool made it, at least as long as the clip: sampling starts
                 from its noised frames instead of the noised portrait. Only for models that start so.
@@ -318,12 +318,8 @@ class PortraitAnimator(ABC):
         """
         begin = time.perf_counter()
         settings = settings or self.settings()
-        given: list[object] = [
-            reference,
-            driving.path if isinstance(driving, DrivingSource) else driving,
-            speech,
-        ]
-        given += more_references
+        driver = driving.path if isinstance(driving, DrivingSource) else driving
+        given: list[object] = [reference, driver, speech, *more_references]
         mode = checked_mode(self.config, driving_options.pop("mode", None), speech is not None)
         check_controls(self.config, strengths or {}, driving_options.get("best_frame"))
         check_motion(self.config, driving is not None, speech is not None, amplitude)
@@ -371,12 +367,14 @@ class PortraitAnimator(ABC):
                 on_frame=prepared_frames,
                 **driving_options,
             )
+        other_crop: CropMode = crop if isinstance(crop, str) else "auto"
+        more_portraits = [self.segment_reference(other, size=size, crop=other_crop) for other in others]
         conditions = self.condition(
             portrait,
             prepared,
             settings.seed,
             lambda done: prepared_frames(clip.num_frames + done),
-            more_portraits=[self.segment_reference(other, size=size, crop=crop) for other in others],
+            more_portraits=more_portraits,
             strengths=strengths,
             waveform=clip.waveform,
             amplitude=amplitude,
@@ -396,7 +394,7 @@ class PortraitAnimator(ABC):
                 writer.write(frame, moment, duration=times.time(index + 1) - moment)
                 if on_frame is not None:
                     on_frame(index, frame)
-        told = [prepared.report, writer.note]
+        told = [portrait.report, *(other.report for other in more_portraits), prepared.report, writer.note]
         for source in (clip.source, first):
             told += () if source is None else source.notes
         notes = tuple(note for note in told if note)

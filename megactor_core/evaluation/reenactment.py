@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from ..errors import InputError
 from ..media.pictures import load_picture
 from ..media.source import DrivingSource
 from ..sampling.sampler import Progress
-from ..vision.framing import CropMode, frame_square
+from ..vision.framing import CropMode
 from ..vision.portrait import need_detector
+from ..vision.squares import face_squares
 from ..vision.tracking import track_faces
 from ..weights.download import file_sha256
 from .clip_measures import ClipMeasures, FrameValues, Images, Instruments
@@ -120,12 +121,13 @@ def animate_pair(
     with pair.driver.opened() as whole:
         source = choose_frames(whole, request.frames, request.stride)
         crop: CropMode = request.crop
+        driving_crop: CropMode = request.crop
         if isinstance(pair.portrait, Path):
             picture = load_picture(pair.portrait)
         elif pair.portrait is pair.driver:
             number = pair.reference_frame
             picture = next(image for _, _, image in source.frames(number, number + 1))
-            crop = _shared_crop(animator, request, source)
+            crop, driving_crop = _shared_crops(animator, request, source, number)
         else:
             picture = first_picture(pair.portrait)
         frames: list[NDArray[np.uint8]] = []
@@ -134,7 +136,7 @@ def animate_pair(
             source,
             output,
             crop=crop,
-            driving_crop=crop,
+            driving_crop=driving_crop,
             size=request.size,
             settings=request.sampling,
             strengths=request.strengths,
@@ -145,7 +147,10 @@ def animate_pair(
             on_frame=lambda _, frame: frames.append(frame),
         )
         # Cut out the same way for every model, however the model itself sees them.
-        squares = [report.driving.crop.apply(image, antialias=True) for _, _, image in source.frames()]
+        squares = [
+            report.driving.square(index).apply(image, antialias=True)
+            for index, (_, _, image) in enumerate(source.frames())
+        ]
     return AnimatedClip(
         reference=_rounded(report.portrait.crop.apply(picture, antialias=True)),
         driver=_rounded(np.stack(squares)),
@@ -176,13 +181,30 @@ def score_clip(
     return ClipScores(pair, pair_digests(pair), clip.frame_rate, clip.notes, output, copy, features)
 
 
-def _shared_crop(animator: Animator, request: EvaluationRequest, source: DrivingSource) -> CropMode:
+def _shared_crops(
+    animator: Animator, request: EvaluationRequest, source: DrivingSource, number: int
+) -> tuple[CropMode, CropMode]:
+    """Crops of frame ``number`` as the portrait and of the driver, which are the same square of it."""
     if request.crop != "face":
-        return request.crop
+        return request.crop, request.crop
     images = (image for _, _, image in source.frames())
-    boxes = track_faces(images, need_detector(animator.detector), subject=source.name).boxes
-    square = frame_square("face", boxes, (source.height, source.width), request.size, animator.config.framing)
-    return tuple(map(float, square.box))  # type: ignore[return-value]
+    track = track_faces(images, need_detector(animator.detector), subject=source.name)
+    squares = face_squares(
+        track,
+        (source.height, source.width),
+        request.size,
+        animator.config.framing,
+        float(source.frame_rate),
+    )
+    if squares.path is None:
+        box = _floats(squares.crop.box)
+        return box, box
+    return _floats(squares.path[number]), "face"
+
+
+def _floats(box: Iterable[int]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = map(float, box)
+    return left, top, right, bottom
 
 
 def _rounded(pixels: NDArray[np.float32]) -> Images:

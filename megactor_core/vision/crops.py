@@ -13,6 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from .squash import resampled
 
+# The border of a box that is so many times as large as its picture is not built to be sampled.
+_WIDE = 2
+_LARGEST = 4
+"""Times the longer side of its picture that a box may be large."""
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -58,6 +63,8 @@ class Crop:
             return resampled(image.astype(np.float32), self.size)
         left, top, right, bottom = self.box
         height, width = self.source_size
+        if max(right - left, bottom - top) > _WIDE * max(height, width):
+            return _sampled(image, self.box, self.size, antialias)
         inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
         borders = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
         if any(borders):
@@ -137,11 +144,14 @@ def box_crop(box: Sequence[float], source_size: tuple[int, int], size: int) -> C
         size: side of the crop in pixels.
 
     Raises:
-        InputError: the box is empty or lies outside the picture.
+        InputError: the box is empty, lies outside the picture, is far larger than it, or has a corner that
+            is no number.
     """
-    left, top, right, bottom = (round(value) for value in box)
     height, width = source_size
-    subject = f"box {left},{top},{right},{bottom}"
+    subject = f"box {','.join(f'{value:.10g}' for value in box)}"
+    if not np.isfinite(box).all():
+        raise InputError(subject, "it has a corner that is no number", "Give left,top,right,bottom in pixels")
+    left, top, right, bottom = (round(value) for value in box)
     if right <= left or bottom <= top:
         raise InputError(
             subject, "it is empty", "Give left,top,right,bottom with left < right and top < bottom"
@@ -149,8 +159,46 @@ def box_crop(box: Sequence[float], source_size: tuple[int, int], size: int) -> C
     if right <= 0 or bottom <= 0 or left >= width or top >= height:
         raise InputError(subject, f"it lies outside the {width}x{height} picture", "Give a box inside it")
     side = max(right - left, bottom - top)
+    if side > _LARGEST * max(height, width):
+        raise InputError(
+            subject,
+            f"it is more than {_LARGEST} times as large as the {width}x{height} picture",
+            "Give a smaller box",
+        )
     left, top = left - (side - (right - left)) // 2, top - (side - (bottom - top)) // 2
     return Crop((left, top, left + side, top + side), source_size, size)
+
+
+def _sampled(
+    image: NDArray, box: tuple[int, int, int, int], size: int, antialias: bool
+) -> NDArray[np.float32]:
+    """What ``Crop.apply`` takes of a picture, (H, W) or (H, W, C), without building what lies outside."""
+    left, top, right, bottom = box
+    rows = _weights(top, bottom, image.shape[0], size, antialias)
+    columns = _weights(left, right, image.shape[1], size, antialias)
+    narrow = np.tensordot(columns, image.astype(np.float32), (1, 1))
+    return np.ascontiguousarray(np.tensordot(rows, narrow, (1, 1)))
+
+
+def _weights(first: int, last: int, length: int, size: int, antialias: bool) -> NDArray[np.float32]:
+    """How much each pixel of an axis counts for each of a crop, (size, length): bilinear, repeated outside.
+
+    Args:
+        first, last: of the box.
+        length, size: of the picture and the crop.
+        antialias: see ``Crop.apply``.
+    """
+    scale = (last - first) / size
+    reach = max(scale, 1.0) if antialias else 1.0
+    weights = np.zeros((size, length), np.float32)
+    for index, center in enumerate((np.arange(size) + 0.5) * scale - 0.5):
+        near = np.arange(int(np.ceil(center - reach)), int(np.floor(center + reach)) + 1)
+        shares = 1 - np.abs(near - center) / reach
+        places = np.clip(np.clip(near, 0, last - first - 1) + first, 0, length - 1)
+        if antialias:  # what lies beyond the box does not count
+            shares *= (near >= 0) & (near < last - first)
+        np.add.at(weights[index], places, shares / shares.sum())
+    return weights
 
 
 def face_area_ratios(boxes: ArrayLike, source_size: tuple[int, int]) -> NDArray[np.float32]:

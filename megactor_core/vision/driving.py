@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,13 @@ from .condition import (
 from .crops import Crop
 from .face_patches import BestFrame
 from .faces import Detector, Face, FaceChoice
-from .framing import CropMode, Framing, frame_square
+from .framing import CropMode, Framing, cut_faces, frame_square
 from .head_motion import box_anchors, head_corrections, moved_picture, moved_points, rigid_anchors
 from .hints import HintPlan, plan_hints
 from .landmarks import Landmarker, hold_landmarks, to_68
 from .portrait import Portrait, need_detector
-from .tracking import FaceTrack, LostPolicy, NoFaceError, follow_face
+from .squares import Squares, face_squares
+from .tracking import FaceTrack, LostPolicy, NoFaceError, follow_face, format_frames, track_faces
 
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ class PreparedDriving:
 
     Attributes:
         source: the frames that are used.
-        crop: the square that is used of every frame.
+        crop: the square that is used of every frame; where it follows the face, the smallest square that
+            holds all its places, see ``square``.
         boxes: plain mode: what is kept of each cropped frame, int64 (frames, 4), or None to keep all of it.
         passed: bool (frames,), True for frames whose whole square is kept because the face was lost.
         contour: modes of grey patches: these and their alignment.
@@ -54,6 +56,8 @@ class PreparedDriving:
         report: one line about the face, empty where none was looked for.
         antialias: how the squares are shrunk, see ``Crop.apply``.
         head: float64 (frames, 2, 3), where the squares are moved to scale the head's motion, if they are.
+        path: int64 (frames, 4), the square of every frame, left, top, right, bottom in pixels, where it
+            follows the face; else None.
     """
 
     source: DrivingSource
@@ -65,22 +69,36 @@ class PreparedDriving:
     antialias: bool
     hints: HintPlan | None = None
     head: NDArray[np.float64] | None = None
+    path: NDArray[np.int64] | None = None
 
     @property
     def num_frames(self) -> int:
         """At least 1."""
         return self.source.num_frames
 
+    def square(self, index: int) -> Crop:
+        """The square that is used of frame ``index``."""
+        if self.path is None:
+            return self.crop
+        left, top, right, bottom = self.path[index].tolist()
+        return replace(self.crop, box=(left, top, right, bottom))
+
+    def to_squares(self, coordinates: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Maps positions of every frame, (frames, ...), into its square; last axis: x, y, ..."""
+        if self.path is None:
+            return self.crop.to_crop(coordinates)
+        return np.stack([self.square(index).to_crop(row) for index, row in enumerate(coordinates)])
+
     def crops(self) -> Iterator[NDArray[np.float32]]:
         """The squares, float32 (size, size, 3), 0..255, read from the source one by one."""
         for index, (_, _, image) in enumerate(self.source.frames()):
-            square = self.crop.apply(image, self.antialias).clip(0, 255)
+            square = self.square(index).apply(image, self.antialias).clip(0, 255)
             yield square if self.head is None else moved_picture(square, self.head[index])
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """One square for people to look at, uint8 (size, size, 3)."""
         _, _, image = next(iter(self.source.frames(index, index + 1)))
-        return self.crop.apply(image, antialias=True).round().clip(0, 255).astype(np.uint8)
+        return self.square(index).apply(image, antialias=True).round().clip(0, 255).astype(np.uint8)
 
     def condition(self, index: int, cropped: NDArray[np.float32]) -> NDArray[np.float32]:
         """Grey condition of frame ``index``, float32 (size, size), 0..255, from its square in ``crops()``."""
@@ -129,7 +147,7 @@ def prepare_driving(
     amplitude: Amplitude = AS_DRIVEN,
     on_frame: Callable[[int], None] | None = None,
 ) -> PreparedDriving:
-    """Decide what is shown to the model of every driving frame; the frames are read twice at most.
+    """Decide what is shown to the model of every driving frame; the frames are read three times at most.
 
     Args:
         source: from ``open_driving``.
@@ -157,29 +175,40 @@ def prepare_driving(
     """
     clip = source.part(start, stop)
     head_motion = amplitude.frames("head_motion", clip.num_frames)
-    found: Iterable[tuple[Face, ...]] | None = None
+    source_size = (clip.height, clip.width)
+    within = None if isinstance(crop, str) else frame_square(crop, None, source_size, size).box
     coarse = landmarker is None and mode not in ("plain", "contour")
-    if faces is not None:
-        found = faces[start:stop]
-    elif crop == "face" or (detector is not None and (crop == "auto" or mode == "plain" or coarse)):
-        images = (image for _, _, image in clip.frames())
-        found = map(need_detector(detector).detect, _watched(images, on_frame))
+    images = (image for _, _, image in clip.frames())
+    how: dict[str, Any] = {
+        "choice": face,
+        "lost": lost,
+        "smoothing": smoothing,
+        "subject": clip.name,
+        "within": within,
+    }
     track: FaceTrack | None = None
     report = ""
-    if found is not None:
-        try:
-            track = follow_face(found, face, lost, smoothing, clip.name)
-            report = str(track.report)
-        except NoFaceError as error:
-            if crop == "face":
-                raise
-            report = f"{error.problem}: the whole square is shown"
-    boxes = None if track is None else track.boxes
-    square = frame_square(crop, boxes, (clip.height, clip.width), size, framing)
+    try:
+        if faces is not None:
+            track = follow_face(faces[start:stop], **how, frames=images)
+        elif crop == "face" or (detector is not None and (crop == "auto" or mode == "plain" or coarse)):
+            track = track_faces(_watched(images, on_frame), need_detector(detector), **how)
+    except NoFaceError as error:
+        if crop == "face":
+            raise
+        report = f"{error.problem}: the whole square is shown"
+    if track is not None and crop in ("auto", "face"):
+        squares = face_squares(track, source_size, size, framing, float(clip.frame_rate))
+    else:
+        squares = Squares(frame_square(crop, None, source_size, size))
     passed = np.zeros(clip.num_frames, bool) if track is None else track.passed
-    prepared = PreparedDriving(clip, square, None, passed, None, report, antialias)
+    prepared = PreparedDriving(clip, squares.crop, None, passed, None, report, antialias, path=squares.path)
+    if track is not None:
+        outside = _outside_note(prepared.to_squares(track.boxes)[track.found], track, size)
+        notes = (str(track.report), squares.note, outside)
+        prepared = replace(prepared, report="; ".join(filter(None, notes)))
     if mode == "plain":
-        kept: NDArray[np.floating] | None = None if boxes is None else square.to_crop(boxes)
+        kept: NDArray[np.floating] | None = None if track is None else prepared.to_squares(track.boxes)
         if kept is not None and (head_motion != 1).any():
             head = head_corrections(box_anchors(kept), head_motion)
             prepared = replace(prepared, head=head)
@@ -197,8 +226,8 @@ def prepare_driving(
         prepared, held = replace(prepared, head=head), moved_points(held, head)
         seen = [None if points is None else row for points, row in zip(seen, held, strict=True)]
     if mode == "hints":
-        hints, notes = plan_hints(portrait_landmarks, seen, size, best_frame, clip.name)
-        return replace(prepared, hints=hints, report="; ".join(filter(None, (report, notes))))
+        hints, hint_note = plan_hints(portrait_landmarks, seen, size, best_frame, clip.name)
+        return replace(prepared, hints=hints, report="; ".join(filter(None, (prepared.report, hint_note))))
     if held is None:
         raise _no_landmarks(clip.name, mode, looker)
     target = None if portrait_landmarks is None else to_68(portrait_landmarks)
@@ -219,12 +248,23 @@ def _landmarks_of(
     if known is None and track is not None and isinstance(looker, CoarseLandmarker):
         known = track.coarse_landmarks
     if track is not None and known is not None:
-        rows = prepared.crop.to_crop(known)
+        rows = prepared.to_squares(known)
         return [row if found else None for row, found in zip(rows, track.found, strict=True)]
     if looker is None:
         return [None] * prepared.num_frames
     pictures = (cropped.astype(np.uint8) for cropped in _watched(prepared.crops(), on_frame))
     return [None if points is None else to_68(points) for points in map(looker, pictures)]
+
+
+def _outside_note(boxes: NDArray[np.float32], track: FaceTrack, size: int) -> str:
+    """Tells which of the faces that were found are not wholly in their squares; boxes in their pixels."""
+    frames = np.flatnonzero(track.found)[cut_faces(boxes, size)].tolist()
+    if not frames:
+        return ""
+    return (
+        f"the face is partly or wholly outside the square in {len(frames)} of {len(track.found)} frames "
+        f"({format_frames(frames)})"
+    )
 
 
 def _no_landmarks(subject: str, mode: DrivingMode, looker: Landmarker | None) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -11,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
 
 FaceChoice = Literal["largest"] | int | tuple[float, float]
 """Which of several faces: the largest, an index from left to right, or the nearest to a point (x, y)."""
@@ -34,7 +38,7 @@ class Face:
         landmarks: float32 (68 or 478, 2), pixels; None from detectors that do not tell.
     """
 
-    box: tuple[float, float, float, float]
+    box: Box
     score: float = 1.0
     points: NDArray[np.float32] | None = None
     landmarks: NDArray[np.float32] | None = None
@@ -119,6 +123,14 @@ class FaceDetector:
                     Face((float(left), float(top), float(right), float(bottom)), float(row[14]), points)
                 )
         return tuple(faces)
+
+
+def faces_within(faces: Iterable[Face], box: Box | None) -> tuple[Face, ...]:
+    """Those whose centre lies in a box; all of them without one."""
+    if box is None:
+        return tuple(faces)
+    left, top, right, bottom = box
+    return tuple(face for face in faces if left <= face.center[0] < right and top <= face.center[1] < bottom)
 
 
 def choose_face(faces: tuple[Face, ...], choice: FaceChoice = "largest") -> Face:

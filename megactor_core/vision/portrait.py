@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .crops import Crop
-from .faces import Detector, Face, FaceChoice, choose_face
-from .foreground import Box, foreground_mask, segmented_person
-from .framing import CropMode, Framing, frame_square
+from .faces import Box, Detector, Face, FaceChoice, choose_face, faces_within
+from .foreground import foreground_mask, segmented_person
+from .framing import CropMode, Framing, border_note, cut_faces, frame_square, published_square
 from .person_segmenter import Segmenter
 
 NO_FACE = "Choose the crop whole, or give a box"
@@ -29,6 +29,7 @@ class Portrait:
         picture: the same, truncated to uint8.
         foreground: float32 (size, size), 0..1, 1 = person.
         original_foreground: the same of the whole picture where a mask was given, else None.
+        report: one line about the square, empty where there is nothing to tell.
     """
 
     original: NDArray[np.uint8]
@@ -37,6 +38,7 @@ class Portrait:
     picture: NDArray[np.uint8]
     foreground: NDArray[np.float32]
     original_foreground: NDArray[np.float32] | None
+    report: str = ""
 
 
 def need_detector(detector: Detector | None) -> Detector:
@@ -70,7 +72,7 @@ def segment_reference(
         picture: uint8 RGB (H, W, 3).
         size: side of the square in pixels.
         crop: see ``CropMode``.
-        face: which face.
+        face: which face; the largest is that of those in the box where ``crop`` is one.
         mask: person mask of the whole picture, float32 (H, W), 0..1; else the person is found.
         faces: of the picture, where they are known already.
         detector: looks for faces where none are known. Without a face, crop ``"face"`` is refused, and the
@@ -91,7 +93,9 @@ def segment_reference(
         )
     if not faces and detector is not None:
         faces = detector.detect(picture)
-    chosen = choose_face(faces, face) if faces else None
+    within = None if isinstance(crop, str) else frame_square(crop, None, source_size, size).box
+    candidates = faces_within(faces, within if face == "largest" else None)
+    chosen = choose_face(candidates, face) if candidates else None
     box = None if chosen is None else chosen.box
     if crop == "face" and box is None:
         need_detector(detector)
@@ -106,13 +110,15 @@ def segment_reference(
             "no part of the crop is marked as the person",
             "Give a mask that is 1 (white) on the person",
         )
+    report = "" if box is None else _report(square, box, crop, framing)
     if box is not None and not _shows(square, box):
         box = None
     if given is None and segmenter is not None:
         others = [other.box for other in faces if other is not chosen]
         given = _segmented(picture, square, segmenter, box, others)
     cropped_box = None if box is None else tuple(square.to_crop(box).tolist())
-    return Portrait(picture, square, pixels, cropped, foreground_mask(cropped, cropped_box, given), mask)
+    foreground = foreground_mask(cropped, cropped_box, given)
+    return Portrait(picture, square, pixels, cropped, foreground, mask, report)
 
 
 def _shows(square: Crop, box: Box) -> bool:
@@ -144,3 +150,12 @@ def _segmented(
         return None
     same = replace(square, box=tuple((square.box - corner).tolist()), source_size=visible.shape[:2])
     return same.apply(mask)
+
+
+def _report(square: Crop, box: Box, crop: CropMode, framing: Framing) -> str:
+    if cut_faces(square.to_crop(box), square.size).any():
+        return "portrait: the face is partly or wholly outside the square"
+    if crop in ("auto", "face") and square != published_square(box, square.source_size, square.size, framing):
+        notes = ("portrait: the square is enlarged to hold the face", border_note(square))
+        return "; ".join(filter(None, notes))
+    return ""

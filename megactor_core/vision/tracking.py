@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, repeat
 from typing import Literal
 
 import numpy as np
@@ -11,16 +12,25 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .coarse_landmarks import coarse_landmarks
-from .faces import Detector, Face, FaceChoice, choose_face
+from .faces import Box, Detector, Face, FaceChoice
+from .follower import Follower, NoFaceError
 from .landmarks import hold_landmarks
+
+__all__ = [
+    "FaceTrack",
+    "LostPolicy",
+    "NoFaceError",
+    "TrackReport",
+    "fill_lost",
+    "follow_face",
+    "format_frames",
+    "parts",
+    "track_faces",
+]
 
 LostPolicy = Literal["hold", "interpolate", "pass"]
 """What a frame without the face gets: the last box, one between its neighbours', or none (handed through)."""
 
-Box = tuple[float, float, float, float]
-
-# After so many frames without the face it is chosen anew: it moved elsewhere, or the scene has changed.
-_PATIENCE = 12
 _ACTIONS = {
     "hold": "the last box was held",
     "interpolate": "boxes were interpolated",
@@ -35,23 +45,31 @@ class TrackReport:
     Attributes:
         num_frames: frames of the clip.
         lost: indices of the frames without the face.
-        chosen_again: indices of the frames where the face was chosen anew after a long loss.
+        chosen_again: indices of the frames where the face was chosen anew: after a long loss, or as another
+            shot began.
         policy: what the lost frames got.
+        doubtful: indices of the frames from which on the face may be another person's.
     """
 
     num_frames: int
     lost: tuple[int, ...]
     chosen_again: tuple[int, ...]
     policy: LostPolicy
+    doubtful: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        if not self.lost:
-            return f"face found in all {self.num_frames} frames"
-        text = (
-            f"face not found in {len(self.lost)} of {self.num_frames} frames "
-            f"({format_frames(self.lost)}): {_ACTIONS[self.policy]}"
-        )
-        return f"{text}; chosen again in {format_frames(self.chosen_again)}" if self.chosen_again else text
+        if self.lost:
+            text = (
+                f"face not found in {len(self.lost)} of {self.num_frames} frames "
+                f"({format_frames(self.lost)}): {_ACTIONS[self.policy]}"
+            )
+        else:
+            text = f"face found in all {self.num_frames} frames"
+        if self.chosen_again:
+            text += f"; chosen again in {format_frames(self.chosen_again)}"
+        if self.doubtful:
+            text += f"; another face may have been followed from frame {format_frames(self.doubtful)}"
+        return text
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,9 @@ class FaceTrack:
             none.
         coarse_landmarks: the same made of the detector's five points, see ``coarse_landmarks``.
         report: for the user.
+        cuts: indices of the frames that begin another shot.
+        starts: indices of the frames where the face's way begins anew, cuts included: it jumped, or came back
+            elsewhere. Nothing is smoothed or interpolated over them.
     """
 
     boxes: NDArray[np.float32]
@@ -74,10 +95,8 @@ class FaceTrack:
     landmarks: NDArray[np.float32] | None
     coarse_landmarks: NDArray[np.float32] | None
     report: TrackReport
-
-
-class NoFaceError(InputError):
-    """The face that was asked for is in no frame of a clip."""
+    cuts: tuple[int, ...] = ()
+    starts: tuple[int, ...] = ()
 
 
 def track_faces(
@@ -87,18 +106,20 @@ def track_faces(
     lost: LostPolicy = "hold",
     smoothing: float = 0.0,
     subject: str = "driving video",
+    within: Box | None = None,
 ) -> FaceTrack:
     """Finds the same face in every frame; frames are read once, only what was found of them is kept.
 
     Args:
         frames: uint8 RGB (H, W, 3), one by one.
         detector: finds the faces of a frame.
-        choice, lost, smoothing, subject: see ``follow_face``.
+        choice, lost, smoothing, subject, within: see ``follow_face``.
 
     Raises:
         InputError: see ``follow_face``.
     """
-    return follow_face(map(detector.detect, frames), choice, lost, smoothing, subject)
+    seen = ((image, detector.detect(image)) for image in frames)
+    return _follow(seen, choice, lost, smoothing, subject, within)
 
 
 def follow_face(
@@ -107,11 +128,14 @@ def follow_face(
     lost: LostPolicy = "hold",
     smoothing: float = 0.0,
     subject: str = "driving video",
+    within: Box | None = None,
+    frames: Iterable[NDArray[np.uint8]] | None = None,
 ) -> FaceTrack:
     """Picks the same face out of those of every frame.
 
-    The face is chosen in the first frame that has it and followed by overlap from there, so that several
-    people are not mixed up.
+    The face is chosen in the first frame that has it and followed from there by where it was going and what
+    it looks like, so that several people are not mixed up. It is chosen again where another shot begins and
+    where it was not seen for long.
 
     Args:
         faces: those of each frame, in any order.
@@ -119,23 +143,39 @@ def follow_face(
         lost: what frames without the face get.
         smoothing: 0 (off) to below 1: weight of the neighbouring frames in each box, without delay.
         subject: name of the clip in error messages.
+        within: left, top, right, bottom: the largest face is chosen among those whose centre lies in it.
+        frames: uint8 RGB (H, W, 3), one by one, whose looks and cuts help to tell people apart.
 
     Raises:
         NoFaceError: no frame has a face, or none has as many as the choice asks for.
         InputError: a smoothing out of range.
     """
+    images: Iterable[NDArray[np.uint8] | None] = repeat(None) if frames is None else frames
+    return _follow(zip(images, faces, strict=False), choice, lost, smoothing, subject, within)
+
+
+def _follow(
+    seen: Iterable[tuple[NDArray[np.uint8] | None, tuple[Face, ...]]],
+    choice: FaceChoice,
+    lost: LostPolicy,
+    smoothing: float,
+    subject: str,
+    within: Box | None,
+) -> FaceTrack:
     if not 0 <= smoothing < 1:
         raise InputError(f"smoothing {smoothing}", "it is outside 0 to 1", "Give a number from 0 to below 1")
-    follower = _Follower(choice)
-    for several in faces:
-        follower.add(several)
-    followed = follower.finish(subject)
+    follower = Follower(choice, within)
+    for image, faces in seen:
+        follower.add(image, faces)
+    follower.check(subject)
+    followed, starts = follower.faces, tuple(sorted(follower.starts))
     boxes = [None if face is None else face.box for face in followed]
     found = np.array([face is not None for face in followed])
-    filled = fill_lost(boxes, "interpolate" if lost == "interpolate" else "hold")
+    filled = fill_lost(boxes, "interpolate" if lost == "interpolate" else "hold", starts)
     indices = tuple(np.flatnonzero(~found).tolist())
+    again, doubtful = tuple(follower.chosen_again), tuple(follower.doubtful)
     return FaceTrack(
-        boxes=_smooth(filled, smoothing),
+        boxes=_smooth(filled, smoothing, starts),
         found=found,
         passed=~found if lost == "pass" else np.zeros_like(found),
         landmarks=hold_landmarks([None if face is None else face.landmarks for face in followed]),
@@ -145,117 +185,58 @@ def follow_face(
                 for face in followed
             ]
         ),
-        report=TrackReport(len(boxes), indices, tuple(follower.chosen_again), lost),
+        report=TrackReport(len(boxes), indices, again, lost, doubtful),
+        cuts=tuple(follower.cuts),
+        starts=starts,
     )
 
 
-class _Follower:
-    """The face in each frame so far; frames before the choice wait, they may lack the chosen face."""
-
-    def __init__(self, choice: FaceChoice) -> None:
-        self._choice = choice
-        self._waiting: list[tuple[Face, ...]] = []
-        self._faces: list[Face | None] = []
-        self._last: Face | None = None
-        self._alone = False
-        self._gap = 0
-        self.chosen_again: list[int] = []
-
-    def add(self, faces: tuple[Face, ...]) -> None:
-        if self._last is None:
-            if not _has_choice(faces, self._choice):
-                self._waiting.append(faces)
-                return
-            self._take(choose_face(faces, self._choice), faces)
-            return
-        face = _same_face(self._last, faces, self._alone)
-        if face is None and self._gap >= _PATIENCE and _has_choice(faces, self._choice):
-            face = choose_face(faces, self._choice)
-            self.chosen_again.append(len(self._waiting) + len(self._faces))
-        if face is None:
-            self._gap += 1
-            self._faces.append(None)
-        else:
-            self._take(face, faces)
-
-    def _take(self, face: Face, faces: tuple[Face, ...]) -> None:
-        self._last, self._alone, self._gap = face, len(faces) == 1, 0
-        self._faces.append(face)
-
-    def finish(self, subject: str) -> list[Face | None]:
-        if self._last is None:
-            most = max((len(faces) for faces in self._waiting), default=0)
-            if most == 0:
-                raise NoFaceError(subject, "no face was found", "Choose the crop whole, or give a box")
-            raise NoFaceError(
-                f"face {self._choice}",
-                f"no frame of {subject} has more than {most} {'face' if most == 1 else 'faces'}",
-                f"Choose an index from 0 to {most - 1} (counted from the left), or the largest face",
-            )
-        earlier: list[Face | None] = []
-        following = self._faces[0]
-        for faces in reversed(self._waiting):
-            overlapping = [
-                face for face in faces if following is not None and _overlap(face.box, following.box) > 0
-            ]
-            if overlapping and following is not None:
-                anchor = following.box
-                following = max(overlapping, key=lambda face: _overlap(face.box, anchor))
-                earlier.append(following)
-            else:
-                earlier.append(None)
-        return earlier[::-1] + self._faces
-
-
-def _has_choice(faces: tuple[Face, ...], choice: FaceChoice) -> bool:
-    return len(faces) > choice if isinstance(choice, int) else bool(faces)
-
-
-def _same_face(last: Face, faces: tuple[Face, ...], was_alone: bool) -> Face | None:
-    overlapping = [face for face in faces if _overlap(face.box, last.box) > 0]
-    if overlapping:
-        return max(overlapping, key=lambda face: _overlap(face.box, last.box))
-    # A single face that jumped is still the same one, unless it is of quite another size.
-    if was_alone and len(faces) == 1 and 0.25 < faces[0].area / last.area < 4:
-        return faces[0]
-    return None
-
-
-def _overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, 0..1."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
-
-
-def fill_lost(boxes: list[Box | None], policy: Literal["hold", "interpolate"]) -> NDArray[np.float32]:
+def fill_lost(
+    boxes: list[Box | None], policy: Literal["hold", "interpolate"], starts: Sequence[int] = ()
+) -> NDArray[np.float32]:
     """Gives every frame a box.
 
     Args:
         boxes: one entry per frame, None where the face was not seen; at least one box.
         policy: repeat the last box, or go in a straight line from the last to the next. Frames before the
             first box get the first, frames after the last get the last.
+        starts: frames over which nothing is repeated or interpolated, unless there is nothing else.
 
     Returns:
         float32 (F, 4).
     """
-    seen = np.array([index for index, box in enumerate(boxes) if box is not None])
-    rows = np.array([box for box in boxes if box is not None], np.float32)
-    frames = np.arange(len(boxes))
-    if policy == "hold":
-        return rows[np.maximum(np.searchsorted(seen, frames, side="right") - 1, 0)]
-    return np.stack([np.interp(frames, seen, column) for column in rows.T], axis=1).astype(np.float32)
+    known = [index for index, box in enumerate(boxes) if box is not None]
+    filled = np.empty((len(boxes), 4), np.float32)
+    last = boxes[known[0]]
+    for part in parts(len(boxes), starts):
+        seen = [index for index in range(part.start, part.stop) if boxes[index] is not None]
+        frames = np.arange(part.start, part.stop)
+        if not seen:
+            filled[part] = last
+            continue
+        rows = np.array([boxes[index] for index in seen], np.float32)
+        if policy == "hold":
+            filled[part] = rows[np.maximum(np.searchsorted(seen, frames, side="right") - 1, 0)]
+        else:
+            filled[part] = np.stack([np.interp(frames, seen, column) for column in rows.T], axis=1)
+        last = boxes[seen[-1]]
+    return filled
 
 
-def _smooth(boxes: NDArray[np.float32], smoothing: float) -> NDArray[np.float32]:
+def parts(num_frames: int, starts: Sequence[int]) -> Iterator[slice]:
+    """The stretches of a clip between some frames with which others begin, in order."""
+    for begin, end in pairwise((0, *starts, num_frames)):
+        if end > begin:
+            yield slice(begin, end)
+
+
+def _smooth(boxes: NDArray[np.float32], smoothing: float, starts: Sequence[int]) -> NDArray[np.float32]:
     """Exponential average forwards and backwards, so that the boxes do not lag behind the face."""
     smoothed = boxes.copy()
-    for rows in (smoothed, smoothed[::-1]):
-        for index in range(1, len(rows)):
-            rows[index] = smoothing * rows[index - 1] + (1 - smoothing) * rows[index]
+    for part in parts(len(boxes), starts):
+        for rows in (smoothed[part], smoothed[part][::-1]):
+            for index in range(1, len(rows)):
+                rows[index] = smoothing * rows[index - 1] + (1 - smoothing) * rows[index]
     return smoothed
 
 
