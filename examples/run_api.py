@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import uuid
 from pathlib import Path
@@ -26,7 +27,8 @@ Workflow = dict[str, dict[str, Any]]
 async def upload(session: aiohttp.ClientSession, file: Path) -> str:
     """Put a picture, video or sound into ComfyUI's input folder; the name it has there."""
     form = aiohttp.FormData()
-    form.add_field("image", file.read_bytes(), filename=file.name)  # the field's name for all kinds
+    name = os.fsencode(file.name).decode(errors="replace")  # a file's name need not be text
+    form.add_field("image", file.read_bytes(), filename=name)  # the field's name for all kinds
     form.add_field("overwrite", "true")
     async with session.post("/upload/image", data=form) as answer:
         answer.raise_for_status()
@@ -154,7 +156,8 @@ async def run(options: argparse.Namespace) -> None:
     workflow: Workflow = json.loads(options.workflow.read_text(encoding="utf-8"))
     options.output.mkdir(parents=True, exist_ok=True)
     client = uuid.uuid4().hex
-    async with aiohttp.ClientSession(options.server, timeout=aiohttp.ClientTimeout(total=None)) as session:
+    server = options.server if "://" in options.server else f"http://{options.server}"
+    async with aiohttp.ClientSession(server, timeout=aiohttp.ClientTimeout(total=None)) as session:
         if options.portrait:
             take_file(workflow, "LoadImage", "image", await upload(session, options.portrait), 0)
         if options.driving:

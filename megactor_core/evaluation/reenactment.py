@@ -100,8 +100,13 @@ def evaluate_pairs(
             if error.subject == str(output):
                 raise  # the disk is full or gone: no fault of the clip
             yield Rejected(pair.driver.name, error.problem)
+            continue
+        try:
+            scores = score_clip(instruments, request, pair, clip)
+        except OSError as error:  # the file has gone since it was animated
+            yield Rejected(pair.driver.name, f"cannot be read ({error.strerror})")
         else:
-            yield score_clip(instruments, request, pair, clip), clip
+            yield scores, clip
 
 
 def animate_pair(

@@ -169,6 +169,8 @@ def _scaled(
     color_range: int,
 ) -> VideoFrame:
     to_rgb = pixel_format.startswith("rgb")
+    if hasattr(frame, "color_trc"):  # PyAV 17 and later hand them to the scaler, which knows some of them
+        frame.color_trc = frame.color_primaries = UNSPECIFIED
     return reformatter.reformat(
         frame,
         *size,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,23 @@ def test_the_page_needs_nothing_else(model_folder: Path, clips: Path, tmp_path: 
     assert addresses and all(address.startswith(("data:image/jpeg;base64,", "#")) for address in addresses)
     assert page.count("<svg") == 2 and "currentColor" in page and "prefers-color-scheme: dark" in page
     assert "puppet0.mp4" in page and "broken.mp4" in page and "evaluate repeat report.json" in page
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the system allows fewer names")
+@pytest.mark.parametrize("test", ["self", "cross"])
+def test_clips_and_reports_of_any_name(
+    model_folder: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [os.fsdecode(b"caf\xe9.mp4"), "12:30:00.mp4", "\N{GRINNING FACE}" * 61 + ".mp4"]
+    Path("data").mkdir()
+    for index, name in enumerate(names):
+        shutil.copy(clips / f"puppet{index % 2}.mp4", Path("data", name))
+    output = Path("r:" + "\N{GRINNING FACE}" * 60)
+    assert evaluate(test, model_folder, Path("data"), output) == 0
+    assert sorted(clip["driver"] for clip in read(output)["clips"]) == sorted(names)
+    assert "12:30:00.mp4" in (output / "report.html").read_text(encoding="utf-8")
+    assert len(os.listdir()) == 2
 
 
 def test_names_of_clips_cannot_break_the_page(model_folder: Path, clips: Path, tmp_path: Path) -> None:

@@ -195,6 +195,16 @@ def test_other_curves_are_straightened(tmp_path: Path, transfer: int, curve) -> 
     assert np.abs(got - COLOURS)[bright].max() <= 3
 
 
+@pytest.mark.parametrize("matrix", [1, 9, 14])
+def test_no_mark_makes_a_file_unreadable(tmp_path: Path, matrix: int) -> None:
+    grey = _patches(np.full((1, 3), 512, np.uint16))
+    for name, values in (("color_trc", range(1, 20)), ("color_primaries", (*range(1, 13), 22))):
+        for value in values:
+            path = _write(tmp_path / "a.mkv", grey, "yuv444p10le", **{"colorspace": matrix, name: value})
+            assert len(_read(path)[0]) == 1
+            path.unlink()
+
+
 def test_the_marks_of_old_television_change_nothing(tmp_path: Path) -> None:
     codes = _codes(_encoded(5, COLOURS / 255), False)
     for standard in (5, 6):
