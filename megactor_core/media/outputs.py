@@ -97,7 +97,7 @@ def _exists(path: Path) -> InputError:
 def write_error(path: Path, error: Exception) -> InputError:
     """The error to show for a failed write to ``path``; ``error`` is the system's or FFmpeg's."""
     full = getattr(error, "errno", None) in _FULL
-    remedy = f"{'Free some space' if full else 'Choose another name'} or choose another folder"
+    remedy = "Free some space or choose another folder" if full else "Choose another name or folder"
     return InputError(path, f"cannot be written ({_reason(error)})", remedy)
 
 
