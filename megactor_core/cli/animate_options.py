@@ -43,7 +43,12 @@ def add_files_options(group: Group) -> None:
         "--speech drives alone",
     )
     group.add_argument(
-        "--output", type=Path, required=True, metavar="VIDEO", help=".mp4, .mov, .mkv, .webm or .gif to write"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="VIDEO",
+        help=".mp4, .mov, .mkv, .webm or .gif to write; its frames keep the driver's times, but that a GIF "
+        "leaves out those shown for less than 20 ms",
     )
     group.add_argument(
         "--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet: reference, driver, result"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from media_files import beep, decoded_sound, grey_images, grey_levels, make_video
+from media_files import beep, decoded_sound, grey_images, grey_levels, make_video, patch_bytes
 from PIL import Image
 
 from megactor_core.media.reading import DrivingSource, open_driving
@@ -238,3 +239,25 @@ def test_a_picture_with_more_behind_it_stays_a_picture(tmp_path: Path) -> None:
         source = open_driving(tmp_path / name)
         assert source.num_frames == 1, name
         assert _levels(source) == pytest.approx([90], abs=2)
+
+
+def test_an_edit_list_ends_a_frame_that_is_held_beyond_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    # The edit leaves the last frame out, and ends the one before at 1 s.
+    stamps = [0, 40, 80, 120, 10_000]
+    make_video(path, grey_images(5), pts=stamps, time_base=Fraction(1, 1000), options={"bf": "0"})
+    patch_bytes(path, b"elst", 8, struct.pack(">I", 1000))
+    source = open_driving(path)
+    assert source.num_frames == 4 and source.duration == pytest.approx(1, abs=0.001)
+    assert _levels(source) == pytest.approx(grey_levels(4), abs=6)
+
+
+@pytest.mark.parametrize("before", [25, 126_000 // 3600 + 25])
+def test_a_clock_of_33_bits_that_wraps_goes_on(tmp_path: Path, before: int) -> None:
+    pts = [2**33 + 3600 * (index - before) for index in range(100)]
+    options = {"mpegts_copyts": "1"}
+    path = tmp_path / "a.ts"
+    make_video(path, grey_images(100), pts=pts, time_base=Fraction(1, 90_000), container_options=options)
+    source = open_driving(path)
+    assert source.num_frames == 100 and source.frame_rate == 25 and source.duration == 4
+    assert _levels(source) == pytest.approx(grey_levels(100), abs=6)
