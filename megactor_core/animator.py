@@ -43,7 +43,8 @@ from .weights.base_model import swap_base
 from .weights.catalogue import find_known
 from .weights.folders import models_folder
 from .weights.loading import LoadedModel, load_model
-from .weights.lora import LoraReport, merge_lora
+from .weights.lora import LoraReport, check_scale, merge_lora
+from .weights.tensor_files import open_tensor_file
 
 __all__ = ["AnimationReport", "Animator", "checked_size", "default_dtype", "find_detector", "usable_device"]
 
@@ -106,6 +107,11 @@ class Animator(PortraitAnimator):
         """
         device = usable_device(device)
         dtype = dtype or default_dtype(device)
+        for path, scale in loras:  # before minutes go into the model's own weights
+            check_scale(scale)
+            open_tensor_file(Path(path))
+        if base is not None:
+            open_tensor_file(Path(base))
         model = load_model(source, device=device, dtype=dtype, models_folder=folder)
         if base is not None:
             check_base(model.config)

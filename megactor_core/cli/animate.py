@@ -113,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
     from ..vision.person_segmenter import find_segmenter
     from ..vision.still import Liveliness
     from ..weights.loading import read_config, resolve_model
+    from ..weights.tensor_files import open_tensor_file
 
     config = read_config(resolve_model(args.model, args.models_folder))
     settings, strengths = sampling_settings(args, config), control_strengths(args, config)
@@ -138,6 +139,8 @@ def run(args: argparse.Namespace) -> int:
         base=args.base,
         loras=args.lora,
     )
+    if args.base is not None and (choice := open_tensor_file(args.base).choice):
+        print(f"{args.base.name}: {choice}")
     for merged in animator.loras:
         print(merged)
     results: dict[int, NDArray[np.uint8]] = {}

@@ -192,6 +192,8 @@ def _convert(args: argparse.Namespace) -> int:
             print(f"{name}: {count} tensors the checkpoint lacks were taken from its starting weights")
     if report.recomputed:
         print(f"{report.recomputed} temporal position tables were recomputed")
+    if report.choice:
+        print(f"{report.checkpoint.name}: {report.choice}")
     if report.shared_vae is not None:
         print(f"The autoencoder is the same as that of {report.shared_vae} and is stored once")
     print(f"{report.ignored} tensors of {report.checkpoint.name} are not needed")

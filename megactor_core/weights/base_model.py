@@ -12,8 +12,11 @@ from ..errors import InputError
 from .compvis import unet_key
 from .layout import Shape, first_few, recognise, reconcile_shape
 from .tensor_files import TensorFile, is_finite, open_tensor_file
+from .wrappers import inside_part
 
-_PREFIX = "model.diffusion_model."
+_PARTS = ("model.diffusion_model.", "diffusion_model.", "unet.", "denoiser.")
+"""What a UNet's names begin with inside a whole model."""
+
 _REMEDY = "Give a checkpoint or UNet of Stable Diffusion 1.5"
 
 
@@ -37,8 +40,10 @@ def swap_base(denoiser: nn.Module, path: Path) -> int:
     _check(path, sources, file.shapes, {key: tuple(tensor.shape) for key, tensor in expected.items()})
     names = {sources[key]: key for key in expected}
     for source, tensor in file.stream(names):
-        if not is_finite(tensor):
-            raise InputError(path, f"{source} holds NaN or infinity", "Download it again")
+        dtype = expected[names[source]].dtype
+        if not is_finite(tensor.to(dtype)):
+            problem = f"{file.key(source)} holds NaN or values beyond {str(dtype).removeprefix('torch.')}"
+            raise InputError(path, problem, "Use a wider dtype; if it stays so, download it again")
     with torch.no_grad():
         for source, tensor in file.stream(names):
             own = expected[names[source]]
@@ -48,12 +53,8 @@ def swap_base(denoiser: nn.Module, path: Path) -> int:
 
 def spatial_sources(file: TensorFile) -> dict[str, str]:
     """Names in a file of SD1.5 by our names of the UNet's layers."""
-    keys = [key for key in file.shapes if key.startswith(_PREFIX)] or list(file.shapes)
-    sources = {}
-    for key in keys:
-        name = key.removeprefix(_PREFIX)
-        sources[unet_key(name) or name] = key
-    return sources
+    names = inside_part({name: name for name in file.shapes}, _PARTS)
+    return {unet_key(name) or name: key for name, key in names.items()}
 
 
 def _check(

@@ -129,8 +129,9 @@ def vae_key(key: str, levels: int = 4) -> str | None:
 def split_xportrait(keys: Iterable[str]) -> SplitCheckpoint:
     """Sort the keys of X-Portrait's checkpoint by network.
 
-    Ignored are the schedule's buffers, the text encoder's position buffer, and of the reference network its
-    hint convolutions, which X-Portrait never calls, and what follows its last norm, which nothing reads.
+    Ignored are the schedule's buffers, averaged weights beside the others (``model_ema.``), the text
+    encoder's position buffer, and of the reference network its hint convolutions, which X-Portrait never
+    calls, and what follows its last norm, which nothing reads.
     """
     keys = list(keys)
     levels = len({m[1] for key in keys if (m := re.match(r"first_stage_model\.decoder\.up\.(\d+)\.", key))})
@@ -140,7 +141,7 @@ def split_xportrait(keys: Iterable[str]) -> SplitCheckpoint:
         prefix = next((prefix for prefix in XPORTRAIT_PARTS if key.startswith(prefix)), "")
         network, name = XPORTRAIT_PARTS.get(prefix, ""), key.removeprefix(prefix)
         if (
-            (not network and key in SCHEDULE_BUFFERS)
+            (not network and (key in SCHEDULE_BUFFERS or key.startswith("model_ema.")))
             or (network == "reference_network" and name.startswith("input_hint_block."))
             or (network == "text_encoder" and name.endswith(".position_ids"))
         ):

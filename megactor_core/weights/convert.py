@@ -37,6 +37,7 @@ class ConversionReport:
         from_base: per network, how many tensors the checkpoint lacked and its starting weights gave.
         recomputed: position tables that no file held.
         ignored: tensors of the checkpoint that no network uses.
+        choice: which of several copies of the weights in it was taken; empty where there is one.
         shared_vae: a model folder whose autoencoder is the same, which is then stored once.
     """
 
@@ -47,6 +48,7 @@ class ConversionReport:
     from_base: Mapping[str, int]
     recomputed: int
     ignored: int
+    choice: str = ""
     shared_vae: Path | None = None
 
 
@@ -99,6 +101,7 @@ def convert_official(
             len(plan.expected) - len(plan.sources) - len(plan.computed) for plan in plans.values()
         ),
         ignored=len(files.ignored) + len(files.text_encoder),
+        choice=files.choice,
         shared_vae=shared_vae,
     )
 

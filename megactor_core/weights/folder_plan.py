@@ -94,7 +94,7 @@ def _cast(plan: NetworkPlan, dtype: torch.dtype) -> Iterator[Tensor]:
             where = plan.sources[name]
             raise InputError(
                 where.file.path,
-                f"{where.key} holds NaN or values beyond {str(dtype).removeprefix('torch.')}",
+                f"{where.file.key(where.key)} holds NaN or values beyond {str(dtype).removeprefix('torch.')}",
                 "Try --dtype float32; if it stays so, download the file again",
             )
         yield result

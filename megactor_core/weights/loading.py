@@ -173,7 +173,7 @@ def _read_state(file: TensorFile, device: torch.device, dtype: torch.dtype) -> d
         if not is_finite(state[key]):
             raise InputError(
                 file.path,
-                f"{key} holds NaN or values beyond {str(dtype).removeprefix('torch.')}",
+                f"{file.key(key)} holds NaN or values beyond {str(dtype).removeprefix('torch.')}",
                 "Use a wider dtype; if it stays so, convert or download the model again",
             )
     return state

@@ -1,4 +1,4 @@
-"""Low-rank additions ("LoRA") from the files users have: style, few-step (LCM, Hyper-SD) and camera motion.
+"""Adapters ("LoRA") from the files users have: style, few-step (LCM, Hyper-SD) and camera motion.
 
 They end up in the denoiser's weights, so that sampling does no more work than without.
 """
@@ -6,45 +6,27 @@ They end up in the denoiser's weights, so that sampling does no more work than w
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .compvis import unet_key
+from .layer_change import LayerChange, method_of, rank_of
 from .layout import first_few, recognise
-from .tensor_files import TensorFile, open_tensor_file
+from .lora_names import find_layer, is_of_text, other_method, read_name
+from .lora_settings import LoraSettings, read_settings
+from .tensor_files import TensorFile, is_finite, open_tensor_file
 
-# Both factors and their scale, however the tool that trained them calls them; the layer's name comes before.
-# kohya: X.lora_down.weight, X.alpha; PEFT: X.lora_A.weight, X.lora_A.default.weight; diffusers, by age:
-# X.lora_linear_layer.down.weight, X.lora.down.weight, and attention.processor.to_q_lora.down.weight.
-_ENDINGS = (
-    (re.compile(r"(.+)\.lora_(?P<part>down|up)\.weight"), r"\1"),
-    (re.compile(r"(.+)\.lora_(?P<part>[AB])(?:\.[^.]+)?\.weight"), r"\1"),
-    (re.compile(r"(.+)\.lora(?:_linear_layer)?\.(?P<part>down|up)\.weight"), r"\1"),
-    (re.compile(r"(.+)\.processor\.(to_q|to_k|to_v)_lora\.(?P<part>down|up)\.weight"), r"\1.\2"),
-    (re.compile(r"(.+)\.processor\.to_out_lora\.(?P<part>down|up)\.weight"), r"\1.to_out.0"),
-    (re.compile(r"(.+)\.(?P<part>alpha|dora_scale)"), r"\1"),
-    (re.compile(r"(.+)\.lora_(?P<part>mid)\.weight"), r"\1"),
-)
-_PARTS = {"A": "down", "B": "up"}
-_PREFIXES = re.compile(r"(?:base_model\.model\.|module\.|unet\.|(?:model\.)?diffusion_model\.|lora_unet_)+")
-_TEXT = re.compile(r"(?:lora_te\d?_|text_encoder|te\d?_text_model|base_model\.model\.text_model)")
-# diffusers' motion adapter and the original AnimateDiff nest the same layers differently.
-_ADAPTER = re.compile(
-    r"(.*motion_modules\.\d+\.)(?:temporal_transformer\.)?(transformer_blocks\.\d+\.)attn([12])\.(.+)"
-)
-_ADAPTER_PLAIN = re.compile(r"(.*motion_modules\.\d+\.)((?:transformer_blocks|proj_in|proj_out).*)")
-# CompVis' names have numbers between dots, some of which kohya's tools made underscores.
-_BESIDE_NUMBER = re.compile(r"(?<=[a-z])_(?=\d)|(?<=\d)_")
+LARGEST_SCALE = 10.0
 _INPUT = "conv_in"
+_REMEDY = "Use a LoRA of SD1.5"
+_PEFT_MAGNITUDE = "lora_magnitude_vector"
+_DORA = "DoRA"
 
 
 @dataclass(frozen=True)
@@ -56,12 +38,14 @@ class LoraReport:
         merged: layers of the denoiser that it changed.
         unmatched: names in the file that fit no layer or are of an unknown kind.
         text: how many names belong to a text encoder, which these models do not have.
+        methods: what it is made of; empty for a plain LoRA.
     """
 
     path: Path
     merged: tuple[str, ...]
     unmatched: tuple[str, ...]
     text: int
+    methods: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "; ".join(self._parts(f": {first_few(self.unmatched)}"))
@@ -71,29 +55,13 @@ class LoraReport:
         return "\n".join(["; ".join(self._parts("")), *self.unmatched])
 
     def _parts(self, names: str) -> list[str]:
-        parts = [f"{self.path.name}: {len(self.merged)} layers changed"]
+        methods = f" ({', '.join(self.methods)})" if self.methods else ""
+        parts = [f"{self.path.name}: {len(self.merged)} layers changed{methods}"]
         if self.unmatched:
             parts.append(f"{len(self.unmatched)} names without a match{names}")
         if self.text:
             parts.append(f"{self.text} names of the text encoder left out")
         return parts
-
-
-class LowRank(NamedTuple):
-    """What a LoRA adds to a layer's weight: ``up @ down``, times ``alpha / rank`` where there is an alpha.
-
-    ``down`` is ``(rank, in, ...)`` and ``up`` ``(out, rank, ...)``, on the CPU in the file's type.
-    """
-
-    down: Tensor
-    up: Tensor
-    alpha: float | None
-
-    def change(self) -> Tensor:
-        """The addition, ``(out, in * ...)`` float32."""
-        down, up = self.down.float(), self.up.float()
-        scale = 1.0 if self.alpha is None else self.alpha / down.shape[0]
-        return scale * (up.flatten(1) @ down.flatten(1))
 
 
 @dataclass(frozen=True)
@@ -102,27 +70,46 @@ class MatchedLora:
 
     Attributes:
         file: the opened file.
-        layers: the names in it by their part (``down``, ``up``, ``alpha``), by the layer they are for.
+        layers: the names in it by their part (``down``, ``up``, ``alpha``, ...), by the layer they are for.
+        names: what the file calls these layers.
+        settings: what its trainer wrote about it.
         report: what of it is used.
     """
 
     file: TensorFile
     layers: Mapping[str, Mapping[str, str]]
+    names: Mapping[str, str]
+    settings: LoraSettings
     report: LoraReport
 
-    def read(self) -> Iterator[tuple[str, LowRank]]:
-        """Every layer's name and its factors, one layer after another."""
+    def read(self) -> Iterator[tuple[str, LayerChange]]:
+        """The name of every parameter that is changed, and its change, one layer after another."""
         tensors = self.file.stream(key for parts in self.layers.values() for key in parts.values())
         for layer, parts in self.layers.items():
             # what is streamed is valid until the next tensor only
-            read = {key: tensor.clone() for key, tensor in islice(tensors, len(parts))}
-            alpha = float(read[parts["alpha"]]) if "alpha" in parts else None
-            yield layer, LowRank(read[parts["down"]], read[parts["up"]], alpha)
+            read = [tensor.clone() for _, tensor in islice(tensors, len(parts))]
+            for name, change in self.changes(layer, dict(zip(parts, read, strict=True))):
+                yield f"{layer}.{name}", change
 
-
-class _Name(NamedTuple):
-    layer: str
-    part: str
+    def changes(self, layer: str, factors: Mapping[str, Tensor]) -> Iterator[tuple[str, LayerChange]]:
+        """The changes of a layer's weight and bias, with their names, out of its tensors by their part."""
+        factors = dict(factors)
+        if _PEFT_MAGNITUDE in self.layers[layer].get("magnitude", ""):
+            # of a convolution it is (1, out, 1, 1), which elsewhere would be one length per column
+            factors["magnitude"] = factors["magnitude"].flatten()
+        shapes = {part: tuple(tensor.shape) for part, tensor in factors.items()}
+        method = method_of(factors)
+        rank = None if method is None else rank_of(method, shapes)
+        alpha = float(factors.pop("alpha")) if "alpha" in factors else None
+        convolves = any(max(shape[2:], default=1) > 1 for shape in shapes.values())
+        scale = self.settings.scale(self.names[layer], rank, alpha, convolves)
+        if "up_bias" in factors:
+            yield "bias", LayerChange("bias", scale, {"bias_diff": factors.pop("up_bias")})
+        elif "bias_diff" in factors:
+            yield "bias", LayerChange("bias", 1.0, {"bias_diff": factors.pop("bias_diff")})
+        if method is not None:
+            full = method in ("full difference", "replaced weight")
+            yield "weight", LayerChange(method, 1.0 if full else scale, factors)
 
 
 def match_lora(denoiser: nn.Module, path: Path) -> MatchedLora:
@@ -131,43 +118,51 @@ def match_lora(denoiser: nn.Module, path: Path) -> MatchedLora:
     Args:
         denoiser: with the names of our networks; its spatial and its temporal layers take part.
         path: safetensors file or checkpoint, named by kohya's tools (after diffusers or after CompVis), PEFT,
-            diffusers or AnimateDiff.
+            diffusers, LyCORIS or AnimateDiff: LoRA, DoRA, LoHa, LoKr or full differences.
 
     Raises:
-        InputError: an unusable file or a LoRA of another architecture.
+        InputError: an unusable file, another method, a LoRA of another architecture, or numbers that are not
+            finite.
     """
     file = open_tensor_file(path)
-    layers = {name: module for name, module in denoiser.named_modules() if _weight(module) is not None}
+    layers = {name: module for name, module in denoiser.named_modules() if _has_weight(module)}
     flat = {name.replace(".", "_"): name for name in layers}
-    factors: dict[str, dict[str, str]] = defaultdict(dict)
+    parts: dict[str, dict[str, str]] = defaultdict(dict)
+    names: dict[str, str] = {}
     unmatched: list[str] = []
-    text = 0
-    for key in file.shapes:
-        if _TEXT.match(key):
-            text += 1
-            continue
-        name = _parse(key)
-        layer = None if name is None else _find(name.layer, layers, flat)
-        if name is None or layer is None:
+    text = [key for key in file.shapes if is_of_text(key)]
+    others = file.shapes.keys() - text
+    if method := other_method(others):
+        raise InputError(
+            path, f"is a {method}, which is not applied here", "Have its trainer save a LoRA, LoHa or LoKr"
+        )
+    for key in (key for key in file.shapes if key in others):
+        name = read_name(key)
+        layer = None if name is None else find_layer(name.layer, layers, flat)
+        if name is None or layer is None or name.part in parts[layer]:
             unmatched.append(key)
         else:
-            factors[layer][name.part] = key
-    for layer in [layer for layer, parts in factors.items() if not _usable(parts.keys())]:
-        unmatched += factors.pop(layer).values()
-    misfits = [layer for layer, parts in factors.items() if not _fits(layers[layer], file.shapes, parts)]
-    if misfits == [_INPUT]:  # families that show their conditions beside the latent have one of their own
-        unmatched += factors.pop(_INPUT).values()
+            parts[layer][name.part], names[layer] = key, name.layer
+    for layer in [layer for layer, own in parts.items() if not _complete(own)]:
+        unmatched += parts.pop(layer).values()
+    settings = read_settings(file)
+    found = MatchedLora(file, parts, names, settings, LoraReport(path, (), (), 0))
+    misfits = [(layer, why) for layer in parts if (why := _misfit(found, layer, layers[layer]))]
+    if [layer for layer, _ in misfits] == [_INPUT]:
+        # families that show their conditions beside the latent have one of their own
+        unmatched += parts.pop(_INPUT).values()
         misfits = []
-    if not factors:
-        kind = recognise(file.shapes)
-        unclear = kind.name in ("lora", "unknown")
-        problem = "fits no layer of this model" if unclear else f"is {kind.description}"
-        raise InputError(path, f"{problem}; it may be for another architecture", "Use a LoRA of SD1.5")
+    if not parts:
+        raise _no_layer(path, file, len(text))
     if misfits:
+        layer, why = misfits[0]
         raise InputError(
-            path, f"is for another architecture: its {misfits[0]} is of another size", "Use a LoRA of SD1.5"
+            path, f"is for another architecture: its {layer} is of another size ({why})", _REMEDY
         )
-    return MatchedLora(file, factors, LoraReport(path, tuple(factors), tuple(unmatched), text))
+    if settings.has_magnitudes and not all("magnitude" in own for own in parts.values() if "down" in own):
+        raise InputError(path, f"is a {_DORA} that lacks magnitudes", "Save it again with its trainer")
+    _check_finite(found)
+    return replace(found, report=LoraReport(path, tuple(parts), tuple(unmatched), len(text), _methods(parts)))
 
 
 @torch.no_grad()
@@ -176,61 +171,78 @@ def merge_lora(denoiser: nn.Module, path: Path, scale: float = 1.0) -> LoraRepor
 
     Args:
         denoiser, path: see ``match_lora``.
-        scale: factor of the addition; 1 as trained, 0 none, negative the opposite.
+        scale: factor of what is added; 1 as trained, 0 none, negative the opposite. Of a DoRA, too, it is the
+            whole difference to the trained weight that is multiplied, as in ComfyUI.
 
     Raises:
-        InputError: as ``match_lora``, or a scale that is no finite number; nothing is changed then.
+        InputError: as ``match_lora`` and ``check_scale``, nothing is changed then; or the sum is beyond the
+            weights' type.
     """
     check_scale(scale)
     lora = match_lora(denoiser, path)
-    for layer, factors in lora.read():
-        weight = _weight(denoiser.get_submodule(layer))
-        assert weight is not None
-        change = factors.change().to(weight.device).reshape(weight.shape)
-        weight.copy_(weight.float() + scale * change)
+    for name, change in lora.read():
+        parameter = denoiser.get_parameter(name)
+        changed = (parameter.float() + scale * change(parameter)).to(parameter.dtype)
+        if not is_finite(changed):
+            dtype = str(parameter.dtype).removeprefix("torch.")
+            raise InputError(path, f"takes {name} beyond {dtype}", "Lower its scale, or use a wider dtype")
+        parameter.copy_(changed)
     return lora.report
 
 
 def check_scale(scale: float) -> None:
-    """Raises InputError for a factor that is no finite number."""
+    """Raises InputError for a factor that is no number from -10 to 10."""
     if not math.isfinite(scale):
-        raise InputError(f"LoRA scale {scale}", "must be a finite number", "use 0 to 1")
+        raise InputError(f"LoRA scale {scale}", "must be a finite number", "Use 0 to 1")
+    if abs(scale) > LARGEST_SCALE:
+        raise InputError(
+            f"LoRA scale {scale:g}", f"must be from {-LARGEST_SCALE:g} to {LARGEST_SCALE:g}", "Use 0 to 1"
+        )
 
 
-def _usable(parts: Iterable[str]) -> bool:
-    """Whether a layer has both factors, and nothing that a plain product of two does not do (DoRA, LoCon)."""
-    return {"down", "up"} <= set(parts) <= {"down", "up", "alpha"}
+def _has_weight(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear | nn.Conv2d | nn.GroupNorm | nn.LayerNorm)
 
 
-def _parse(key: str) -> _Name | None:
-    for pattern, layer in _ENDINGS:
-        if match := pattern.fullmatch(key):
-            part = match["part"]
-            return _Name(match.expand(layer), _PARTS.get(part, part))
+def _complete(parts: Iterable[str]) -> bool:
+    """Whether these parts of a layer make up a change of its weight, its bias or both."""
+    return method_of(parts) is not None or set(parts) == {"bias_diff"}
+
+
+def _misfit(lora: MatchedLora, layer: str, module: nn.Module) -> str | None:
+    """How the parts of a layer do not fit it; None if they do."""
+    shapes = {part: lora.file.shapes[key] for part, key in lora.layers[layer].items()}
+    if math.prod(alpha := shapes.pop("alpha", ())) != 1:
+        return f"alpha {list(alpha)}"
+    described = ", ".join(f"{part} {list(shape)}" for part, shape in shapes.items())
+    factors = {part: torch.empty(shape, device="meta") for part, shape in shapes.items()}
+    for name, change in lora.changes(layer, factors):
+        own = getattr(module, name)
+        try:
+            change(torch.empty(own.shape if own is not None else 0, device="meta"))
+        except RuntimeError:
+            return f"{described} for {list(own.shape) if own is not None else 'no ' + name}"
     return None
 
 
-def _find(name: str, layers: Iterable[str], flat: dict[str, str]) -> str | None:
-    """Our name of a layer; kohya's names, after diffusers or CompVis, have underscores for dots."""
-    if prefix := _PREFIXES.match(name):
-        name = name[prefix.end() :]
-    if match := _ADAPTER.fullmatch(name):
-        head, block, attention, rest = match.groups()
-        name = f"{head}temporal_transformer.{block}attention_blocks.{int(attention) - 1}.{rest}"
-    elif match := _ADAPTER_PLAIN.fullmatch(name):
-        name = f"{match[1]}temporal_transformer.{match[2]}"
-    if compvis := unet_key(_BESIDE_NUMBER.sub(".", name) + ".weight"):
-        name = compvis.removesuffix(".weight")
-    return name if name in layers else flat.get(name.replace(".", "_"))
+def _no_layer(path: Path, file: TensorFile, text: int) -> InputError:
+    if text:
+        problem = "changes the text encoder alone, which these models do not have"
+        return InputError(path, problem, "Use a LoRA that was trained with the UNet")
+    kind = recognise(file.shapes)
+    problem = "fits no layer of this model" if kind.name in ("lora", "unknown") else f"is {kind.description}"
+    return InputError(path, f"{problem}; it may be for another architecture", _REMEDY)
 
 
-def _weight(module: nn.Module) -> Tensor | None:
-    return module.weight if isinstance(module, nn.Linear | nn.Conv2d) else None
+def _methods(layers: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """What besides plain products of two factors there is."""
+    found = {method_of(parts) for parts in layers.values()} - {None, "LoRA"}
+    magnitudes = any("magnitude" in parts for parts in layers.values())
+    return (*sorted(filter(None, found)), *([_DORA] if magnitudes else []))
 
 
-def _fits(module: nn.Module, shapes: Mapping[str, tuple[int, ...]], parts: Mapping[str, str]) -> bool:
-    """Whether both factors are of the size of a layer's weight."""
-    weight = _weight(module)
-    assert weight is not None
-    down, up = shapes[parts["down"]], shapes[parts["up"]]
-    return up[:2] == (weight.shape[0], *down[:1]) and up[0] * math.prod(down[1:]) == weight.numel()
+def _check_finite(lora: MatchedLora) -> None:
+    for name, tensor in lora.file.stream(key for parts in lora.layers.values() for key in parts.values()):
+        if not is_finite(tensor):
+            problem = f"{lora.file.key(name)} holds NaN or infinity"
+            raise InputError(lora.file.path, problem, "Download it again, or use another")

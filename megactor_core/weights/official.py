@@ -65,6 +65,7 @@ class OfficialFiles:
         configs: per network, its published ``config.json``; empty if there is none.
         ignored: names in the checkpoint that no network uses.
         text_encoder: the checkpoint's text encoder, of which only the embedding of the empty text is needed.
+        choice: which of several copies of the weights in the checkpoint was taken.
     """
 
     family: Family
@@ -75,6 +76,7 @@ class OfficialFiles:
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     text_encoder: Mapping[str, Source] = field(default_factory=dict)
+    choice: str = ""
 
     def shapes(self, network: str) -> dict[str, Shape]:
         """Shapes of a network's tensors as published."""
@@ -100,7 +102,7 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
     family, main = _open_checkpoint(root, checkpoint)
     split = family.split(main.shapes)
     if split.unexpected:
-        problem = f"has unknown keys: {first_few(split.unexpected)}"
+        problem = f"has unknown keys: {first_few([main.key(name) for name in split.unexpected])}"
         raise InputError(main.path, problem, "Give another checkpoint")
     text = {name: Source(main, key) for name, key in split.networks.get("text_encoder", {}).items()}
     sources: dict[str, dict[str, Source]] = {}
@@ -117,7 +119,9 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
         if not sources[network] and not (network == "constant_context" and text):
             raise _missing(root, family, network)
     configs = {network: _published_config(root, places) for network, places in family.places.items()}
-    return OfficialFiles(family, root, main.path, sources, from_base, configs, split.ignored, text)
+    return OfficialFiles(
+        family, root, main.path, sources, from_base, configs, split.ignored, text, main.choice
+    )
 
 
 def _missing(root: Path, family: Family, network: str) -> InputError:

@@ -69,7 +69,7 @@ def write_start_model(
     }
     spatial, modules = open_tensor_file(base), open_tensor_file(motion)
     unet = {name: Source(spatial, key) for name, key in spatial_sources(spatial).items()}
-    temporal = {key.removeprefix("module."): Source(modules, key) for key in modules.shapes}
+    temporal = {key: Source(modules, key) for key in modules.shapes}
     computed = _new_weights(config, unet, expected["denoiser"], seed)
     keys = expected["denoiser"].keys() - computed.keys()
     sources = {

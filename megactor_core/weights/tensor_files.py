@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import pickle
+import os
+import re
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import InputError
+from .checkpoints import load_checkpoint, strided
+from .foreign_files import NO_WEIGHTS, refuse_foreign
+from .quantised import Stored, find_scales, restored
+from .wrappers import unwrap
 
 Shape = tuple[int, ...]
 
@@ -23,6 +28,7 @@ CHUNK_BYTES = 128 * 1024 * 1024
 """A mapped file is opened anew after this many bytes: pages once read stay in memory until it is closed."""
 
 SAFETENSORS_DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+_TORCH_NAMES = {"I": "int", "U": "uint", "C": "complex"}
 
 
 @dataclass(frozen=True)
@@ -31,25 +37,39 @@ class TensorFile:
 
     Attributes:
         path: the file.
-        shapes: shape of every tensor by its name in the file.
+        shapes: shape of every tensor by its name, without what wraps the network; see ``wrappers.unwrap``.
         is_safetensors: whether it is a safetensors file; otherwise a checkpoint written by ``torch.save``.
+        stored: by the same names, where in the file the numbers are.
+        metadata: texts in the header of a safetensors file.
+        choice: which of several copies of the weights was taken; empty where there is one.
     """
 
     path: Path
     shapes: Mapping[str, Shape]
     is_safetensors: bool
+    stored: Mapping[str, Stored]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    choice: str = ""
+
+    def key(self, name: str) -> str:
+        """What the file calls a tensor, in the state dict that it is in."""
+        return re.sub(r"^(model_)?state_dict\.", "", self.stored[name].key)
 
     def stream(self, names: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
         """Tensors by name, in the given order, on the CPU and in the file's dtype.
 
-        A tensor is valid only until the next one is asked for: convert or copy it at once.
+        Those of 8 bits are float32, times their scale if they have one. A tensor is valid only until the next
+        one is asked for: convert or copy it at once.
+
+        Raises:
+            InputError: a sparse tensor, or a scale that does not fit.
         """
         remaining = list(names)
         # What cannot be mapped is read whole, once.
         mapped = self.is_safetensors or zipfile.is_zipfile(self.path)
         while remaining:
             done, taken = 0, 0
-            for name, tensor in _read(self, remaining):
+            for name, tensor in self._read(remaining):
                 yield name, tensor
                 done += 1
                 taken += tensor.numel() * tensor.element_size()
@@ -58,35 +78,80 @@ class TensorFile:
                     break
             remaining = remaining[done:]
 
+    def _read(self, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        if self.is_safetensors:
+            with safe_open(self.path, framework="pt") as tensors:
+                for name in names:
+                    yield name, self._restored(name, tensors.get_tensor)
+        else:
+            state = load_checkpoint(self.path)
+            for name in names:
+                yield name, self._restored(name, state.__getitem__)
+
+    def _restored(self, name: str, get: Callable[[str], Tensor]) -> Tensor:
+        stored = self.stored[name]
+        tensor = strided(self.path, stored.key, get(stored.key))
+        scale = None if stored.scale is None else get(stored.scale)
+        return restored(self.path, stored.key, tensor, scale, stored.divisor)
+
 
 def open_tensor_file(path: Path) -> TensorFile:
     """Look into a file of tensors, which is told by its content and not by its name.
 
     Raises:
-        InputError: missing, empty, truncated or another kind of file, or a pickle that runs code.
+        InputError: missing, empty, truncated or another kind of file, a pickle that runs code, or a number
+            format that is not read here.
     """
-    if not path.is_file():
+    if os.path.isdir(path):
+        raise InputError(path, "is a folder", "Give the file of weights in it")
+    if not os.path.isfile(path):
         raise InputError(path, "there is no such file", "Check the path")
-    with open(path, "rb") as file:
-        start = file.read(9)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "Check the path") from error
     if not start:
         raise InputError(path, "is empty", "Download or convert it again")
+    refuse_foreign(path, start)
+    if start[8:9] == b"{":
+        return _open_safetensors(path)
+    if not start.startswith((b"PK\x03\x04", b"\x80")):  # an archive or bare pickle of torch.save
+        raise InputError(path, "is not a file of weights", NO_WEIGHTS)
+    if path.suffix == ".safetensors":
+        raise InputError(path, "is a pickle and not a safetensors file", "Convert the original weights")
+    state = load_checkpoint(path)
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    dtypes = {key: str(tensor.dtype).removeprefix("torch.") for key, tensor in state.items()}
+    return _unwrapped(path, shapes, dtypes, False, {})
+
+
+def _open_safetensors(path: Path) -> TensorFile:
     try:
-        if start[8:9] == b"{":
-            with safe_open(path, framework="pt") as tensors:
-                shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}
-            return TensorFile(path, shapes, is_safetensors=True)
+        with safe_open(path, framework="pt") as tensors:
+            slices = {key: tensors.get_slice(key) for key in tensors.keys()}
+            shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
+            dtypes = {key: _torch_name(part.get_dtype()) for key, part in slices.items()}
+            metadata = tensors.metadata() or {}
     except SafetensorError as error:
         problem = f"is damaged or truncated ({error})"
         raise InputError(path, problem, "Download or convert it again") from error
-    if not start.startswith((b"PK\x03\x04", b"\x80")):  # an archive or bare pickle of torch.save
-        raise InputError(path, "is not a file of weights", "Give a .safetensors or .ckpt file of a model")
-    if path.suffix == ".safetensors":
-        raise InputError(path, "is a pickle and not a safetensors file", "Convert the original weights")
-    state = _load_checkpoint(path)
-    return TensorFile(
-        path, {name: tuple(tensor.shape) for name, tensor in state.items()}, is_safetensors=False
-    )
+    if not shapes:
+        raise InputError(path, "holds no weights", NO_WEIGHTS)
+    return _unwrapped(path, shapes, dtypes, True, metadata)
+
+
+def _unwrapped(
+    path: Path,
+    shapes: Mapping[str, Shape],
+    dtypes: Mapping[str, str],
+    is_safetensors: bool,
+    metadata: Mapping[str, str],
+) -> TensorFile:
+    names, choice = unwrap(shapes)
+    stored = find_scales(path, names, dtypes)
+    own = {name: shapes[place.key] for name, place in stored.items()}
+    return TensorFile(path, own, is_safetensors, stored, metadata, choice)
 
 
 def write_safetensors(
@@ -120,43 +185,12 @@ def write_safetensors(
 
 def is_finite(tensor: Tensor) -> bool:
     """Whether a tensor is free of NaN and infinity, in one pass and without a mask as large as the tensor."""
+    if not tensor.numel():
+        return True
     smallest, largest = torch.aminmax(tensor)  # both are NaN if there is one anywhere
     return bool(smallest.isfinite() & largest.isfinite())
 
 
-def _read(source: TensorFile, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-    if source.is_safetensors:
-        with safe_open(source.path, framework="pt") as tensors:
-            for name in names:
-                yield name, tensors.get_tensor(name)
-    else:
-        state = _load_checkpoint(source.path)
-        for name in names:
-            yield name, state[name]
-
-
-def _load_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Tensors of a checkpoint; those in a nested state dict if there is one; a bare one as ``tensor``."""
-    try:
-        # only archives can be mapped; a checkpoint in the format before torch 1.6 is read whole
-        mapped = zipfile.is_zipfile(path)
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            path,
-            "contains Python code besides weights, which could do anything here, and was not opened",
-            "Get a copy from its original source, best as .safetensors",
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise InputError(path, "is damaged or truncated", "Download it again") from error
-    if isinstance(content, Tensor):
-        return {"tensor": content}
-    for wrapper in ("state_dict", "model_state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    tensors = (
-        {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
-    )
-    if not tensors:
-        raise InputError(path, "holds no weights by name", "Give a .safetensors or .ckpt file of a model")
-    return tensors
+def _torch_name(dtype: str) -> str:
+    """torch's name of a whole or complex number format of safetensors; others stay as they are."""
+    return _TORCH_NAMES.get(dtype[0], dtype[0]) + dtype[1:]

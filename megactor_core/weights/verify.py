@@ -89,10 +89,10 @@ def _verify_tensors(path: Path) -> Finding:
 
     try:
         file = open_tensor_file(path)
+        for name, tensor in file.stream(file.shapes):
+            if tensor.is_floating_point() and not is_finite(tensor):
+                return Finding(path, f"{file.key(name)} holds NaN or infinity", "finite numbers")
     except InputError as error:
         return Finding(path, error.problem, "readable")
-    for key, tensor in file.stream(file.shapes):
-        if tensor.is_floating_point() and not is_finite(tensor):
-            return Finding(path, f"{key} holds NaN or infinity", "finite numbers")
-    detail = f"{recognise(file.shapes).description}, {len(file.shapes)} tensors, sha256 {file_sha256(path)}"
-    return Finding(path, None, detail)
+    parts = [recognise(file.shapes).description, f"{len(file.shapes)} tensors", file.choice]
+    return Finding(path, None, ", ".join([*filter(None, parts), f"sha256 {file_sha256(path)}"]))

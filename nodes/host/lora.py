@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import folder_paths
-from comfy.weight_adapter import LoRAAdapter
+import torch
+from comfy.weight_adapter import WeightAdapterBase
+from torch import Tensor
 
 from ...megactor_core.errors import InputError
+from ...megactor_core.weights.layer_change import LayerChange
 from ...megactor_core.weights.lora import check_scale, match_lora
 from .portrait_model import PortraitModel
+
+
+class _Patch(WeightAdapterBase):
+    """A change of one parameter as the host keeps patches; it moves the tensors in ``weights`` itself."""
+
+    name = "megactor"
+
+    def __init__(self, loaded_keys: set[str], weights: tuple[Any, ...]) -> None:
+        self.loaded_keys = loaded_keys
+        self.weights = weights
+
+    @classmethod
+    def of(cls, change: LayerChange) -> _Patch:
+        return cls(set(), (change.method, change.scale, *change.factors.items()))
+
+    def calculate_weight(
+        self,
+        weight: Tensor,
+        key: str,
+        strength: float,
+        strength_model: float,
+        offset: tuple[int, ...] | None,
+        function: Callable[[Tensor], Tensor],
+        intermediate_dtype: torch.dtype = torch.float32,
+        original_weight: object = None,
+    ) -> Tensor:
+        method, scale, *factors = self.weights
+        change = LayerChange(method, scale, dict(factors))
+        weight += function((strength * change(weight)).type(weight.dtype))
+        return weight
 
 
 def list_loras() -> list[str]:
@@ -51,11 +86,6 @@ def add_lora(model: PortraitModel, path: Path, strength: float) -> tuple[Portrai
     denoiser = model.denoiser.clone()
     lora = match_lora(model.denoiser.model.diffusion_model, path)
     if strength:
-        patches = {
-            f"diffusion_model.{layer}.weight": LoRAAdapter(
-                set(), (factors.up, factors.down, factors.alpha, None, None, None)
-            )
-            for layer, factors in lora.read()
-        }
+        patches = {f"diffusion_model.{name}": _Patch.of(change) for name, change in lora.read()}
         denoiser.add_patches(patches, strength)
     return replace(model, denoiser=denoiser), lora.report.listing()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import comfy.model_management
@@ -13,6 +14,7 @@ from ...megactor_core.family_inputs import check_base
 from ...megactor_core.models.build import Networks
 from ...megactor_core.weights.base_model import swap_base
 from ...megactor_core.weights.loading import build_on_meta, load_network, read_config
+from ...megactor_core.weights.tensor_files import open_tensor_file
 from .clip_vision import load_clip_vision
 from .latent_format import PortraitLatentFormat
 from .layers import host_patcher, inference_dtypes, use_host_layers
@@ -43,6 +45,8 @@ def load_portrait_model(
     if base is not None:
         check_base(config)
         swap_base(networks.denoiser, base)
+        if choice := open_tensor_file(base).choice:
+            logging.info("MegActor: %s: %s", base.name, choice)
     native_denoiser = NativeDenoiser.of(networks.denoiser, manual_cast)
     vae = load_vae(config, folder / "vae.safetensors")
     native = NativeModel(config, native_denoiser, PortraitLatentFormat(config, vae))

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from lora_files import (
-    CONVOLUTION,
     LAYERS,
     NAMINGS,
     OUT,
@@ -88,18 +87,6 @@ def test_every_compvis_name_of_stable_diffusion_matches(tmp_path: Path) -> None:
     save_file(state, tmp_path / "lora.safetensors")
     report = match_lora(denoiser, tmp_path / "lora.safetensors").report
     assert len(report.merged) * 3 == len(state) > 1000 and not report.unmatched
-
-
-def test_products_of_another_kind_are_left_out(denoiser: DenoisingUNet, tmp_path: Path) -> None:
-    """DoRA and LoCon with a third factor would come out wrong as a plain product of two."""
-    state = lora(denoiser, kohya, (SPATIAL, OUT, CONVOLUTION))
-    for layer, part in ((OUT, "dora_scale"), (CONVOLUTION, "lora_mid.weight")):
-        state[f"lora_unet_{layer.replace('.', '_')}.{part}"] = torch.ones(2, 2)
-    save_file(state, tmp_path / "lora.safetensors")
-    report = match_lora(denoiser, tmp_path / "lora.safetensors").report
-    assert report.merged == (SPATIAL,)
-    assert len(report.unmatched) == 8
-    assert report.listing().splitlines()[1:] == list(report.unmatched)
 
 
 def test_what_does_not_match_is_listed(denoiser: DenoisingUNet, tmp_path: Path) -> None:
