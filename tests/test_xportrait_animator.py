@@ -76,6 +76,22 @@ def test_every_option_changes_the_clip(folder: Path, driver: Path, tmp_path: Pat
     assert np.array_equal(animated(folder, driver, output), clips["usual"])
 
 
+def test_a_box_is_one_of_the_first_picture(folder: Path, driver: Path, tmp_path: Path) -> None:
+    large, small = portrait_image(200, 180), portrait_image(70, 50)
+    animator = Animator(load_model(folder))
+    report = animator.animate(
+        large,
+        driver,
+        tmp_path / "result.mp4",
+        crop=(110, 100, 190, 180),
+        driving_crop="whole",
+        more_references=[small],
+        settings=animator.settings(num_inference_steps=1, guidance_scale=1),
+    )
+    assert report.portrait.crop.box == (110, 100, 190, 180)
+    assert report.num_frames == 5
+
+
 def test_nobody_in_the_driver_is_no_obstacle(folder: Path, driver: Path, tmp_path: Path) -> None:
     animator = Animator(load_model(folder))
     report = animator.animate(

@@ -22,6 +22,10 @@ FaceChoice = Literal["largest"] | int | tuple[float, float]
 # YuNet knows faces of about 10 to 300 pixels. Larger pictures are shrunk to the first side length; if nothing
 # is found, small ones are enlarged to it and close-ups that fill the picture are sought at the smaller ones.
 _DETECTION_SIDES = (640, 320, 160)
+# Faces smaller than this at the first side are easily missed there. They are sought again in a larger copy,
+# in a still picture always.
+_SMALL, _SURELY_SEEN = 24, 32
+_FRAME_SIDE, _STILL_SIDE = 1280, 1920
 # With a side of 32 or less OpenCV 4 reads beyond its feature map and reports faces that are not there.
 _SHORTEST_SIDE = 64
 
@@ -93,12 +97,36 @@ class FaceDetector:
             logging.setLogLevel(log_level)
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Face, ...]:
-        """Finds the faces of one picture, uint8 RGB (H, W, 3), the most certain first."""
+        """Finds the faces of one frame, uint8 RGB (H, W, 3), the most certain first."""
+        faces = self._detect_quickly(image)
+        large = max(image.shape[:2]) > _STILL_SIDE
+        if any(_side(face) < _SMALL * _shrinkage(image) for face in faces) or (large and not faces):
+            return self._with_small(image, faces, _STILL_SIDE if large else _FRAME_SIDE)
+        return faces
+
+    def detect_all(self, image: NDArray[np.uint8]) -> tuple[Face, ...]:
+        """The same of a still picture, which is worth a longer look: small faces beside large ones too."""
+        return self._with_small(image, self._detect_quickly(image), _STILL_SIDE)
+
+    def _detect_quickly(self, image: NDArray[np.uint8]) -> tuple[Face, ...]:
         longest = max(image.shape[:2])
         for side in dict.fromkeys((min(longest, _DETECTION_SIDES[0]), *_DETECTION_SIDES)):
             if faces := self._detect_at(image, side):
                 return faces
         return ()
+
+    def _with_small(self, image: NDArray[np.uint8], faces: tuple[Face, ...], side: int) -> tuple[Face, ...]:
+        """These faces and small ones of a larger copy of the picture."""
+        side = min(side, max(image.shape[:2]))
+        if side <= _DETECTION_SIDES[0]:
+            return faces
+        small = [
+            face
+            for face in self._detect_at(image, side)
+            if _side(face) < _SURELY_SEEN * _shrinkage(image)
+            and not any(faces_within([face], other.box) or faces_within([other], face.box) for other in faces)
+        ]
+        return (*faces, *small)
 
     def _detect_at(self, image: NDArray[np.uint8], side: int) -> tuple[Face, ...]:
         height, width = image.shape[:2]
@@ -123,6 +151,16 @@ class FaceDetector:
                     Face((float(left), float(top), float(right), float(bottom)), float(row[14]), points)
                 )
         return tuple(faces)
+
+
+def _side(face: Face) -> float:
+    left, top, right, bottom = face.box
+    return max(right - left, bottom - top)
+
+
+def _shrinkage(image: NDArray[np.uint8]) -> float:
+    """Pixels of a picture for one of the copy in which its faces are sought first."""
+    return max(image.shape[:2]) / _DETECTION_SIDES[0]
 
 
 def faces_within(faces: Iterable[Face], box: Box | None) -> tuple[Face, ...]:

@@ -28,8 +28,8 @@ _OTHER_AT_ONCE = 0.3  # in the very next frame the place tells more
 MEMORY = 75
 """Frames after which a person who is not seen is forgotten."""
 
-# How far from where it is expected a face may be, in lengths of its side: at once, and more for every frame
-# in which it was not seen.
+# How far from where it is expected a face may be, in lengths of its side: at once, more for every frame in
+# which it was not seen, and at most, or where it looks alike.
 _REACH, _MORE_REACH, _FARTHEST = 0.8, 0.15, 2.0
 _GROWTH = 2.5  # of a face's side between two looks at it
 _PREDICTED = 25  # frames for which a person goes on as before
@@ -93,9 +93,12 @@ class Person:
             ahead = away - self.velocity * min(steps, _PREDICTED)
             # Whoever is not where they were going may have stopped.
             near = min(float(np.hypot(*ahead)) / side, near + 0.25)
-        if near > min(_REACH + _MORE_REACH * (steps - 1), _FARTHEST) or growth > np.log2(_GROWTH):
-            return None
         distance = looks_distance(self.looks, looks)
+        reach = min(_REACH + _MORE_REACH * (steps - 1), _FARTHEST)
+        if distance is not None and distance <= SAME_LOOKS:
+            reach = _FARTHEST
+        if near > reach or growth > np.log2(_GROWTH):
+            return None
         if distance is not None and distance > (_OTHER_AT_ONCE if steps == 1 else OTHER_LOOKS):
             return None
         return near + growth / 2 + (0.5 if distance is None else distance / SAME_LOOKS) / 2

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .crops import Crop
-from .faces import Box, Detector, Face, FaceChoice, choose_face, faces_within
+from .faces import Box, Detector, Face, FaceChoice, FaceDetector, choose_face, faces_within
 from .foreground import foreground_mask, segmented_person
 from .framing import CropMode, Framing, border_note, cut_faces, frame_square, published_square
 from .person_segmenter import Segmenter
@@ -92,7 +92,7 @@ def segment_reference(
             "Give a mask of the picture's size",
         )
     if not faces and detector is not None:
-        faces = detector.detect(picture)
+        faces = (detector.detect_all if isinstance(detector, FaceDetector) else detector.detect)(picture)
     within = None if isinstance(crop, str) else frame_square(crop, None, source_size, size).box
     candidates = faces_within(faces, within if face == "largest" else None)
     chosen = choose_face(candidates, face) if candidates else None

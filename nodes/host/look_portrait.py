@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal
 
 from torch import Tensor
@@ -43,7 +44,7 @@ def look_at_portrait(
     known = known_faces(bounding_boxes, face_landmarks, picture.shape[:2], 1)
     detector = None if known else find_detector()
     check_faces(crop, known, detector)
-    return segment_reference(
+    portrait = segment_reference(
         picture,
         checked_size(size or config.defaults.size),
         crop=crop,
@@ -54,3 +55,6 @@ def look_at_portrait(
         antialias=config.antialiased_crops,
         framing=config.framing,
     )
+    if portrait.report:
+        logging.info("Segment Reference: %s", portrait.report)
+    return portrait

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -360,6 +361,32 @@ def test_portrait_and_driver_of_a_clip_are_cut_out_by_the_same_square(clips: Pat
     scores = score_clip(Instruments(), request, pair, animated)
     assert np.isnan(scores.copy["psnr"]).tolist() == [False, False, True]
     assert np.isfinite(scores.output["psnr"][:2]).all()
+
+
+class BrightFace:
+    """A face where the picture is bright."""
+
+    def detect(self, image: np.ndarray) -> tuple[Face, ...]:
+        rows, columns = np.nonzero(image.min(axis=2) > 150)
+        return (Face((columns.min(), rows.min(), columns.max() + 1.0, rows.max() + 1.0)),)
+
+
+def test_a_square_that_follows_the_face_is_the_portraits_too(tmp_path: Path) -> None:
+    path = tmp_path / "walk.mp4"
+    with VideoWriter(path, 320, 90, Fraction(25)) as writer:
+        for index in range(12):
+            frame = np.full((90, 320, 3), 40, np.uint8)
+            frame[30:60, 10 + 25 * index : 35 + 25 * index] = 220
+            writer.write(frame)
+    clip, request = (
+        ClipFile("walk.mp4", "walk.mp4", path),
+        face_request("self").model_copy(update={"frames": 12}),
+    )
+    pair = Pair(clip, clip, 10)
+    animated = animate_pair(Animator(tiny_model(), BrightFace()), request, pair, tmp_path / "out.mp4")
+    assert any("the square follows the face" in note for note in animated.notes)
+    np.testing.assert_array_equal(animated.reference, animated.driver[10])
+    assert (animated.driver[:, 32, 32] > 150).all()
 
 
 def test_clips_without_a_face_are_left_out_and_counted(

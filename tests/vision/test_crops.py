@@ -47,6 +47,30 @@ def test_impossible_boxes(box: tuple[int, ...]) -> None:
         box_crop(box, (100, 100), 32)
 
 
+@pytest.mark.parametrize(
+    "box", [(float("nan"), 0, 10, 10), (0, 0, float("inf"), 10), (0, 0, 20000, 20000), (-900, 0, 10, 20)]
+)
+def test_boxes_that_are_no_boxes_of_this_picture(box: tuple[float, ...]) -> None:
+    with pytest.raises(
+        InputError, match=r"^box .*(no number|more than 4 times as large as the 100x80 picture)"
+    ):
+        box_crop(box, (80, 100), 32)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("shape", [(30, 40), (30, 40, 3)])
+def test_a_box_much_larger_than_the_picture_repeats_its_border(
+    shape: tuple[int, ...], antialias: bool
+) -> None:
+    image = RNG.integers(0, 256, shape, dtype=np.uint8)
+    box = (-70, -40, 80, 110)
+    edges = [(40, 80), (70, 40)] + [(0, 0)] * (len(shape) - 2)
+    whole = np.pad(image, edges, mode="edge")
+    for size in (24, 200):
+        expected = Crop((0, 0, 150, 150), (150, 150), size).apply(whole, antialias)
+        np.testing.assert_allclose(Crop(box, (30, 40), size).apply(image, antialias), expected, atol=0.01)
+
+
 @pytest.mark.parametrize("shape", [(40, 40), (40, 40, 1), (40, 40, 3), (40, 40, 4)])
 def test_crop_at_its_own_size_changes_nothing(shape: tuple[int, ...]) -> None:
     image = RNG.integers(0, 256, shape, dtype=np.uint8)

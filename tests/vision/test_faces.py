@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from megactor_core.data.clips import clip_pair
 from megactor_core.errors import InputError
+from megactor_core.media.pictures import load_picture
 from megactor_core.vision.faces import Face, FaceDetector, choose_face
 
 
@@ -89,3 +91,26 @@ def test_yunet_boxes_stay_inside_the_picture(yunet: FaceDetector) -> None:
     for found in yunet.detect(cut):
         assert found.box[0] >= 0 and found.box[1] >= 0
         assert found.box[2] <= cut.shape[1] and found.box[3] <= cut.shape[0]
+
+
+def test_yunet_finds_small_faces_of_large_pictures(yunet: FaceDetector) -> None:
+    picture = os.environ.get("MEGACTOR_FACE_PICTURE")
+    if picture is None:
+        pytest.skip("MEGACTOR_FACE_PICTURE, the path of a picture with a face, is not given")
+    image = load_picture(Path(picture))
+    (alone,) = yunet.detect(image)
+    assert [face.box for face in yunet.detect_all(image)] == [alone.box]
+    left, top, right, bottom = alone.box
+    around = [int(side) for side in (top - 80, bottom + 60, left - 80, right + 80)]
+    head = image[max(0, around[0]) : around[1], max(0, around[2]) : around[3]]
+    group = np.full((2250, 3000, 3), 110, np.uint8)
+    for index, height in enumerate((45, 45, 45, 450, 45)):
+        scale = height / (bottom - top)
+        small = cv2.resize(head, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        x = 100 + 600 * index
+        group[900 : 900 + small.shape[0], x : x + small.shape[1]] = small
+    found = yunet.detect_all(group)
+    assert sorted(int(face.center[0]) // 600 for face in found) == [0, 1, 2, 3, 4]
+    assert choose_face(found, 4).center[0] > 2400
+    only_small = np.delete(group, np.s_[1800:2400], axis=1)
+    assert len(yunet.detect(only_small)) == 4

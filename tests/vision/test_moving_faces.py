@@ -91,6 +91,14 @@ def test_the_square_follows_who_walks(walking: Scene, framing: str) -> None:
     check_pixels(walking, driving)
 
 
+def test_a_small_face_may_be_fast() -> None:
+    scene = Scene().shoot([(ANNE, walk((20, 90, 22), (300, 90, 22), 12))])
+    driving = prepared_of(scene)
+    assert driving.report.startswith("face found in all 12 frames; the square follows the face")
+    boxes = boxes_in_squares(scene, driving)
+    assert boxes.min() >= 0 and boxes.max() <= SIZE
+
+
 def test_the_heads_own_motion_is_not_the_squares() -> None:
     path = walk((30, 90, 40), (290, 90, 40), 75)
     nodding = 6 * np.sin(2 * np.pi * np.arange(75) / 12)
