@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
     from ..clip import find_clip
     from ..family_inputs import check_motion, checked_mode
     from ..memory import check_memory, peak_bytes
+    from ..vision.crops import box_crop
     from ..vision.person_segmenter import find_segmenter
     from ..vision.still import Liveliness
     from ..weights.loading import read_config, resolve_model
@@ -123,6 +124,12 @@ def run(args: argparse.Namespace) -> int:
     num_frames = find_clip(source, args.speech, args.start, args.stop, args.frame_rate).num_frames
     options = {} if args.best_frame is None else {"best_frame": args.best_frame}
     size = checked_size(config.defaults.size if args.size is None else args.size)
+    for crop, source_size in (
+        (args.crop, picture.shape[:2]),
+        (args.driving_crop, None if source is None else (source.height, source.width)),
+    ):
+        if isinstance(crop, tuple) and source_size is not None:
+            box_crop(crop, source_size, size)
     device = usable_device(args.device)
     dtype = getattr(torch, args.dtype) if args.dtype else default_dtype(device)
     check_memory(config, settings, size, num_frames, device=device, dtype=dtype, weights_loaded=False)
