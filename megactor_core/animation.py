@@ -145,8 +145,10 @@ class PortraitAnimator(ABC):
         """Scaled latents of the clip, ``(1, channels, frames, h, w)``; callbacks as in ``sampler.sample``."""
 
     @abstractmethod
-    def decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
-        """Frames of the clip, uint8 (size, size, 3), decoded a few at a time."""
+    def decode(
+        self, latents: Tensor, on_note: Callable[[str], None] | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames of the clip, uint8 (size, size, 3); see ``sampling.decode.decode_frames``."""
 
     @abstractmethod
     def check_memory(self, settings: SamplingSettings, size: int, num_frames: int) -> None:
@@ -386,15 +388,17 @@ class PortraitAnimator(ABC):
             conditions = replace(conditions, start=start_frames)
         latents = self.sample(conditions, settings, on_progress, on_step)
         times = prepared.source.frame_times
+        decoding_notes: list[str] = []
         with writer:
-            for index, frame in enumerate(self.decode(latents)):
+            for index, frame in enumerate(self.decode(latents, decoding_notes.append)):
                 if paste:
                     frame = paste_back(picture, portrait.crop, frame, portrait.original_foreground)
                 moment = times.time(index)
                 writer.write(frame, moment, duration=times.time(index + 1) - moment)
                 if on_frame is not None:
                     on_frame(index, frame)
-        told = [portrait.report, *(other.report for other in more_portraits), prepared.report, writer.note]
+        told = [portrait.report, *(other.report for other in more_portraits), prepared.report]
+        told += [*decoding_notes, writer.note]
         for source in (clip.source, first):
             told += () if source is None else source.notes
         notes = tuple(note for note in told if note)

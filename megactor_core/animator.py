@@ -26,8 +26,8 @@ from .conditioning.conditions import (
 )
 from .conditioning.driving import encode_driving, no_driving_channels
 from .conditioning.hints import encode_hints
+from .conditioning.posterior import encode_posterior
 from .conditioning.reference import encode_reference
-from .conditioning.tensors import signed_tensor
 from .errors import InputError
 from .family_inputs import check_base
 from .memory import check_memory
@@ -131,11 +131,9 @@ class Animator(PortraitAnimator):
             self.model.networks, portrait.pixels, portrait.foreground, seed=seed if sampled else None
         )
 
-    @torch.inference_mode()
     def encode_latents(self, picture: NDArray[np.uint8]) -> Tensor:
         vae = self.model.networks.vae
-        posterior = vae.encode(signed_tensor(picture).to(vae.device, vae.dtype)).latent_dist
-        return posterior.mean * vae.config.scaling_factor
+        return encode_posterior(vae, picture)[0] * vae.config.scaling_factor
 
     def encode_background(self, portrait: Portrait) -> BackgroundCondition:
         return encode_context(self.model.networks, portrait.picture, portrait.foreground)
@@ -188,8 +186,10 @@ class Animator(PortraitAnimator):
             self.model.networks, self.config, conditions, settings, on_progress=on_progress, on_step=on_step
         )
 
-    def decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
-        return (to_uint8(frame) for frame in decode_latents(self.model.networks.vae, latents))
+    def decode(
+        self, latents: Tensor, on_note: Callable[[str], None] | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        return (to_uint8(frame) for frame in decode_latents(self.model.networks.vae, latents, on_note))
 
     def check_memory(self, settings: SamplingSettings, size: int, num_frames: int) -> None:
         weight = self.model.networks.denoiser.conv_in.weight

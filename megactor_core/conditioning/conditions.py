@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..precision import CHECK_WEIGHTS, all_finite, not_finite
 
 Condition = TypeVar("Condition", bound=Any)
 
@@ -174,6 +175,25 @@ class Conditions:
         """The same on a device and in a floating-point type; the controls stay where they are."""
         given = {name: part for name, part in vars(self).items() if part is not None and name != "controls"}
         return replace(self, **{name: moved(part, device, dtype) for name, part in given.items()})
+
+    def check_finite(self) -> None:
+        """Refuse conditions that are not finite, of which no clip can be made.
+
+        Raises:
+            InputError: some of them are not.
+        """
+        parts = {
+            "the encoded portrait": self.reference,
+            "the encoded background": self.background,
+            "the encoded driver": self.driving,
+            "the encoded sound": self.audio,
+            "the encoded start video": self.start,
+            **{f"the encoded hint {name}": control for name, control in self.controls.items()},
+        }
+        for what, part in parts.items():
+            for value in vars(part).values() if part is not None else ():
+                if isinstance(value, Tensor) and value.is_floating_point() and not all_finite(value):
+                    raise not_finite(what, value.dtype, CHECK_WEIGHTS)
 
     def static_channels(self, indices: list[int], guided: bool = False) -> Tensor:
         """Channels that follow the noisy latent for some frames, ``(clips, channels, len(indices), h, w)``.

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .conditions import ReferenceCondition
-from .tensors import background_mask, signed_tensor, unit_tensor
+from .posterior import encode_posterior
+from .tensors import background_mask, unit_tensor
 
 if TYPE_CHECKING:  # building networks takes seconds to import, and neither function builds any
     from ..models.build import Networks
@@ -33,14 +34,16 @@ def encode_reference(
 
     Returns:
         Tensors on the networks' device and in the denoiser's dtype.
+
+    Raises:
+        InputError: see ``encode_posterior``.
     """
-    vae = networks.vae
-    posterior = vae.encode(signed_tensor(picture.astype(np.uint8)).to(vae.device, vae.dtype)).latent_dist
-    mean = posterior.mean * vae.config.scaling_factor
-    concatenated = mean
-    if seed is not None:
-        concatenated = sample_posterior(posterior.mean, posterior.std, seed) * vae.config.scaling_factor
-    return reference_condition(networks.denoiser, picture, foreground, mean, concatenated)
+    scaling_factor = networks.vae.config.scaling_factor
+    mean, deviation = encode_posterior(networks.vae, picture.astype(np.uint8))
+    concatenated = mean if seed is None else sample_posterior(mean, deviation, seed)
+    return reference_condition(
+        networks.denoiser, picture, foreground, mean * scaling_factor, concatenated * scaling_factor
+    )
 
 
 def sample_posterior(mean: Tensor, std: Tensor, seed: int) -> Tensor:

@@ -12,7 +12,6 @@ from ..animator import Animator
 from ..conditioning.background import encode_context
 from ..conditioning.conditions import Conditions
 from ..conditioning.driving import encode_driving
-from ..conditioning.tensors import signed_tensor
 from ..data.motion import FloatArray
 from ..sampling.sampler import SamplingSettings
 from ..vision.crops import whole_crop
@@ -59,11 +58,7 @@ class PuppetAnimation:
         return np.stack(list(self.animator.decode(latents)))
 
 
-@torch.inference_mode()
 def autoencode(animator: Animator, frames: Images) -> Images:
     """Frames uint8 (F, S, S, 3) through the VAE and back (posterior mean): what no animation can better."""
-    vae = animator.model.networks.vae
-    pictures = (signed_tensor(frame).to(vae.device, vae.dtype) for frame in frames)
-    means = [vae.encode(picture).latent_dist.mean for picture in pictures]
-    latents = torch.stack(means, dim=2) * vae.config.scaling_factor
+    latents = torch.stack([animator.encode_latents(frame) for frame in frames], dim=2)
     return np.stack(list(animator.decode(latents)))

@@ -35,12 +35,13 @@ def build_report(
     by measure the mean over frames of ``output`` and ``copy``, None where no frame has any); ``rejected``.
     """
     clips = [_clip(one) for one in scores]
+    means = _means(clips, request.seed)
     return {
         "request": request.model_dump(mode="json"),
         "files": file_digests(request),
         "versions": package_versions(),
-        "notes": list(notes),
-        "means": _means(clips, request.seed) | _video_distance(scores),
+        "notes": [*notes, *_without_value(clips, means)],
+        "means": means | _video_distance(scores),
         "clips": clips,
         "rejected": [{"name": one.name, "reason": one.reason} for one in rejected],
     }
@@ -87,6 +88,16 @@ def _means(clips: Sequence[Report], seed: int) -> Report:
                 "clips": len(output),
             }
     return means
+
+
+def _without_value(clips: Sequence[Report], means: Report) -> list[str]:
+    """What of the measures no mean tells."""
+    notes = []
+    for name in clips[0]["measures"]:
+        count = means[name]["clips"] if name in means else 0
+        if count < len(clips):
+            notes.append(f"{by_name(name).label}: {len(clips) - count} of {len(clips)} clips have no value")
+    return notes
 
 
 def _video_distance(scores: Sequence[ClipScores]) -> Report:

@@ -18,11 +18,18 @@ from ..models.config import ModelConfig, SamplingDefaults, SchedulerConfig, UNet
 from ..models.controlnet import ControlNet
 from ..models.reference import ReferenceNetwork
 from ..models.unet import DenoisingUNet
+from ..precision import all_finite, not_finite
 from .clip_denoiser import ClipDenoiser
 from .noise import frame_generator, start_noise, window_offset
 from .schedulers import build_scheduler, set_timesteps
 from .start import blend_start
 from .windows import WindowGrid, WindowWeights, circular_windows, context_windows, shifted_windows
+
+CHECK_RESULT = (
+    "Leave out LoRAs, use the model's own guidance, strengths and amplitudes, or check the weights "
+    "(python -m megactor_core weights verify)"
+)
+"""What to do where latents are not finite in float32."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +169,10 @@ def sample(
         Scaled latents ``(1, channels, frames, h, w)``, float32.
 
     Raises:
-        InputError: settings out of range, or a result that is not finite.
+        InputError: settings out of range, or conditions or a result that are not finite.
     """
     settings.validate(config.denoiser)
+    conditions.check_finite()
     num_frames = conditions.num_frames
     device = conditions.reference.latents.device
     scheduler = build_scheduler(settings.scheduler, config.inference_scheduler)
@@ -200,15 +208,12 @@ def sample(
             prediction[0].transpose(0, 1), timestep, latents[0].transpose(0, 1), **options
         ).prev_sample
         latents = frames.transpose(0, 1)[None]
+        # What overflows does so in the first step; a look at every one would make the device wait.
+        if step in (0, len(scheduler.timesteps) - 1) and not all_finite(latents):
+            raise not_finite("the model's result", conditions.reference.latents.dtype, CHECK_RESULT)
         if on_step is not None:
             clean = _clean_estimate(scheduler, scaled, prediction, timestep)
             on_step(Step(step, len(scheduler.timesteps), prediction, clean, latents))
-    if not torch.isfinite(latents).all():
-        raise InputError(
-            f"{conditions.reference.latents.dtype}".removeprefix("torch."),
-            "the model's result is not finite in this precision",
-            "use float32 or bfloat16",
-        )
     return latents
 
 

@@ -56,7 +56,7 @@ from .look_portrait import Crop
 from .portrait_model import PortraitModel
 from .progress import NodeProgress, PreviewPace
 from .sampling import load_for_sampling
-from .vae import encode_posterior
+from .vae import encode_posterior, in_float32
 from .video import driving_source, samples_of
 
 _PARTS = 1000
@@ -222,9 +222,14 @@ class HostAnimator(PortraitAnimator):
         conditions = conditions.to(self.model.device, self.model.dtype)
         return sample(networks, self.config, conditions, settings, on_progress=on_progress, on_step=on_step)
 
-    def decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
+    def decode(
+        self, latents: Tensor, on_note: Callable[[str], None] | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        vae = self.model.vae
         frames = latents[0].transpose(0, 1) / self.config.vae["scaling_factor"]
-        pictures = decode_frames(lambda chunk: decode_chunk(self.model.vae, chunk), frames)
+        pictures = decode_frames(
+            lambda chunk, exact: decode_chunk(in_float32(vae) if exact else vae, chunk), frames, on_note
+        )
         return (to_uint8(picture) for picture in pictures)
 
     def check_memory(self, settings: SamplingSettings, size: int, num_frames: int) -> None:

@@ -50,8 +50,14 @@ def to_pixels(images: Tensor) -> NDArray[np.float32]:
     """The first picture of an IMAGE, float32 RGB ``(H, W, 3)``, 0..255, not rounded.
 
     What ``to_image`` made comes back with the same whole part everywhere, so that it may be truncated.
+
+    Raises:
+        InputError: values that are not numbers, as of a VAE that overflowed.
     """
     pixels = images[0].float().cpu()
+    if pixels.isnan().any():
+        remedy = "Decode or load it again; a VAE may need float32 (--fp32-vae)"
+        raise InputError("a picture of an IMAGE", "holds values that are not numbers", remedy)
     if pixels.shape[-1] == 4:
         opacity = pixels[..., 3:]
         pixels = pixels[..., :3] * opacity + 1 - opacity

@@ -25,12 +25,14 @@ def native_clip(
         settings: only the context windows are used.
 
     Raises:
-        InputError: conditions that do not go together.
+        InputError: conditions that do not go together or are not finite.
     """
     device = comfy.model_management.intermediate_device()
     parts.check(model)
     parts = with_silence(model, parts)
-    conditions = join_conditions(model, model.load(), parts).to(device, torch.float32)
+    conditions = join_conditions(model, model.load(), parts)
+    conditions.check_finite()
+    conditions = conditions.to(device, torch.float32)
     patcher = model.denoiser.clone()
     use_context_windows(patcher, settings)
     _, channels, height, width = parts.reference.latents.shape

@@ -17,7 +17,9 @@ from ...megactor_core.conditioning.conditions import Conditions
 from ...megactor_core.errors import InputError
 from ...megactor_core.models.build import CONTROLS as CONTROL_NAMES
 from ...megactor_core.models.config import ModelConfig, SchedulerConfig
+from ...megactor_core.precision import all_finite, not_finite
 from ...megactor_core.sampling.clip_reader import ClipReader
+from ...megactor_core.sampling.sampler import CHECK_RESULT
 from .layers import inference_dtypes
 from .native_conditions import KEY, CONDRows, Row
 from .native_denoiser import NativeDenoiser
@@ -112,6 +114,16 @@ class NativeModel(comfy.model_base.BaseModel):
             "frames": comfy.conds.CONDRegular(torch.arange(row.conditions.num_frames)),
             "rows": CONDRows((row,)),
         }
+
+    def process_latent_out(self, latent: Tensor) -> Tensor:
+        """Unscaled latents of the host's samplers' result.
+
+        Raises:
+            InputError: the result is not finite; the host itself would show black frames.
+        """
+        if not all_finite(latent):
+            raise not_finite("the model's result", self.get_dtype_inference(), CHECK_RESULT)
+        return super().process_latent_out(latent)
 
     def resize_cond_for_context_window(
         self,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ from ...megactor_core.conditioning.reference import sample_posterior
 from ...megactor_core.conditioning.tensors import signed_tensor
 from ...megactor_core.errors import InputError
 from ...megactor_core.models.config import OFFICIAL_VAE, ModelConfig
+from ...megactor_core.precision import CHECK_WEIGHTS, all_finite, not_finite
+from ...megactor_core.sampling.decode import CHECK_FRAMES, OVERFLOW_NOTE
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
@@ -72,11 +76,67 @@ def load_vae(config: ModelConfig, path: Path) -> comfy.sd.VAE:
     dtype = comfy.model_management.vae_dtype(device, [torch.bfloat16, torch.float32])
     load_network(network, path.parent, path.stem, comfy.model_management.vae_offload_device(), dtype)
     if all(network.config[key] == value for key, value in _STABLE_DIFFUSION.items()):
-        return comfy.sd.VAE(sd=network.state_dict(), dtype=dtype)
+        return PortraitVAE(sd=network.state_dict(), dtype=dtype)
     return DiffusersVAE(network, config, dtype)
 
 
-class DiffusersVAE(comfy.sd.VAE):
+class PortraitVAE(comfy.sd.VAE):
+    """The host's VAE object, whose pictures are numbers.
+
+    Where it overflows in its own type, as many do in float16, it decodes in float32.
+    """
+
+    def decode(self, *arguments: Any, **options: Any) -> Tensor:
+        """As the host's.
+
+        Raises:
+            InputError: the pictures are not numbers in float32 either.
+        """
+        pictures = super().decode(*arguments, **options)
+        return self._numbers(pictures, lambda vae: vae.decode(*arguments, **options))
+
+    def decode_tiled(self, *arguments: Any, **options: Any) -> Tensor:
+        """As the host's; see ``decode``."""
+        pictures = super().decode_tiled(*arguments, **options)
+        return self._numbers(pictures, lambda vae: vae.decode_tiled(*arguments, **options))
+
+    @cached_property
+    def exact(self) -> comfy.sd.VAE:
+        """The same in float32."""
+        return in_float32(self)
+
+    def _numbers(self, pictures: Tensor, decode_again: Callable[[comfy.sd.VAE], Tensor]) -> Tensor:
+        if not pictures.isnan().any():
+            return pictures
+        if self.exact is self:
+            raise not_finite("a decoded frame", torch.float32, CHECK_FRAMES)
+        logging.info("VAE: %s", OVERFLOW_NOTE)
+        return decode_again(self.exact)
+
+
+def in_float32(vae: comfy.sd.VAE) -> comfy.sd.VAE:
+    """A VAE of the same weights that computes in float32; the same object where it does already.
+
+    Args:
+        vae: one that ``check_vae`` accepts.
+    """
+    if isinstance(vae, PortraitVAE) and "exact" in vars(vae):
+        return vae.exact
+    if vae.vae_dtype == torch.float32:
+        return vae
+    device = comfy.model_management.vae_offload_device()
+    weights = {name: weight.to(device, torch.float32) for name, weight in vae.get_sd().items()}
+    if not isinstance(vae, DiffusersVAE):
+        return PortraitVAE(sd=weights, dtype=torch.float32)
+    from diffusers import AutoencoderKL
+
+    with torch.device("meta"):
+        network = AutoencoderKL(**vae.config.vae).eval()
+    network.load_state_dict(weights, assign=True)
+    return DiffusersVAE(network, vae.config, torch.float32)
+
+
+class DiffusersVAE(PortraitVAE):
     """The host's VAE object around an autoencoder of a shape that the host has no class for.
 
     Args:
@@ -92,6 +152,7 @@ class DiffusersVAE(comfy.sd.VAE):
         # the smallest there is, and that is replaced.
         sd = HostAutoencoderKL(**_SMALLEST).state_dict()
         super().__init__(sd=sd, config={"params": _SMALLEST}, dtype=dtype)
+        self.config = config
         self.latent_channels = config.vae["latent_channels"]
         self.downscale_ratio = self.upscale_ratio = config.vae_scale_factor
         self.first_stage_model = Autoencoder(network).eval()
@@ -168,15 +229,26 @@ def encode_posterior(
 
     Returns:
         Two float32 tensors ``(1, c, h, w)`` on the VAE's device.
+
+    Raises:
+        InputError: they are not finite in float32 either.
     """
     pixels = signed_tensor(picture.astype(np.uint8))
-    memory = vae.memory_used_encode(pixels.shape, vae.vae_dtype)
-    comfy.model_management.load_models_gpu([vae.patcher], memory_required=memory)
-    network = vae.first_stage_model
-    moments = network.quant_conv(network.encoder(pixels.to(vae.device, vae.vae_dtype))).float()
+    moments = _moments(vae, pixels)
+    if not all_finite(moments):
+        moments = _moments(in_float32(vae), pixels)
+        if not all_finite(moments):
+            raise not_finite("an encoded picture", torch.float32, CHECK_WEIGHTS)
     mean, log_variance = moments.chunk(2, dim=1)
     concatenated = mean
     if seed is not None:
         # the bounds are those of diffusers' DiagonalGaussianDistribution
         concatenated = sample_posterior(mean, torch.exp(log_variance.clamp(-30, 20) / 2), seed)
     return mean * scaling_factor, concatenated * scaling_factor
+
+
+def _moments(vae: comfy.sd.VAE, pixels: Tensor) -> Tensor:
+    memory = vae.memory_used_encode(pixels.shape, vae.vae_dtype)
+    comfy.model_management.load_models_gpu([vae.patcher], memory_required=memory)
+    network = vae.first_stage_model
+    return network.quant_conv(network.encoder(pixels.to(vae.device, vae.vae_dtype))).float()

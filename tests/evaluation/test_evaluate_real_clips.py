@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx_file import write_pooling
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tiny_model import tiny_model, write_driver, write_portrait
 
 from megactor_core.animator import Animator
@@ -103,6 +103,19 @@ def test_self_reenactment(
     table = capsys.readouterr().out
     assert "broken.mp4 is not a video" in table and f"{psnr['output']['mean']:.2f}" in table
     assert str(output / "report.html") in table
+
+
+def test_a_measure_without_a_value_is_told(
+    model_folder: Path, clips: Path, alexnet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {name: tensor * float("nan") for name, tensor in load_file(alexnet).items()}
+    save_file(weights, tmp_path / "alexnet.safetensors")
+    options = ("--lpips-weights", tmp_path / "alexnet.safetensors")
+    assert evaluate("self", model_folder, clips, tmp_path / "report", *options) == 0
+    report = read(tmp_path / "report")
+    assert set(report["means"]) == {"psnr", "ssim"}
+    assert "LPIPS: 2 of 2 clips have no value" in report["notes"]
+    assert "LPIPS: 2 of 2 clips have no value" in capsys.readouterr().out
 
 
 def test_clips_of_shards_count_like_files(model_folder: Path, clips: Path, tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import comfy.utils
 import numpy as np
 import pytest
 import torch
+from comfy.ldm.models.autoencoder import AutoencoderKL as AutoencodingNetwork
 from comfy.taesd.taesd import TAESD
 from megactor_pack.megactor_core.conditioning import background, driving, reference
 from megactor_pack.megactor_core.conditioning.conditions import DrivingFeatures
+from megactor_pack.megactor_core.conditioning.tensors import signed_tensor
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.models.config import OFFICIAL_VAE, ModelConfig
 from megactor_pack.megactor_core.vision.foreground import background_image
@@ -68,7 +70,7 @@ def same(result: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
 def test_the_vae_gives_what_the_core_gives(pair: tuple[PortraitModel, LoadedModel]) -> None:
     vae, network = pair[0].vae, pair[1].networks.vae
     image = to_image(PIXELS.astype(np.uint8))
-    mean = network.encode(reference.signed_tensor(PIXELS.astype(np.uint8))).latent_dist.mean
+    mean = network.encode(signed_tensor(PIXELS.astype(np.uint8))).latent_dist.mean
 
     same(vae.encode(image), mean)
 
@@ -98,8 +100,8 @@ def test_a_vae_in_stable_diffusions_shape_is_the_hosts_own(tmp_path: Path) -> No
 
     vae = load_vae(ModelConfig(), tmp_path / "vae.safetensors")
 
-    assert type(vae) is comfy.sd.VAE
-    posterior = network.encode(reference.signed_tensor(picture.astype(np.uint8))).latent_dist
+    assert isinstance(vae, comfy.sd.VAE) and type(vae.first_stage_model) is AutoencodingNetwork
+    posterior = network.encode(signed_tensor(picture.astype(np.uint8))).latent_dist
     mean, sample = encode_posterior(vae, picture, 0.18215, seed=7)
     same(mean, posterior.mean * 0.18215)
     same(sample, reference.sample_posterior(posterior.mean, posterior.std, 7) * 0.18215)
