@@ -128,7 +128,7 @@ def test_what_holds_no_sound_is_refused(tmp_path: Path) -> None:
     text.write_text("not sound")
     for sound, problem in (
         (text, "cannot be read"),
-        (tmp_path / "missing.wav", "cannot be read"),
+        (tmp_path / "missing.wav", "no such file"),
         (write_wave(tmp_path / "empty.wav", 16000, 1, seconds=0), "sound"),
         (Samples(np.array([[0, np.nan, 0.5] * 400], np.float32), 16000), "not numbers"),
     ):
