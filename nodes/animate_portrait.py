@@ -63,7 +63,8 @@ class AnimatePortrait(io.ComfyNode):
                     "mask",
                     optional=True,
                     tooltip="Where the person is in the whole picture (white), for example from Remove "
-                    "Background. Without it the person is found.",
+                    "Background. Load Image's mask of a cut-out, which marks what is transparent, is "
+                    "inverted. Without it the person is found.",
                 ),
                 *sampling_inputs(),
                 crop_input("portrait and the driving frames"),
@@ -92,8 +93,9 @@ class AnimatePortrait(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:
         from .host.faces import detector_stamp
+        from .host.people import segmenter_stamp
 
-        return detector_stamp()
+        return detector_stamp(), segmenter_stamp()
 
     @classmethod
     def execute(

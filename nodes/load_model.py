@@ -33,8 +33,8 @@ class LoadMegActorModel(io.ComfyNode):
                     "download",
                     default=False,
                     tooltip="Fetch official weights that are not on this machine, several GB, from Hugging "
-                    "Face (HF_ENDPOINT sets a mirror). Off: nothing is ever fetched, and the error says "
-                    "which files go where.",
+                    "Face (HF_ENDPOINT sets a mirror), and the small files that find faces and people. Off: "
+                    "nothing is ever fetched, and the error says which files go where.",
                 ),
                 io.Combo.Input(
                     "base",
@@ -85,11 +85,17 @@ class LoadMegActorModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, download: bool, base: str | None = None) -> io.NodeOutput:
-        from .host.model_files import base_file, resolve
+        from .host.model_files import base_file, fetch_lookers, resolve
         from .host.model_loading import load_portrait_model
         from .host.progress import NodeProgress
 
         percent = NodeProgress(100)
-        folder = resolve(model, download, lambda done, total: percent.report(100 * done // total))
+
+        def on_progress(done: int, total: int) -> None:
+            percent.report(100 * done // total)
+
+        folder = resolve(model, download, on_progress)
+        if download:
+            fetch_lookers(on_progress)
         portrait_model = load_portrait_model(folder, base=base_file(base))
         return io.NodeOutput(portrait_model, portrait_model.vae, portrait_model.clip_vision)

@@ -96,7 +96,7 @@ def add_look_options(group: Group) -> None:
         "--mask",
         type=Path,
         metavar="PICTURE",
-        help="white where the person is, of the portrait's size (default: it is found)",
+        help="white where the person is, of the portrait's size or shape (default: the person is found)",
     )
     group.add_argument(
         "--driving-mode",

@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
         "names",
         nargs="+",
         metavar="NAME",
-        help="a family (official weights), 'vision' (face detector, landmarks), or a name from 'list'",
+        help="a family (official weights), 'vision' (what finds faces and people), or a name from 'list'",
     )
 
     convert = _action(actions, "convert", "turn the official weights into a model folder of safetensors")

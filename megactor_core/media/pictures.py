@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from ..errors import InputError
+from .masks import fitted_mask
 from .outputs import check_output, temporary_output
 from .picture_mending import mended_picture
 
@@ -71,26 +72,19 @@ def load_mask(path: str | os.PathLike[str], size_hw: tuple[int, int]) -> np.ndar
 
     Args:
         path: a picture, 1 (white or opaque) where the mask holds.
-        size_hw: (height, width) that the mask must have.
+        size_hw: (height, width) of its picture; a mask of the same shape in another size is scaled.
 
     Returns:
         (H, W) float32 in 0..1.
 
     Raises:
-        InputError: see ``load_picture``; a mask of another size.
+        InputError: see ``load_picture``; a mask of another shape.
     """
     with open_picture(path) as image:
         mask = _alpha(image)
         if mask is None:
             mask = np.asarray(Image.fromarray(to_rgb(image)).convert("L"))
-    height, width = size_hw
-    if mask.shape != (height, width):
-        raise InputError(
-            path,
-            f"the mask is {mask.shape[1]}x{mask.shape[0]} pixels, the picture {width}x{height}",
-            "Give a mask of the picture's size",
-        )
-    return mask.astype(np.float32) / np.float32(255)
+    return fitted_mask(mask.astype(np.float32) / np.float32(255), size_hw, path)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from .grab_cut import grab_cut_mask
 from .person_segmenter import Segmenter
 
-Box = Sequence[float]
+FaceBox = Sequence[float] | NDArray[np.floating]
 """Of a face: left, top, right, bottom in pixels."""
 
 # A network that knows people from photographs is at a loss with some drawings, and then it is unsure. Of 130
@@ -26,10 +27,10 @@ _EDGE = 4
 
 def foreground_mask(
     image: NDArray[np.uint8],
-    face_box: Box | None = None,
+    face_box: FaceBox | None = None,
     given_mask: NDArray[np.float32] | None = None,
     segmenter: Segmenter | None = None,
-    other_faces: Sequence[Box] = (),
+    other_faces: Sequence[FaceBox] = (),
 ) -> NDArray[np.float32]:
     """Where the person is.
 
@@ -54,7 +55,10 @@ def foreground_mask(
 
 
 def segmented_person(
-    image: NDArray[np.uint8], segmenter: Segmenter, face_box: Box | None, other_faces: Sequence[Box] = ()
+    image: NDArray[np.uint8],
+    segmenter: Segmenter,
+    face_box: FaceBox | None,
+    other_faces: Sequence[FaceBox] = (),
 ) -> NDArray[np.float32] | None:
     """Where the person is, as a network sees it; None where it is not sure.
 
@@ -75,7 +79,7 @@ def segmented_person(
     scale = np.array([columns / width, rows / height] * 2)
     face = people
     if face_box is not None:
-        face = face_ellipse(likely.shape, np.asarray(face_box) * scale)
+        face = _face_ellipse(likely.shape, np.asarray(face_box) * scale)
         if not face.any() or likely[face].mean() < _LEAST_SURE_OF_FACE:
             return None
     _, parts = cv2.connectedComponents(people.astype(np.uint8))
@@ -85,7 +89,8 @@ def segmented_person(
         person &= _nearer(small, person, np.asarray(face_box) * scale, np.asarray(other_faces) * scale)
     edge = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _EDGE + 1, 2 * _EDGE + 1))
     around = cv2.dilate(person.astype(np.uint8), edge).astype(bool) & ~(people & ~person)
-    return cv2.resize(np.where(around, likely, 0), (width, height), interpolation=cv2.INTER_LINEAR)
+    seen = np.where(around, likely, 0).astype(np.float32)
+    return cv2.resize(seen, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
 
 
 def background_image(crop_image: NDArray, foreground: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -101,7 +106,31 @@ def background_image(crop_image: NDArray, foreground: NDArray[np.float32]) -> ND
     return crop_image.astype(np.uint8) * (foreground < 0.5)[..., None].astype(np.uint8)
 
 
-def usual_face(size: tuple[int, int]) -> Box:
+def marks_background(mask: NDArray[np.float32], face_box: FaceBox | None = None) -> bool:
+    """Whether a mask marks what is around the person instead of the person.
+
+    The upper corners of the picture are marked then, and the face is not.
+
+    Args:
+        mask: float32 (H, W), 0..1, meant to be 1 on the person.
+        face_box: the person's face; without it the usual place counts.
+    """
+    size = mask.shape[:2]
+    side = max(1, min(size) // 16)
+    corners = [mask[:side, :side].mean() > 0.5, mask[:side, -side:].mean() > 0.5]
+    marked = all(corners) if face_box is None else any(corners)
+    return marked and not covers_face(mask, usual_face((size[0], size[1])) if face_box is None else face_box)
+
+
+def covers_face(mask: NDArray[np.float32], face_box: FaceBox) -> bool:
+    """Whether a mask, float32 (H, W), 0..1, marks any of the face in a box."""
+    left, top = (max(0, math.floor(value)) for value in face_box[:2])
+    around = mask[top : max(0, math.ceil(face_box[3])), left : max(0, math.ceil(face_box[2]))]
+    face = around[_face_ellipse(around.shape, np.asarray(face_box) - [left, top, left, top])]
+    return not face.size or bool(face.mean() > 0.1)
+
+
+def usual_face(size: tuple[int, int]) -> FaceBox:
     """The face of the usual portrait, (height, width): a third of the height, above the middle."""
     height, width = size
     side = 0.36 * min(height, width)
@@ -109,7 +138,7 @@ def usual_face(size: tuple[int, int]) -> Box:
     return x - side / 2, y - side / 1.6, x + side / 2, y + side / 1.6
 
 
-def face_ellipse(size: tuple[int, ...], box: Box) -> NDArray[np.bool_]:
+def _face_ellipse(size: tuple[int, ...], box: FaceBox) -> NDArray[np.bool_]:
     """The pixels of a picture, (height, width), that are surely of the face in a box."""
     away, down = _from_face(size, box)
     return (away / 0.8) ** 2 + (down / 0.9) ** 2 <= 1
@@ -132,15 +161,19 @@ def _nearer(
     return cv2.dilate((markers == 1).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
 
 
-def _head_and_chest(size: tuple[int, ...], box: Box) -> NDArray[np.bool_]:
+def _head_and_chest(size: tuple[int, ...], box: FaceBox) -> NDArray[np.bool_]:
     away, down = _from_face(size, box)
     head = (away / 0.9) ** 2 + ((down + 0.25) / 1.3) ** 2 <= 1
     return head | ((away <= 0.35) & (down > 0) & (down <= 2.8))
 
 
-def _from_face(size: tuple[int, ...], box: Box) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How far each pixel is beside and below the middle of a face, in halves of its width and height."""
+def _from_face(size: tuple[int, ...], box: FaceBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far columns are beside and rows below the middle of a face, in halves of its width and height.
+
+    Returns:
+        (1, W) and (H, 1).
+    """
     left, top, right, bottom = box
-    columns, rows = np.meshgrid(np.arange(size[1]), np.arange(size[0]))
-    away = np.abs(columns - (left + right) / 2) / ((right - left) / 2)
-    return away, (rows - (top + bottom) / 2) / ((bottom - top) / 2)
+    away = np.abs(np.arange(size[1], dtype=float) - (left + right) / 2) / ((right - left) / 2)
+    down = (np.arange(size[0], dtype=float) - (top + bottom) / 2) / ((bottom - top) / 2)
+    return away[None], down[:, None]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 # GrabCut's time grows with the pixels; a mask of this size is sharp enough for an eighth-size latent.
 _WORKING_SIDE = 224
@@ -16,7 +14,7 @@ _FEWEST_SAMPLES = 5
 _NO_BOX = (0, 0, 0, 0)
 
 
-def grab_cut_mask(image: NDArray[np.uint8], face_box: Sequence[float]) -> NDArray[np.float32]:
+def grab_cut_mask(image: NDArray[np.uint8], face_box: ArrayLike) -> NDArray[np.float32]:
     """Where the person is, by GrabCut from the face.
 
     Args:
@@ -45,7 +43,7 @@ def grab_cut_mask(image: NDArray[np.uint8], face_box: Sequence[float]) -> NDArra
     return np.clip((large - 0.5) * 4 + 0.5, 0, 1).astype(np.float32)
 
 
-def _seed(height: int, width: int, box: Sequence[float]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _seed(height: int, width: int, box: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """GrabCut's labels from the face, and where they are more than a guess."""
     left, top, right, bottom = box
     x, y = (left + right) / 2, (top + bottom) / 2

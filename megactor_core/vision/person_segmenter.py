@@ -76,7 +76,7 @@ class PersonSegmenter:
         )
         above = (_SIDE - rows) // 2
         square = cv2.copyMakeBorder(scaled, above, _SIDE - rows - above, 0, 0, cv2.BORDER_REFLECT)
-        return np.ascontiguousarray(self._run(square)[0, 0, above : above + rows])
+        return np.ascontiguousarray(self._run(square.astype(np.uint8))[0, 0, above : above + rows])
 
     def _run(self, square: NDArray[np.uint8]) -> NDArray[np.float32]:
         blob = cv2.dnn.blobFromImage(square, 1 / 255)

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..media.masks import fitted_mask
 from .crops import Crop
 from .faces import Box, Detector, Face, FaceChoice, FaceDetector, choose_face, faces_within
-from .foreground import foreground_mask, segmented_person
+from .foreground import covers_face, foreground_mask, marks_background, segmented_person
 from .framing import CropMode, Framing, border_note, cut_faces, frame_square, published_square
 from .person_segmenter import Segmenter
 
@@ -53,6 +54,13 @@ def need_detector(detector: Detector | None) -> Detector:
     return detector
 
 
+def all_faces(picture: NDArray[np.uint8], detector: Detector | None) -> tuple[Face, ...]:
+    """The faces of one picture, none without a detector; where the detector tells small ones, these too."""
+    if detector is None:
+        return ()
+    return (detector.detect_all if isinstance(detector, FaceDetector) else detector.detect)(picture)
+
+
 def segment_reference(
     picture: NDArray[np.uint8],
     size: int,
@@ -73,7 +81,8 @@ def segment_reference(
         size: side of the square in pixels.
         crop: see ``CropMode``.
         face: which face; the largest is that of those in the box where ``crop`` is one.
-        mask: person mask of the whole picture, float32 (H, W), 0..1; else the person is found.
+        mask: person mask of the whole picture, float32 (H, W) or of the same shape in another size, 0..1,
+            1 = person; else the person is found.
         faces: of the picture, where they are known already.
         detector: looks for faces where none are known. Without a face, crop ``"face"`` is refused, and the
             person is expected in the middle.
@@ -82,17 +91,13 @@ def segment_reference(
         framing: what of the face's surroundings belongs to the square.
 
     Raises:
-        InputError: no face with crop ``"face"``, no detector, or a mask of another size or without a person.
+        InputError: no face with crop ``"face"``, no detector; a mask of another shape, of nobody, of somebody
+            else, or of the background.
     """
     source_size = picture.shape[:2]
-    if mask is not None and mask.shape != source_size:
-        raise InputError(
-            f"mask of {mask.shape[1]}x{mask.shape[0]}",
-            f"the picture is {source_size[1]}x{source_size[0]}",
-            "Give a mask of the picture's size",
-        )
-    if not faces and detector is not None:
-        faces = (detector.detect_all if isinstance(detector, FaceDetector) else detector.detect)(picture)
+    if mask is not None:
+        mask = fitted_mask(mask, source_size)
+    faces = faces or all_faces(picture, detector)
     within = None if isinstance(crop, str) else frame_square(crop, None, source_size, size).box
     candidates = faces_within(faces, within if face == "largest" else None)
     chosen = choose_face(candidates, face) if candidates else None
@@ -113,12 +118,24 @@ def segment_reference(
     report = "" if box is None else _report(square, box, crop, framing)
     if box is not None and not _shows(square, box):
         box = None
+    if mask is not None:
+        _check_person(mask, box)
     if given is None and segmenter is not None:
         others = [other.box for other in faces if other is not chosen]
         given = _segmented(picture, square, segmenter, box, others)
     cropped_box = None if box is None else tuple(square.to_crop(box).tolist())
     foreground = foreground_mask(cropped, cropped_box, given)
     return Portrait(picture, square, pixels, cropped, foreground, mask, report)
+
+
+def _check_person(mask: NDArray[np.float32], box: Box | None) -> None:
+    if marks_background(mask, box):
+        problem = "marks what is around the person instead of the person"
+        raise InputError("mask", problem, "Invert it: 1 (white) is the person")
+    if box is not None and not covers_face(mask, box):
+        place = ",".join(f"{value:.0f}" for value in box)
+        problem = f"marks nothing of the chosen face at {place}"
+        raise InputError("mask", problem, "Give the mask of this person, or choose another face")
 
 
 def _shows(square: Crop, box: Box) -> bool:

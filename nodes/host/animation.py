@@ -38,7 +38,8 @@ from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, 
 from ...megactor_core.vision.driving import PreparedDriving
 from ...megactor_core.vision.faces import Detector
 from ...megactor_core.vision.foreground import background_image
-from ...megactor_core.vision.portrait import Portrait
+from ...megactor_core.vision.person_segmenter import Segmenter
+from ...megactor_core.vision.portrait import Portrait, all_faces
 from ...megactor_core.vision.still import Liveliness
 from ...megactor_core.vision.tracking import LostPolicy
 from ..motion import Motion
@@ -51,8 +52,9 @@ from .encoding import (
     load_driving_encoder,
 )
 from .faces import check_faces, check_landmarks, find_detector
-from .images import only_mask, only_picture, to_image, to_mask
+from .images import only_picture, to_image, to_mask
 from .look_portrait import Crop
+from .people import find_segmenter, person_mask
 from .portrait_model import PortraitModel
 from .progress import NodeProgress, PreviewPace
 from .sampling import load_for_sampling
@@ -119,15 +121,17 @@ def animate_portrait(
     speech = None if audio is None else samples_of(audio)
     rate = exact_frame_rate(frame_rate)
     stop = start_frame + max_frames if max_frames else None
+    faces = () if mask is None else all_faces(picture, detector)
+    person = person_mask(mask, picture.shape[:2], faces, "largest")
     progress = AnimationProgress(model, find_clip(source, speech, start_frame, stop, rate).num_frames)
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
-    report = HostAnimator(model, detector).animate(
+    report = HostAnimator(model, detector, find_segmenter()).animate(
         picture,
         source,
         folder / f"megactor_{secrets.token_hex(8)}.mp4",
         crop=crop,
-        mask=None if mask is None else only_mask(mask, "mask"),
+        mask=person,
         size=size or None,
         paste=paste,
         settings=settings,
@@ -155,10 +159,13 @@ class HostAnimator(PortraitAnimator):
     Args:
         model: from Load MegActor Model.
         detector: finds faces.
+        segmenter: tells people from background.
     """
 
-    def __init__(self, model: PortraitModel, detector: Detector | None = None) -> None:
-        super().__init__(model.config, detector)
+    def __init__(
+        self, model: PortraitModel, detector: Detector | None = None, segmenter: Segmenter | None = None
+    ) -> None:
+        super().__init__(model.config, detector, segmenter=segmenter)
         self.model = model
 
     def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ...megactor_core.models.config import ModelConfig
 from ...megactor_core.vision.crops import checked_size
-from ...megactor_core.vision.portrait import Portrait, segment_reference
+from ...megactor_core.vision.portrait import Portrait, all_faces, segment_reference
 from .faces import check_faces, face_choice, find_detector, known_faces
-from .images import only_mask, only_picture
+from .images import only_picture
+from .people import find_segmenter, person_mask
 
 Crop = Literal["auto", "face", "whole", "squash"]
 
@@ -44,14 +45,17 @@ def look_at_portrait(
     known = known_faces(bounding_boxes, face_landmarks, picture.shape[:2], 1)
     detector = None if known else find_detector()
     check_faces(crop, known, detector)
+    side, choice = checked_size(size or config.defaults.size), face_choice(face)
+    faces = known[0] if known else all_faces(picture, detector)
     portrait = segment_reference(
         picture,
-        checked_size(size or config.defaults.size),
+        side,
         crop=crop,
-        face=face_choice(face),
-        mask=None if mask is None else only_mask(mask, "mask"),
-        faces=known[0] if known else (),
+        face=choice,
+        mask=person_mask(mask, picture.shape[:2], faces, choice),
+        faces=faces,
         detector=detector,
+        segmenter=find_segmenter(),
         antialias=config.antialiased_crops,
         framing=config.framing,
     )

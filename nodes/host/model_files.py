@@ -87,6 +87,19 @@ def resolve(name: str, download: bool = False, on_progress: Progress | None = No
     return path if path.is_dir() else _converted(path, on_progress)
 
 
+def fetch_lookers(on_progress: Progress | None = None) -> None:
+    """Fetch the small files that find faces and people; what cannot be fetched is told in the log."""
+    from ...megactor_core.weights.download import fetch_file
+
+    for row in (*find_known("face-detector"), *find_known("person-segmenter")):
+        if folder_paths.get_full_path(FOLDER, row.file) is None:
+            logging.info("MegActor: downloading %s to %s", row.address, _roots()[0] / row.file)
+            try:
+                fetch_file(row, _roots()[0], on_progress)
+            except InputError as error:
+                logging.warning("MegActor: %s", error)
+
+
 def check_name(name: str) -> None:
     """Refuse a name that stands for no model.
 

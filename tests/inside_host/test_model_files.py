@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from megactor_pack.megactor_core.weights.loading import load_model, read_config
 from megactor_pack.nodes.host.model_files import (
     DEMO,
     check_name,
+    fetch_lookers,
     fingerprint,
     list_models,
     register_folder,
@@ -240,3 +242,30 @@ def test_the_fingerprint_follows_the_files(models: Path, tiny_folder: Path) -> N
         assert first == fingerprint(name) != nothing
         os.utime(folder / "denoiser.safetensors", (1, 1))
         assert fingerprint(name) != first
+
+
+def test_small_files_that_look_at_pictures_are_fetched_too(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = b"a network"
+    (tmp_path / "network").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    with serve_hub({"owner/files": tmp_path / "network"}) as served:
+        rows = [
+            replace(
+                *catalogue.find_known(name),
+                repository=None,
+                path=f"{served.address}/owner/resolve/main/{file}",
+                size=len(content),
+                sha256=digest,
+            )
+            for name, file in (("face-detector", "missing"), ("person-segmenter", "files"))
+        ]
+        monkeypatch.setattr(catalogue, "CATALOGUE", tuple(rows))
+        fetch_lookers()
+        count = len(served.requests)
+        assert [path.name for path in models.iterdir() if path.is_file()] == ["selfie_segmentation.tflite"]
+        assert (models / "selfie_segmentation.tflite").read_bytes() == content
+        assert "face_detection_yunet_2023mar.onnx: could not be downloaded" in caplog.text
+        fetch_lookers()
+    assert not any("files" in path for path in served.requests[count:])

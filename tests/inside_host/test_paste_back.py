@@ -42,12 +42,30 @@ def test_a_mask_and_a_picture_per_frame() -> None:
     assert torch.equal(pasted(FRAMES, CROP, images, mask[1]), pasted(FRAMES, CROP, images))
 
 
+def test_what_load_image_gives_as_a_mask() -> None:
+    image = to_image(PICTURE)
+    cut_out = torch.ones(1, 80, 96)
+    cut_out[:, 15:, 30:60] = 0
+    assert torch.equal(pasted(FRAMES, CROP, image, torch.zeros(1, 64, 64)), pasted(FRAMES, CROP, image))
+    person = pasted(FRAMES, CROP, image, 1 - cut_out)
+    assert torch.equal(pasted(FRAMES, CROP, image, cut_out), person)
+    assert not torch.equal(person, pasted(FRAMES, CROP, image))
+
+
+def test_a_mask_of_the_pictures_shape_in_another_size_is_scaled() -> None:
+    mask = torch.zeros(1, 160, 192)
+    mask[:, 30:, 60:120] = 1
+    small = torch.nn.functional.avg_pool2d(mask, 2)
+    pictures = [pasted(FRAMES, CROP, to_image(PICTURE), given) for given in (mask, small)]
+    assert torch.allclose(*pictures, atol=1 / 255)
+
+
 @pytest.mark.parametrize(
     ("image", "mask", "message"),
     [
         (torch.zeros(1, 64, 64, 3), None, "image: is 64x64; the square was cut out of a 96x80 picture"),
         (torch.zeros(2, 80, 96, 3), None, "image: is a batch of 2 for 3 frames"),
-        (torch.zeros(1, 80, 96, 3), torch.zeros(1, 8, 8), "mask: is 8x8"),
+        (torch.zeros(1, 80, 96, 3), torch.zeros(1, 8, 8), "mask of 8x8: the picture is 96x80"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(image: Tensor, mask: Tensor | None, message: str) -> None:

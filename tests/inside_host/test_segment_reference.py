@@ -16,6 +16,7 @@ from megactor_pack.megactor_core.data.clips import clip_pair
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.vision.foreground import background_image
 from megactor_pack.megactor_core.vision.portrait import segment_reference
+from megactor_pack.nodes.animate_portrait import AnimatePortrait
 from megactor_pack.nodes.host.images import to_image, to_pixels
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.segment_reference import SegmentReference
@@ -24,8 +25,13 @@ from tiny_model import portrait_image
 from torch import Tensor
 
 DETECTOR = os.environ.get("MEGACTOR_YUNET")
+SEGMENTER = os.environ.get("MEGACTOR_PERSON_SEGMENTER")
 PICTURE = portrait_image(80, 96)
 WHOLE = (8, 0, 88, 80)
+LEFT_RIM = torch.zeros(1, 80, 96)
+LEFT_RIM[:, 40:, :6] = 1
+RIGHT_PART = torch.zeros(1, 80, 96)
+RIGHT_PART[:, 40:, 60:] = 1
 FACE, AROUND_FACE = (30.0, 20.0, 50.0, 44.0), (8, 0, 72, 64)
 
 
@@ -91,6 +97,37 @@ def test_a_given_mask_is_the_person(model: PortraitModel) -> None:
     assert (background[0][foreground[0] >= 0.5] == 0).all()
 
 
+@pytest.mark.parametrize("mask", [torch.zeros(1, 64, 64), torch.zeros(2, 64, 64), torch.zeros(1, 80, 96)])
+def test_load_images_mask_of_an_opaque_picture_is_no_mask(model: PortraitModel, mask: Tensor) -> None:
+    without, given = segment(model).args, segment(model, mask=mask).args
+    assert torch.equal(without[1], given[1])
+
+
+@pytest.mark.parametrize("boxes", [None, bounding_box(FACE)])
+def test_load_images_mask_of_a_cut_out_is_inverted(model: PortraitModel, boxes: Any) -> None:
+    person = torch.zeros(1, 80, 96)
+    person[:, 16:64, 26:60] = 1
+    person[:, 60:, 10:90] = 1
+    inputs = {"crop": "whole", "bounding_box": boxes}
+    foreground = segment(model, mask=person, **inputs).args[1]
+    assert torch.equal(segment(model, mask=1 - person, **inputs).args[1], foreground)
+    # A face in a corner: only one of the upper corners is free.
+    corner = bounding_box((0.0, 0.0, 30.0, 30.0))
+    person = torch.zeros(1, 80, 96)
+    person[:, :, :40] = 1
+    inputs = {"crop": "whole", "bounding_box": corner}
+    foreground = segment(model, mask=person, **inputs).args[1]
+    assert torch.equal(segment(model, mask=1 - person, **inputs).args[1], foreground)
+
+
+def test_a_mask_of_the_pictures_shape_is_scaled(model: PortraitModel) -> None:
+    mask = torch.zeros(1, 80, 96)
+    mask[:, 20:60, 30:60] = 1
+    large = mask.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    foregrounds = [segment(model, crop="whole", mask=given).args[1] > 0.5 for given in (mask, large)]
+    assert torch.equal(*foregrounds)
+
+
 def test_size_is_the_models_or_the_users(model: PortraitModel) -> None:
     assert segment(model).args[0].shape == (1, model.size, model.size, 3)
     assert segment(model, size=96).args[0].shape == (1, 96, 96, 3)
@@ -104,8 +141,13 @@ def test_size_is_the_models_or_the_users(model: PortraitModel) -> None:
         ({"image": torch.zeros(2, 80, 96, 3)}, "image: is a batch of 2 pictures"),
         ({"crop": "face"}, r"crop face: nothing tells where the face is\. Link face_landmarks or boxes"),
         ({"crop": "face", "bounding_box": [[]]}, "crop face: nothing tells where the face is"),
-        ({"mask": torch.zeros(1, 64, 64)}, "mask of 64x64: the picture is 96x80"),
-        ({"mask": torch.zeros(1, 80, 96)}, "mask: no part of the crop is marked as the person"),
+        ({"mask": torch.ones(1, 64, 64)}, "mask of 64x64: the picture is 96x80"),
+        ({"mask": torch.zeros(1, 8, 8)}, "mask of 8x8: the picture is 96x80"),
+        ({"mask": LEFT_RIM}, "mask: no part of the crop is marked as the person"),
+        (
+            {"mask": RIGHT_PART, "bounding_box": bounding_box(FACE), "crop": "whole"},
+            "mask: marks nothing of the chosen face at 30,20,50,44",
+        ),
         ({"face_landmarks": face_landmarks([[FACE]], (64, 64))}, "they are of a 64x64 picture"),
     ],
 )
@@ -124,3 +166,17 @@ def test_the_packs_detector_is_used_once_it_is_there(model: PortraitModel, model
     assert SegmentReference.fingerprint_inputs() != before
     around = box(model, image=image)
     assert around == box(model, image=image, crop="face") != whole
+
+
+@pytest.mark.skipif(SEGMENTER is None, reason="MEGACTOR_PERSON_SEGMENTER, the file's path, is not given")
+def test_the_packs_segmenter_is_used_once_it_is_there(model: PortraitModel, models_folder: Path) -> None:
+    assert SEGMENTER is not None
+    image = to_image(clip_pair(1, 1, 1, 128).driver_frames[0])
+    before, colours = SegmentReference.fingerprint_inputs(), segment(model, image=image).args[1]
+    assert AnimatePortrait.fingerprint_inputs() == before
+    shutil.copy(SEGMENTER, models_folder / "selfie_segmentation.tflite")
+    assert SegmentReference.fingerprint_inputs() != before != AnimatePortrait.fingerprint_inputs()
+    assert not torch.equal(segment(model, image=image).args[1], colours)
+    (models_folder / "selfie_segmentation.tflite").write_bytes(b"something else")
+    with pytest.raises(InputError, match="not a person segmenter"):
+        segment(model, image=image)

@@ -198,6 +198,16 @@ def test_a_mask_is_the_alpha_channel_of_a_cutout_and_the_brightness_of_a_drawing
         assert (mask[:, :3] == 0).all() and (mask[:, 3:] == 1).all()
 
 
+def test_a_mask_of_the_pictures_shape_is_scaled(tmp_path: Path) -> None:
+    drawn = np.zeros((40, 60), np.uint8)
+    drawn[:, 30:] = 255
+    Image.fromarray(drawn).save(tmp_path / "mask.png")
+    for size in ((80, 120), (20, 30), (79, 119)):
+        mask = load_mask(tmp_path / "mask.png", size)
+        assert mask.dtype == np.float32 and mask.shape == size and mask.min() >= 0 and mask.max() <= 1
+        assert (mask[:, : size[1] // 2 - 2] == 0).all() and (mask[:, size[1] // 2 + 2 :] == 1).all()
+
+
 def test_a_mask_of_another_size_names_both_sizes(tmp_path: Path) -> None:
     Image.new("L", (6, 4)).save(tmp_path / "mask.png")
     with pytest.raises(InputError, match="6x4 pixels, the picture 8x5"):
