@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import limits
 from .errors import InputError
 
 Keyframes = float | Sequence[float] | Mapping[int, float]
@@ -26,24 +26,29 @@ def parse_keyframes(text: str) -> Keyframes:
         InputError: anything else.
     """
     parts = [part.partition(":") for part in text.split(",")]
+    frames: list[int] = []
     try:
         if all(colon for _, colon, _ in parts):
-            return {int(frame): float(value) for frame, _, value in parts}
-        numbers = [float(value) for value, colon, _ in parts if not colon]
-        if len(numbers) < len(parts):
-            raise ValueError
+            frames = [int(frame) for frame, _, _ in parts]
+            numbers = [float(value) for _, _, value in parts]
+        else:
+            numbers = [float("".join(part)) for part in parts]
     except ValueError:
         raise InputError(
             f"keyframes {text!r}",
             "are neither numbers nor frame: value pairs with commas between them",
             "write 1, or 1, 0.8, 0.6 for every frame, or 0: 1, 25: 0.2 for some",
         ) from None
+    if len(set(frames)) < len(frames):
+        raise InputError(f"keyframes {text!r}", "name a frame twice", "give each frame one value")
+    if frames:
+        return dict(zip(frames, numbers, strict=True))
     return numbers[0] if len(numbers) == 1 else numbers
 
 
 @dataclass(frozen=True)
 class Amplitude:
-    """1 = exactly as driven, 0 = still; each a value for the clip or one per frame.
+    """1 = exactly as driven, 0 = still, 10 at most; each a value for the clip or one per frame.
 
     Attributes:
         speech: factor of the audio attention, hence of how far sound moves the mouth.
@@ -59,11 +64,18 @@ class Amplitude:
     def __post_init__(self) -> None:
         for name, values in vars(self).items():
             for value in _numbers(values):
-                if not math.isfinite(value) or value < 0:
+                if not 0 <= value <= limits.SCALE:
                     label = f"amplitude of {name.replace('_', ' ')}, {value}"
                     raise InputError(
-                        label, "must be a finite number from 0", "use 1 for as driven, 0 for still"
+                        label,
+                        f"must be a finite number from 0 to {limits.SCALE:g}",
+                        "use 1 for as driven, 0 for still",
                     )
+
+    def check_length(self, num_frames: int) -> None:
+        """Raises InputError where keyframes do not fit a clip of so many frames."""
+        for name in vars(self):
+            self.frames(name, num_frames)
 
     def frames(self, name: str, num_frames: int) -> NDArray[np.float32]:
         """Values of one of the attributes for every frame, float32 ``(num_frames,)``.

@@ -162,7 +162,7 @@ class PortraitAnimator(ABC):
     def settings(self, **changes: Any) -> SamplingSettings:
         """The model's sampling defaults with changes; see ``SamplingSettings``."""
         settings = SamplingSettings.from_defaults(self.config.defaults, **changes)
-        settings.validate(self.config.denoiser)
+        settings.validate(self.config)
         return settings
 
     def segment_reference(

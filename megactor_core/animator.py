@@ -208,14 +208,16 @@ def usable_device(device: torch.device | str | None = None) -> torch.device:
     """The device asked for; without one the accelerator where there is one, else the CPU.
 
     Raises:
-        InputError: this machine or this PyTorch does not have it.
+        InputError: this machine or this PyTorch does not have it, or it holds no numbers (meta).
     """
     if device is None:
         return torch.accelerator.current_accelerator() or torch.device("cpu")
     try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        tried = torch.zeros(1, device=device)
+        tried.item()
+        return tried.device
+    except (RuntimeError, AssertionError, ImportError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         problem = f"cannot be used ({reason})"
         raise InputError(f"device {device}", problem, "Use cpu, or cuda on a GPU") from error
 

@@ -167,5 +167,5 @@ def sampling_settings(
     if context_overlap >= 0:
         changes["context_overlap"] = context_overlap
     settings = SamplingSettings.from_defaults(config.defaults, **changes)
-    settings.validate(config.denoiser)
+    settings.validate(config)
     return settings

@@ -122,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
     amplitude = _amplitude(args)
     check_motion(config, source is not None, args.speech is not None, amplitude)
     num_frames = find_clip(source, args.speech, args.start, args.stop, args.frame_rate).num_frames
+    amplitude.check_length(num_frames)
     options = {} if args.best_frame is None else {"best_frame": args.best_frame}
     size = checked_size(config.defaults.size if args.size is None else args.size)
     for crop, source_size in (

@@ -13,10 +13,15 @@ from .arguments import (
     fraction_below_one,
     frame_number,
     frame_rate,
+    guidance,
     keyframes,
     lora,
+    seed,
     share,
+    side,
+    steps,
     strength,
+    whole_number,
 )
 
 Group = argparse._ArgumentGroup
@@ -142,25 +147,28 @@ def add_look_options(group: Group) -> None:
 
 def add_sampling_options(group: Group) -> None:
     """How the clip is sampled."""
-    group.add_argument("--steps", type=int, metavar="N", help="denoising steps; more are slower and finer")
+    group.add_argument("--steps", type=steps, metavar="N", help="denoising steps; more are slower and finer")
     group.add_argument(
-        "--guidance", type=float, metavar="X", help="how strongly to follow the portrait; 1 is twice as fast"
+        "--guidance",
+        type=guidance,
+        metavar="X",
+        help="how strongly to follow the portrait; 1 is twice as fast",
     )
     group.add_argument(
-        "--seed", type=int, default=42, metavar="N", help="another seed, another result (default: 42)"
+        "--seed", type=seed, default=42, metavar="N", help="another seed, another result (default: 42)"
     )
     group.add_argument(
         "--noise-scale",
-        type=float,
+        type=share,
         metavar="SCALE",
         help="size of the start noise, 0 to 1: less gives softer, steadier frames",
     )
     group.add_argument(
         "--scheduler", metavar="NAME", help="ddim, euler, dpm++2m, unipc or lcm (default: ddim)"
     )
-    group.add_argument("--context-length", type=int, metavar="N", help="frames denoised together")
+    group.add_argument("--context-length", type=whole_number(1), metavar="N", help="frames denoised together")
     group.add_argument(
-        "--context-overlap", type=int, metavar="N", help="frames that neighbouring windows share"
+        "--context-overlap", type=whole_number(0), metavar="N", help="frames that neighbouring windows share"
     )
     group.add_argument(
         "--open-ends",
@@ -173,7 +181,7 @@ def add_sampling_options(group: Group) -> None:
         help="how much the frames of a window count where windows overlap (default: flat)",
     )
     group.add_argument(
-        "--size", type=int, metavar="PIXELS", help="side of the animated square, a multiple of 8"
+        "--size", type=side, metavar="PIXELS", help="side of the animated square, a multiple of 8"
     )
 
 

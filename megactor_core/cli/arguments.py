@@ -3,13 +3,50 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from .. import limits
 from ..amplitude import Keyframes, parse_keyframes
 from ..errors import InputError
 from ..media.timing import exact_frame_rate
+
+
+def whole_number(lowest: int, highest: int = limits.COUNT) -> Callable[[str], int]:
+    """The type of whole numbers in a range, both ends included."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = lowest - 1
+        if not lowest <= number <= highest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {highest}")
+        return number
+
+    return read
+
+
+def number(lowest: float, highest: float) -> Callable[[str], float]:
+    """The type of numbers in a range, both ends included."""
+
+    def read(text: str) -> float:
+        numbers = _numbers(text)
+        if len(numbers) != 1 or not lowest <= numbers[0] <= highest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {lowest:g} to {highest:g}")
+        return numbers[0]
+
+    return read
+
+
+seed = whole_number(0, limits.SEED)
+steps = whole_number(1, limits.STEPS)
+side = whole_number(0, limits.PIXELS)
+frame_number = whole_number(0)
+share = number(0, 1)
+guidance = number(0, limits.GUIDANCE)
 
 
 def crop_mode(text: str) -> Literal["face", "whole", "squash"] | tuple[float, float, float, float]:
@@ -20,7 +57,7 @@ def crop_mode(text: str) -> Literal["face", "whole", "squash"] | tuple[float, fl
         return "whole"
     if text == "squash":
         return "squash"
-    numbers = _numbers(text)
+    numbers = _pixels(text)
     if len(numbers) != 4:
         problem = f"{text!r} is neither face nor whole nor squash nor left,top,right,bottom"
         raise argparse.ArgumentTypeError(problem)
@@ -33,8 +70,8 @@ def face_choice(text: str) -> Literal["largest"] | int | tuple[float, float]:
     if text == "largest":
         return "largest"
     if text.isdecimal():
-        return int(text)
-    numbers = _numbers(text)
+        return frame_number(text)
+    numbers = _pixels(text)
     if len(numbers) != 2:
         raise argparse.ArgumentTypeError(f"{text!r} is neither largest nor a number from 0 nor a point x,y")
     x, y = numbers
@@ -49,7 +86,7 @@ def best_frame(text: str) -> Literal["auto", "off"] | int:
         return "off"
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor off nor a number from 0")
-    return int(text)
+    return frame_number(text)
 
 
 def strength(text: str) -> tuple[float, float, float]:
@@ -65,7 +102,12 @@ def lora(text: str) -> tuple[Path, float]:
     """``file`` or ``file,scale``."""
     path, _, scale = text.rpartition(",")
     numbers = _numbers(scale)
-    return (Path(path), numbers[0]) if path and numbers else (Path(text), 1.0)
+    if not (path and numbers):
+        return Path(text), 1.0
+    if not abs(numbers[0]) <= limits.SCALE:
+        limit = f"{limits.SCALE:g}"
+        raise argparse.ArgumentTypeError(f"{text!r} has a scale that is not from -{limit} to {limit}")
+    return Path(path), numbers[0]
 
 
 def keyframes(text: str) -> Keyframes:
@@ -76,30 +118,16 @@ def keyframes(text: str) -> Keyframes:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def share(text: str) -> float:
-    """A number from 0 to 1."""
-    numbers = _numbers(text)
-    if len(numbers) != 1 or not 0 <= numbers[0] <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return numbers[0]
-
-
 def frame_rate(text: str) -> Fraction:
     """Frames per second: 25, 29.97 or 30000/1001."""
     try:
-        rate = exact_frame_rate(Fraction(text))
+        # An exponent makes a Fraction of as many digits.
+        rate = exact_frame_rate(Fraction(text)) if "e" not in text.lower() else Fraction(0)
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if not 1 <= rate <= 240:
         raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate from 1 to 240")
     return rate
-
-
-def frame_number(text: str) -> int:
-    """A whole number from 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
 
 
 def fraction_below_one(text: str) -> float:
@@ -115,3 +143,11 @@ def _numbers(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         return []
+
+
+def _pixels(text: str) -> list[float]:
+    """Coordinates; a picture has no further ones."""
+    numbers = _numbers(text)
+    if not all(abs(value) <= limits.PIXELS for value in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} has a coordinate beyond {limits.PIXELS} pixels")
+    return numbers

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from ..dataset.step import SampleSettings, StepSettings
 from ..dataset.steps import STEPS, PackSettings
 from ..errors import InputError
+from .arguments import whole_number
 
 _DESCRIPTION = """\
 Make training data out of videos. Each step reads a folder of shards (WebDataset tar files) and writes another
@@ -34,7 +35,7 @@ Example:
   python -m megactor_core dataset pack --input videos --output shards/1_clips
   python -m megactor_core dataset faces --input shards/1_clips --output shards/2_faces
 """
-_PATHS = {"input", "output"}
+_MOST_WORKERS = 1024
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,8 +62,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     inspect.add_argument("--input", type=Path, required=True, metavar="TAR", help="a shard")
     inspect.add_argument("--output", type=Path, required=True, metavar="PNG", help="the picture")
-    inspect.add_argument("--clips", type=int, default=4, metavar="N", help="number of clips (default: 4)")
-    inspect.add_argument("--first", type=int, default=0, metavar="I", help="number of the first (default: 0)")
+    inspect.add_argument(
+        "--clips", type=whole_number(1, 1000), default=4, metavar="N", help="number of clips (default: 4)"
+    )
+    inspect.add_argument(
+        "--first", type=whole_number(0), default=0, metavar="I", help="number of the first (default: 0)"
+    )
     inspect.add_argument("--overwrite", action="store_true", help="replace a file of an earlier run")
     inspect.set_defaults(run=_inspect)
 
@@ -83,7 +88,11 @@ def _add_step(
         "--output", type=Path, required=True, metavar="FOLDER", help="for the shards; goes on with its own"
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes on this machine (default: 1)"
+        "--workers",
+        type=whole_number(1, _MOST_WORKERS),
+        default=1,
+        metavar="N",
+        help="processes on this machine (default: 1)",
     )
     parser.add_argument(
         "--ray",
@@ -111,8 +120,6 @@ def _run_step(args: argparse.Namespace) -> int:
     from ..dataset.pipeline import run_step
 
     settings = _settings(args.settings, vars(args))
-    if args.workers < 1:
-        raise InputError(f"--workers {args.workers}", "is too small", "Give 1 or more")
     machines = Machines(args.workers, args.ray)
     if isinstance(settings, PackSettings):
         from ..dataset.pack import pack
@@ -170,9 +177,6 @@ def _inspect(args: argparse.Namespace) -> int:
     from ..media.outputs import check_output
     from ..media.pictures import SAVE_SUFFIXES, save_picture
 
-    for option, value, lowest in (("--clips", args.clips, 1), ("--first", args.first, 0)):
-        if value < lowest:
-            raise InputError(f"{option} {value}", "is too small", f"Give {lowest} or more")
     check_output(args.output, SAVE_SUFFIXES, args.overwrite)
     sheet, lines = shard_sheet(args.input, args.clips, args.first)
     save_picture(args.output, sheet, args.overwrite)

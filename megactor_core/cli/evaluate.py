@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from .arguments import guidance, seed, side, steps, whole_number
 from .evaluate_reenactment import add_tests
 
 if TYPE_CHECKING:
@@ -52,32 +53,34 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--model", default="demo", metavar="MODEL", help="demo, megactor or a model folder (default: demo)"
     )
     puppets.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="another seed gives other clips (default: 0)"
+        "--seed", type=seed, default=0, metavar="S", help="another seed gives other clips (default: 0)"
     )
     puppets.add_argument(
         "--clips",
-        type=int,
+        type=whole_number(1),
         default=30,
         metavar="N",
         help="number of clips; fewer than 30 say little (default: 30)",
     )
     puppets.add_argument(
         "--frames",
-        type=int,
+        type=whole_number(2),
         default=16,
         metavar="N",
         help="frames of each clip, at 25 a second (default: 16)",
     )
     puppets.add_argument(
         "--steps",
-        type=int,
+        type=steps,
         default=10,
         metavar="N",
         help="denoising steps; compare at equal steps (default: 10)",
     )
-    puppets.add_argument("--guidance", type=float, metavar="X", help="guidance scale (default: the model's)")
     puppets.add_argument(
-        "--size", type=int, metavar="PIXELS", help="side of the square pictures (default: the model's)"
+        "--guidance", type=guidance, metavar="X", help="guidance scale (default: the model's)"
+    )
+    puppets.add_argument(
+        "--size", type=side, metavar="PIXELS", help="side of the square pictures (default: the model's)"
     )
     puppets.add_argument(
         "--driving-condition",
@@ -87,7 +90,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     puppets.add_argument(
         "--fit-frames",
-        type=int,
+        type=whole_number(0),
         default=2,
         metavar="K",
         help="read the motion from every K-th frame, 0: not at all (default: 2)",
@@ -158,7 +161,7 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettin
     sampling = SamplingSettings.from_defaults(
         config.defaults, num_inference_steps=args.steps, seed=args.seed, **guidance
     )
-    sampling.validate(config.denoiser)
+    sampling.validate(config)
     return EvaluationSettings(
         seed=args.seed,
         clips=args.clips,
@@ -177,15 +180,6 @@ def _check(args: argparse.Namespace) -> None:
             "needs the package torchmetrics, which is not installed",
             "Run: pip install torchmetrics",
         )
-    for option, value, lowest in (
-        ("--clips", args.clips, 1),
-        ("--frames", args.frames, 2),
-        ("--steps", args.steps, 1),
-        ("--seed", args.seed, 0),
-        ("--fit-frames", args.fit_frames, 0),
-    ):
-        if value < lowest:
-            raise InputError(f"{option} {value}", "is too small", f"Give {lowest} or more")
     from ..media.outputs import check_output
 
     for path, suffix in ((args.output, ".json"), (args.sheet, ".png")):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError
 from .animate_options import add_control_options, add_machine_options, add_sampling_options
+from .arguments import frame_number, whole_number
 from .model_settings import control_strengths, sampling_settings
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
 
 def _add_protocol(group: argparse._ArgumentGroup, test: str) -> None:
     group.add_argument(
-        "--clips", type=int, metavar="N", help="so many clips, drawn by the seed (default: all)"
+        "--clips", type=whole_number(1), metavar="N", help="so many clips, drawn by the seed (default: all)"
     )
     group.add_argument(
         "--held-out",
@@ -100,10 +101,14 @@ def _add_protocol(group: argparse._ArgumentGroup, test: str) -> None:
         help="only identities that a training on these shards never saw: its held_out",
     )
     group.add_argument(
-        "--frames", type=int, default=16, metavar="N", help="frames of each clip (default: 16)"
+        "--frames", type=whole_number(2), default=16, metavar="N", help="frames of each clip (default: 16)"
     )
     group.add_argument(
-        "--stride", type=int, default=1, metavar="K", help="use every K-th frame of a file (default: 1)"
+        "--stride",
+        type=whole_number(1),
+        default=1,
+        metavar="K",
+        help="use every K-th frame of a file (default: 1)",
     )
     group.add_argument(
         "--crop",
@@ -150,19 +155,12 @@ def reference_frame(text: str) -> int | Literal["random"]:
         return "random"
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is neither random nor a number from 0")
-    return int(text)
+    return frame_number(text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the folder and print the table; 0 when done."""
     _check_packages()
-    for option, value, lowest in (
-        ("--clips", args.clips, 1),
-        ("--frames", args.frames, 2),
-        ("--stride", args.stride, 1),
-    ):
-        if value is not None and value < lowest:
-            raise InputError(f"{option} {value}", "is too small", f"Give {lowest} or more")
     if args.held_out is not None and not 0 < args.held_out < 1:
         raise InputError(
             f"--held-out {args.held_out}", "is no share of the identities", "Give more than 0 and less than 1"

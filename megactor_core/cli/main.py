@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from ..errors import InputError
 from . import animate, dataset, evaluate, puppets, train, weights
+from .ending import EXIT_ERROR, end_well
 
 COMMANDS = {
     "animate": animate,
@@ -20,9 +21,6 @@ COMMANDS = {
     "evaluate": evaluate,
 }
 """Each module has ``add_parser(subparsers)`` and ``run(args)`` and is light to import."""
-
-EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 _EXAMPLES = """\
 examples:
@@ -36,7 +34,8 @@ class Parser(argparse.ArgumentParser):
     """A parser whose complaints take one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_ERROR, f"error: {message}. Help: {self.prog} --help\n")
+        line = " ".join(message.splitlines())
+        self.exit(EXIT_ERROR, f"error: {line}. Help: {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,17 +59,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; the process's own by default.
 
     Returns:
-        The exit status: 0; 2 for an input that cannot be used, told in one line; 130 after Ctrl-C.
+        The exit status, see ``ending.end_well``.
     """
-    args = build_parser().parse_args(arguments)
-    try:
-        with warnings.catch_warnings():
-            # What libraries tell their programmers is no news for a user.
-            warnings.filterwarnings("ignore", module="torch|diffusers|transformers")
-            return COMMANDS[args.command].run(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    except KeyboardInterrupt:
-        print("stopped by the user", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    words = _with_negative_values(sys.argv[1:] if arguments is None else arguments)
+    return end_well(lambda: _run(words))
+
+
+def _run(words: Sequence[str]) -> int:
+    args = build_parser().parse_args(words)
+    with warnings.catch_warnings():
+        # What libraries tell their programmers is no news for a user.
+        warnings.filterwarnings("ignore", module="torch|diffusers|transformers")
+        return COMMANDS[args.command].run(args)
+
+
+def _with_negative_values(words: Iterable[str]) -> list[str]:
+    """``--crop -50,0,9,9`` as ``--crop=-50,0,9,9``: argparse takes such values for options."""
+    joined: list[str] = []
+    for word in words:
+        follows = joined and joined[-1].startswith("--") and "=" not in joined[-1]
+        if follows and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined

@@ -38,7 +38,7 @@ def sampling_settings(args: argparse.Namespace, config: ModelConfig) -> Sampling
     }
     changes = {name: value for name, value in given.items() if value is not None}
     settings = SamplingSettings.from_defaults(config.defaults, seed=args.seed, **changes)
-    settings.validate(config.denoiser)
+    settings.validate(config)
     return settings
 
 
@@ -52,7 +52,14 @@ def control_strengths(args: argparse.Namespace, config: ModelConfig) -> dict[str
     from ..family_inputs import check_controls
 
     given = {"face_control": args.face_control, "patch_control": args.patch_control}
-    strengths = {name: ControlStrength(*values) for name, values in given.items() if values is not None}
+    strengths = {}
+    for name, values in given.items():
+        if values is not None:
+            try:
+                strengths[name] = ControlStrength(*values)
+            except InputError as error:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option}: {error.subject}", error.problem, error.remedy) from error
     check_controls(config, strengths, args.best_frame)
     return strengths
 

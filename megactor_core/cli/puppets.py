@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from .arguments import seed, whole_number
 
 if TYPE_CHECKING:
     from ..data.clips import PuppetClip
@@ -27,6 +28,7 @@ Each clip has two persons who move alike. Clip 000 is written as
 Example: python -m megactor_core puppets --output puppets --clips 4 --size 256
 """
 _SMALLEST, _LARGEST = 48, 1024
+_LONGEST = 100_000  # frames; the motion of a clip is drawn as a whole
 _SHEET_COLUMNS = 8
 
 
@@ -45,23 +47,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FOLDER",
         help="folder for the files; created when missing",
     )
-    parser.add_argument("--clips", type=int, default=4, metavar="N", help="number of clips (default: 4)")
+    parser.add_argument(
+        "--clips", type=whole_number(1), default=4, metavar="N", help="number of clips (default: 4)"
+    )
     parser.add_argument(
         "--frames",
-        type=int,
+        type=whole_number(1, _LONGEST),
         default=75,
         metavar="N",
         help="frames of each clip, at 25 a second (default: 75)",
     )
     parser.add_argument(
         "--size",
-        type=int,
+        type=whole_number(_SMALLEST, _LARGEST),
         default=256,
         metavar="PIXELS",
         help=f"side of the square pictures, {_SMALLEST} to {_LARGEST} (default: 256)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="another seed gives other clips (default: 0)"
+        "--seed", type=seed, default=0, metavar="S", help="another seed gives other clips (default: 0)"
     )
     parser.add_argument(
         "--split",
@@ -75,7 +79,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Render and write all clips; 0 when everything is written."""
-    _check(args)
     from tqdm import tqdm
 
     from ..data.clips import sample_clip
@@ -118,20 +121,6 @@ def _write_clip(clip: PuppetClip, stem: Path, size: int, overwrite: bool) -> Non
                     row.append(image)
         rows.append(np.hstack(row))
     save_picture(f"{stem}_sheet.png", np.vstack(rows), overwrite)
-
-
-def _check(args: argparse.Namespace) -> None:
-    for option, value, lowest in (
-        ("--clips", args.clips, 1),
-        ("--frames", args.frames, 1),
-        ("--seed", args.seed, 0),
-    ):
-        if value < lowest:
-            raise InputError(f"{option} {value}", "is too small", f"Give {lowest} or more")
-    if not _SMALLEST <= args.size <= _LARGEST:
-        raise InputError(
-            f"--size {args.size}", "cannot be drawn", f"Give a size from {_SMALLEST} to {_LARGEST} pixels"
-        )
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .arguments import seed
+
 DTYPES = ("float16", "bfloat16", "float32")
 
 
@@ -76,13 +78,13 @@ def add_parser(subparsers: Any) -> None:
     start.add_argument(
         "--vae", type=Path, help="autoencoder by diffusers' names (default: the one in --base)"
     )
-    start.add_argument("--seed", type=int, default=0, help="of the weights that are new (default: 0)")
+    start.add_argument("--seed", type=seed, default=0, help="of the weights that are new (default: 0)")
     _add_writing(start, "float16", "training computes with more")
 
     random = _action(actions, "random", "write a tiny model of random weights, to try a family's whole path")
     random.add_argument("family", help="its family; a wrong name is answered with all of them")
     random.add_argument("output", type=Path, help="model folder to write")
-    random.add_argument("--seed", type=int, default=0, help="seed of the weights (default: 0)")
+    random.add_argument("--seed", type=seed, default=0, help="seed of the weights (default: 0)")
 
     verify = _action(actions, "verify", "check sizes, sha256, keys and that all numbers are finite")
     verify.add_argument(

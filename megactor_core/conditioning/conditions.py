@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from .. import limits
 from ..errors import InputError
 from ..precision import CHECK_WEIGHTS, all_finite, not_finite
 
@@ -108,7 +108,7 @@ class ControlStrength:
     """How much a ControlNet counts, and when.
 
     Attributes:
-        strength: factor of what it adds; 1 = as trained, 0 switches it off.
+        strength: factor of what it adds, 0 to 10; 1 = as trained, 0 switches it off.
         start, end: share of the noise schedule, 0..1, where it begins and where it stops to count.
     """
 
@@ -117,8 +117,12 @@ class ControlStrength:
     end: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.strength) and self.strength >= 0):
-            raise InputError(f"strength {self.strength}", "must be 0 or more", "use 0 to 2; 1 is as trained")
+        if not 0 <= self.strength <= limits.SCALE:
+            raise InputError(
+                f"strength {self.strength}",
+                f"must be 0 or more, and {limits.SCALE:g} at most",
+                "use 0 to 2; 1 is as trained",
+            )
         if not 0 <= self.start <= self.end <= 1:
             raise InputError(
                 f"start {self.start:g}, end {self.end:g}",

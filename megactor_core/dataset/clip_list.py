@@ -46,7 +46,7 @@ def list_clips(paths: Sequence[Path], held_out: float, split: Split) -> list[Ent
         split: which part.
 
     Raises:
-        InputError: no shards; no clips in them; nothing held out where it is asked for.
+        InputError: no shards; no clips in them; nothing held out where it is asked for, or everything.
     """
     shards = [open_shard(path) for path in find_shards(paths)]
     for shard in shards:
@@ -62,4 +62,8 @@ def list_clips(paths: Sequence[Path], held_out: float, split: Split) -> list[Ent
     kept = held_out_identities(clips.values(), held_out)
     if split == "held-out" and not kept:
         raise InputError(names, "no identity is held out", "Set held_out above 0")
+    if split == "train" and kept == set(clips.values()):
+        raise InputError(
+            f"held_out: {held_out}", f"leaves none of the {len(kept)} identities in {names}", "Lower it"
+        )
     return [entry for entry, identity in clips.items() if (identity in kept) == (split == "held-out")]

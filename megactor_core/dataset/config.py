@@ -17,10 +17,14 @@ class ShardClipsConfig(Section):
     shards: tuple[Path, ...] = Field(
         min_length=1, description="folders of shards, or single .tar files; one path may stand alone"
     )
-    size: int = Field(512, ge=32, multiple_of=8, description="side of the pictures in pixels")
-    references: int = Field(1, ge=1, description="clips per batch; each has one reference picture")
-    frames: int = Field(12, ge=1, description="target frames per clip: one window of the denoiser")
-    stride: int = Field(2, ge=1, description="frames of the clip from one target frame to the next")
+    size: int = Field(512, ge=32, le=8192, multiple_of=8, description="side of the pictures in pixels")
+    references: int = Field(
+        1, ge=1, le=100_000, description="clips per batch; each has one reference picture"
+    )
+    frames: int = Field(12, ge=1, le=10_000, description="target frames per clip: one window of the denoiser")
+    stride: int = Field(
+        2, ge=1, le=10_000, description="frames of the clip from one target frame to the next"
+    )
     swap_rate: float = Field(
         0.1, ge=0, le=1, description="share of clips whose driver has another face or style; stage 2: 0.5"
     )

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from .. import limits
 from ..errors import InputError
 from .shards import Shard
 from .step import SampleSettings, StepSettings, Worker
@@ -19,10 +20,12 @@ class PackSettings(StepSettings):
 
     step: ClassVar[str] = "pack"
     frame_rate: float = Field(30.0, gt=0, le=240, description="frames per second of the clips")
-    shortest_side: int = Field(720, ge=16, description="larger videos are scaled down to this, in pixels")
-    minimum_seconds: float = Field(1.0, gt=0, description="shorter shots are left out")
-    maximum_seconds: float = Field(10.0, gt=0, description="longer shots are cut into equal pieces")
-    clips_per_shard: int = Field(64, ge=1, description="clips per shard; one shard is one job")
+    shortest_side: int = Field(
+        720, ge=16, le=limits.PIXELS, description="larger videos are scaled down to this, in pixels"
+    )
+    minimum_seconds: float = Field(1.0, gt=0, le=86400, description="shorter shots are left out")
+    maximum_seconds: float = Field(10.0, gt=0, le=86400, description="longer shots are cut into equal pieces")
+    clips_per_shard: int = Field(64, ge=1, le=100_000, description="clips per shard; one shard is one job")
     identity: Literal["file", "folder"] = Field(
         "file", description="what stands for a person: each video, or each folder of videos"
     )
@@ -42,10 +45,12 @@ class FacesSettings(SampleSettings):
         0.2, ge=0, le=1, description="smallest share of the clip's square that the face may cover"
     )
     minimum_luma: float = Field(5.0, ge=0, le=255, description="darker frames do not count")
-    minimum_frames: int = Field(23, ge=1, description="frames that count which a clip must have")
+    minimum_frames: int = Field(
+        23, ge=1, le=limits.COUNT, description="frames that count which a clip must have"
+    )
     maximum_lost: float = Field(0.1, ge=0, le=1, description="share of frames in which no face is seen")
     maximum_jump: float = Field(
-        0.5, gt=0, description="way of the face's centre from frame to frame, in widths of the face"
+        0.5, gt=0, le=1000, description="way of the face's centre from frame to frame, in widths of the face"
     )
 
     def check(self) -> None:
@@ -71,8 +76,10 @@ class SwapSettings(SampleSettings):
     faces: Path | None = Field(
         None, description="folder of portraits for {source}; else a frame of another person's clip"
     )
-    timeout: float = Field(3600, gt=0, exclude=True, description="seconds after which the program has failed")
-    seed: int = Field(0, ge=0, description="which face is taken for which clip")
+    timeout: float = Field(
+        3600, gt=0, le=10**6, exclude=True, description="seconds after which the program has failed"
+    )
+    seed: int = Field(0, ge=0, le=limits.SEED, description="which face is taken for which clip")
 
     @field_validator("program")
     @classmethod
@@ -130,12 +137,14 @@ class StyliseSettings(SampleSettings):
     prompt: str = Field("anime style, a person talking", description="what the pictures are turned into")
     strength: float = Field(0.5, gt=0, le=1, description="how far they are turned into it")
     num_inference_steps: int = Field(
-        30, ge=1, description="denoising steps, of which the strength's share runs"
+        30, ge=1, le=limits.STEPS, description="denoising steps, of which the strength's share runs"
     )
-    guidance_scale: float = Field(0.0, ge=0, description="0 for turbo models")
-    size: int = Field(512, ge=8, multiple_of=8, description="longest side that the model sees, in pixels")
-    batch_size: int = Field(4, ge=1, exclude=True, description="frames at once")
-    seed: int = Field(0, ge=0, description="another seed gives other pictures")
+    guidance_scale: float = Field(0.0, ge=0, le=limits.GUIDANCE, description="0 for turbo models")
+    size: int = Field(
+        512, ge=8, le=8192, multiple_of=8, description="longest side that the model sees, in pixels"
+    )
+    batch_size: int = Field(4, ge=1, le=1024, exclude=True, description="frames at once")
+    seed: int = Field(0, ge=0, le=limits.SEED, description="another seed gives other pictures")
     device: str = Field("auto", exclude=True, description="cpu, cuda ...; auto: a GPU where there is one")
 
     @property
@@ -158,10 +167,10 @@ class GazeSettings(SampleSettings):
         None, description="MediaPipe's face_landmarker.task; without it pupils are sought by darkness: rough"
     )
     minimum_variance: float = Field(
-        200.0, ge=0, description="of yaw or pitch, in square degrees; clips with less are left out"
+        200.0, ge=0, le=180**2, description="of yaw or pitch, in square degrees; clips with less are left out"
     )
-    interval: int = Field(10, ge=1, description="every so many frames are looked at")
-    readings: int = Field(32, ge=3, description="at most so many")
+    interval: int = Field(10, ge=1, le=limits.COUNT, description="every so many frames are looked at")
+    readings: int = Field(32, ge=3, le=limits.COUNT, description="at most so many")
 
     def check(self) -> None:
         """See ``StepSettings``: the landmarker must be at hand."""
@@ -178,7 +187,12 @@ class BackgroundSettings(SampleSettings):
     """Part the person from the background in some frames of every clip."""
 
     step: ClassVar[str] = "background"
-    masks: int = Field(8, ge=1, description="frames per clip that get a mask; references are drawn from them")
+    masks: int = Field(
+        8,
+        ge=1,
+        le=limits.COUNT,
+        description="frames per clip that get a mask; references are drawn from them",
+    )
     person_segmenter: Path | None = Field(
         None,
         exclude=True,

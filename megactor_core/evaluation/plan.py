@@ -90,7 +90,7 @@ def _held_out(data: Path, clips: list[ClipFile], share: float) -> list[ClipFile]
 
 
 def _check_model(request: EvaluationRequest, config: ModelConfig) -> None:
-    request.sampling.validate(config.denoiser)
+    request.sampling.validate(config)
     checked_mode(config, request.driving_mode, request.speech)
     check_motion(config, True, request.speech, AS_DRIVEN)
     check_controls(config, request.strengths)

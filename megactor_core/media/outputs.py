@@ -80,8 +80,8 @@ def temporary_output(path: Path, overwrite: bool = False) -> Iterator[Path]:
         if path.exists() and not overwrite:
             raise _exists(path)
         os.replace(temporary, path)
-    except InputError:
-        raise
+    except (InputError, BrokenPipeError):
+        raise  # no file is a pipe: nobody reads the progress any more
     except OSError as error:
         if error.filename not in (None, str(temporary)):
             raise InputError(error.filename, f"cannot be used ({_reason(error)})", "Check it") from error

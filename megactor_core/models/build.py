@@ -8,6 +8,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from ..errors import InputError
 from .audio_encoder import AudioEncoder
 from .config import ModelConfig
 from .constant_context import ConstantContext
@@ -47,7 +48,19 @@ class Networks:
 
 
 def build_networks(config: ModelConfig) -> Networks:
-    """Networks with fresh weights, in evaluation mode; under ``torch.device("meta")`` they cost nothing."""
+    """Networks with fresh weights, in evaluation mode; under ``torch.device("meta")`` they cost nothing.
+
+    Raises:
+        InputError: the configuration contradicts itself.
+    """
+    try:
+        return _build(config)
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError) as error:
+        problem = f"describes no model that can be built ({error})"
+        raise InputError(f"configuration of {config.family}", problem, "Convert it again") from error
+
+
+def _build(config: ModelConfig) -> Networks:
     optional: dict[str, nn.Module] = {}
     if config.image_encoder is not None:
         optional["image_encoder"] = CLIPVisionModelWithProjection(CLIPVisionConfig(**config.image_encoder))

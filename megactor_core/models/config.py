@@ -8,7 +8,27 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+
+from .. import limits
+
+Size = Annotated[int, Field(ge=1, le=65536)]
+"""A width or a number of parts; there is at least one."""
+Count = Annotated[int, Field(ge=0, le=65536)]
+"""The same, or none."""
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _check_vae(vae: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of the autoencoder that are read before it is built."""
+    widths = vae.get("block_out_channels")
+    numbers = [vae.get("latent_channels"), *(widths if isinstance(widths, list | tuple) else ())]
+    if not (2 <= len(numbers) <= 9 and all(isinstance(n, int) and 1 <= n <= 65536 for n in numbers)):
+        raise ValueError("needs latent_channels and a list of block_out_channels, whole numbers from 1")
+    return vae
 
 
 @dataclass(frozen=True)
@@ -36,20 +56,20 @@ class UNetConfig:
             those of the middle and up levels, or all.
     """
 
-    in_channels: int = 13
-    out_channels: int = 4
-    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    in_channels: Size = 13
+    out_channels: Count = 4
+    block_out_channels: tuple[Size, ...] = (320, 640, 1280, 1280)
     attention_levels: tuple[bool, ...] = (True, True, True, False)
-    layers_per_block: int = 2
-    num_attention_heads: int = 8
-    cross_attention_dim: int = 768
-    norm_num_groups: int = 32
+    layers_per_block: Size = 2
+    num_attention_heads: Size = 8
+    cross_attention_dim: Size = 768
+    norm_num_groups: Size = 32
     norm_over_frames: bool = True
     motion_modules: bool = True
     motion_in_middle: bool = False
     motion_after_upsampler: bool = False
-    motion_max_positions: int = 32
-    audio_dim: int = 0
+    motion_max_positions: Size = 32
+    audio_dim: Count = 0
     reading_levels: Literal["mid_up", "all"] = "mid_up"
 
     def reads(self, block: str) -> bool:
@@ -72,12 +92,12 @@ class DrivingEncoderConfig:
             otherwise it sees the same as the other.
     """
 
-    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
-    out_channels: int = 4
-    reference_channels: tuple[tuple[int, int], ...] = (
+    channels: tuple[Size, Size, Size, Size] = (16, 32, 64, 128)
+    out_channels: Count = 4
+    reference_channels: tuple[tuple[Size, Size], ...] = (
         (4, 8), (8, 16), (16, 32), (32, 64), (64, 128), (128, 256), (256, 512),
     )  # fmt: skip
-    modulation_dim: int = 256
+    modulation_dim: Size = 256
     black_unconditional: bool = False
 
     @property
@@ -98,11 +118,11 @@ class AudioEncoderConfig:
         positions: tokens of one segment of sound, one for two columns of the spectrogram.
     """
 
-    bands: int = 80
-    width: int = 384
-    heads: int = 6
-    layers: int = 4
-    positions: int = 1500
+    bands: Size = 80
+    width: Size = 384
+    heads: Size = 6
+    layers: Size = 4
+    positions: Size = 1500
 
 
 @dataclass(frozen=True)
@@ -115,11 +135,11 @@ class SchedulerConfig:
     """
 
     beta_schedule: Literal["linear", "scaled_linear"] = "linear"
-    beta_start: float = 0.00085
-    beta_end: float = 0.012
+    beta_start: Annotated[float, Field(gt=0, lt=1)] = 0.00085
+    beta_end: Annotated[float, Field(gt=0, lt=1)] = 0.012
     prediction_type: Literal["epsilon", "v_prediction"] = "epsilon"
     timestep_spacing: Literal["leading", "trailing", "linspace"] = "leading"
-    steps_offset: int = 1
+    steps_offset: Annotated[int, Field(ge=0, le=1)] = 1
     set_alpha_to_one: bool = True
     rescale_betas_zero_snr: bool = False
     step_rule: Literal["count", "stride"] = "count"
@@ -144,15 +164,15 @@ class SamplingDefaults:
             inventing texture: softer, steadier frames that are closer to the truth.
     """
 
-    size: int = 512
-    num_inference_steps: int = 25
-    guidance_scale: float = 4.5
-    context_length: int = 16
-    context_overlap: int = 8
+    size: Size = 512
+    num_inference_steps: Annotated[int, Field(ge=1, le=limits.STEPS)] = 25
+    guidance_scale: Annotated[float, Field(ge=0, le=limits.GUIDANCE)] = 4.5
+    context_length: Size = 16
+    context_overlap: Count = 8
     closed_loop: bool = True
     window_grid: Literal["fixed", "shifted", "random"] = "fixed"
-    shared_noise: float = 0.0
-    noise_scale: float = 1.0
+    shared_noise: Share = 0.0
+    noise_scale: Share = 1.0
 
 
 OFFICIAL_VAE: dict[str, Any] = {
@@ -210,13 +230,17 @@ class ModelConfig:
         defaults: sampling defaults.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # its parts have it too
+
     family: str = "megactor"
     denoiser: UNetConfig = UNetConfig()
     driving_encoder: DrivingEncoderConfig | None = DrivingEncoderConfig()
     reference_network: UNetConfig = UNetConfig(in_channels=4, out_channels=0, motion_modules=False)
-    vae: Mapping[str, Any] = field(default_factory=lambda: dict(OFFICIAL_VAE))
+    vae: Annotated[Mapping[str, Any], AfterValidator(_check_vae)] = field(
+        default_factory=lambda: dict(OFFICIAL_VAE)
+    )
     image_encoder: Mapping[str, Any] | None = field(default_factory=lambda: dict(OFFICIAL_IMAGE_ENCODER))
-    constant_context: int = 0
+    constant_context: Count = 0
     audio_encoder: AudioEncoderConfig | None = None
     control_network: UNetConfig | None = None
     reference_posterior: Literal["sample", "mean"] = "sample"
@@ -244,26 +268,12 @@ class ModelConfig:
         """Rebuild a config from ``to_dict`` output, as read from ``config.json``.
 
         Raises:
-            TypeError: an unknown field.
+            ValueError: an unknown field, or a value of another type or out of its range; see
+                ``validation.explain``.
         """
-        parts: dict[str, type] = {
-            "denoiser": UNetConfig,
-            "driving_encoder": DrivingEncoderConfig,
-            "audio_encoder": AudioEncoderConfig,
-            "reference_network": UNetConfig,
-            "control_network": UNetConfig,
-            "inference_scheduler": SchedulerConfig,
-            "training_scheduler": SchedulerConfig,
-            "defaults": SamplingDefaults,
-        }
-        values = dict(data)
-        for key in parts.keys() & data.keys():
-            if data[key] is not None:
-                values[key] = parts[key](**{name: _tuples(value) for name, value in data[key].items()})
-        if "driving_modes" in values:
-            values["driving_modes"] = tuple(values["driving_modes"])
-        return cls(**values)
+        return _reader().validate_python(data)
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
+@cache
+def _reader() -> TypeAdapter[ModelConfig]:
+    return TypeAdapter(ModelConfig)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,9 +11,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from .. import limits
 from ..conditioning.conditions import Conditions
 from ..errors import InputError
-from ..models.config import ModelConfig, SamplingDefaults, SchedulerConfig, UNetConfig
+from ..models.config import ModelConfig, SamplingDefaults
 from ..models.controlnet import ControlNet
 from ..models.reference import ReferenceNetwork
 from ..models.unet import DenoisingUNet
@@ -37,8 +37,8 @@ class SamplingSettings:
     """How a clip is sampled; ``from_defaults`` starts from what suits a model.
 
     Attributes:
-        num_inference_steps: at least 1.
-        guidance_scale: 1 evaluates the conditional row only.
+        num_inference_steps: 1 to 1000; a scheduler may have fewer, see ``schedulers.set_timesteps``.
+        guidance_scale: 0 to 100; 1 evaluates the conditional row only.
         scheduler: ``ddim``, ``euler``, ``dpm++2m``, ``unipc`` or ``lcm``.
         seed: 0 to 2^63 - 1.
         context_length, context_overlap: frames of a window, frames shared by neighbours.
@@ -69,13 +69,17 @@ class SamplingSettings:
         del values["size"]
         return cls(**values)
 
-    def validate(self, denoiser: UNetConfig) -> None:
+    def validate(self, config: ModelConfig) -> None:
         """Raises InputError for values no model or this model cannot work with."""
-        if self.num_inference_steps < 1:
-            raise InputError(f"steps {self.num_inference_steps}", "must be at least 1", "use 10 to 30")
-        if not math.isfinite(self.guidance_scale):
-            raise InputError(f"guidance {self.guidance_scale}", "must be a finite number", "use 1 to 8")
-        if not 0 <= self.seed < 2**63:
+        denoiser, steps = config.denoiser, self.num_inference_steps
+        if not 1 <= steps <= limits.STEPS:
+            raise InputError(
+                f"steps {steps}", f"must be at least 1, and {limits.STEPS} at most", "use 10 to 30"
+            )
+        if not 0 <= self.guidance_scale <= limits.GUIDANCE:
+            problem = f"must be a finite number from 0 to {limits.GUIDANCE:g}"
+            raise InputError(f"guidance {self.guidance_scale}", problem, "use 1 to 8")
+        if not 0 <= self.seed <= limits.SEED:
             raise InputError(f"seed {self.seed}", "must be from 0 to 2^63 - 1", "use a smaller number from 0")
         for name, value in (("shared noise", self.shared_noise), ("noise scale", self.noise_scale)):
             if not 0 <= value <= 1:
@@ -87,7 +91,17 @@ class SamplingSettings:
                 f"use {denoiser.motion_max_positions} or less",
             )
         context_windows(1, self.context_length, self.context_overlap)
-        build_scheduler(self.scheduler, SchedulerConfig())
+        self.build_scheduler(config)
+
+    def build_scheduler(self, config: ModelConfig) -> Any:
+        """The diffusers scheduler of these settings on a model's schedule, its timesteps chosen.
+
+        Raises:
+            InputError: unknown name, or more steps than it has.
+        """
+        scheduler = build_scheduler(self.scheduler, config.inference_scheduler)
+        set_timesteps(scheduler, config.inference_scheduler, self.num_inference_steps)
+        return scheduler
 
     def windows(self, num_frames: int, step: int) -> list[list[int]]:
         """Frames of every window of a step, which is counted from 0."""
@@ -171,12 +185,11 @@ def sample(
     Raises:
         InputError: settings out of range, or conditions or a result that are not finite.
     """
-    settings.validate(config.denoiser)
+    settings.validate(config)
     conditions.check_finite()
     num_frames = conditions.num_frames
     device = conditions.reference.latents.device
-    scheduler = build_scheduler(settings.scheduler, config.inference_scheduler)
-    set_timesteps(scheduler, config.inference_scheduler, settings.num_inference_steps)
+    scheduler = settings.build_scheduler(config)
     if start_latents is None:
         _, channels, height, width = conditions.reference.latents.shape
         shape = (channels, height, width)

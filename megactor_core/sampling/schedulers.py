@@ -37,18 +37,34 @@ def build_scheduler(name: str, config: SchedulerConfig) -> Any:
 
 
 def set_timesteps(scheduler: Any, config: SchedulerConfig, steps: int) -> None:
-    """Choose the timesteps for a number of steps.
+    """Choose the timesteps for a number of steps, each lower than the one before.
 
     With the stride rule, DDIM takes every ``1000 // steps``-th timestep from 1 on, some more than asked for;
     the other schedulers take as many steps, spaced in their own way.
+
+    Raises:
+        InputError: the scheduler does not have so many steps.
     """
-    if config.step_rule == "count":
-        scheduler.set_timesteps(steps)
-        return
     total = scheduler.config.num_train_timesteps
-    timesteps = range(1, total, total // min(steps, total))
-    if isinstance(scheduler, diffusers.DDIMScheduler):
-        scheduler.set_timesteps(min(steps, total))
-        scheduler.timesteps = torch.tensor(timesteps[::-1])
-    else:
-        scheduler.set_timesteps(len(timesteps))
+    try:
+        if config.step_rule == "count":
+            scheduler.set_timesteps(steps)
+        else:
+            timesteps = range(1, total, total // min(steps, total))
+            if isinstance(scheduler, diffusers.DDIMScheduler):
+                scheduler.set_timesteps(min(steps, total))
+                scheduler.timesteps = torch.tensor(timesteps[::-1])
+            else:
+                scheduler.set_timesteps(len(timesteps))
+    except ValueError as error:
+        raise _too_many(scheduler, steps) from error
+    chosen = scheduler.timesteps
+    # Beyond what they have, diffusers' schedulers repeat timesteps, or leave the noise schedule.
+    if not 0 <= chosen[-1] <= chosen[0] < total or (chosen[1:] >= chosen[:-1]).any():
+        raise _too_many(scheduler, steps)
+
+
+def _too_many(scheduler: Any, steps: int) -> InputError:
+    name = next(name for name, (kind, _) in SCHEDULERS.items() if kind == type(scheduler).__name__)
+    problem = f"are more than the scheduler {name} has for this model"
+    return InputError(f"steps {steps}", problem, "Use fewer: 10 to 50 do")

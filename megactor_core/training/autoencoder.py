@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ..errors import InputError
 from .batch_part import BatchPart
 from .model_folder import save_networks
 from .processes import Processes
@@ -21,13 +22,21 @@ from .task_config import AutoencoderTaskConfig
 
 
 class AutoencoderTask:
-    """Absolute, squared and normal-divergence errors; eyes, brows and mouth count more."""
+    """Absolute, squared and normal-divergence errors; eyes, brows and mouth count more.
+
+    Raises:
+        InputError: ``task.vae`` describes no autoencoder.
+    """
 
     def __init__(self, config: AutoencoderTaskConfig, seed: int) -> None:
         self.config, self.seed = config, seed
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
-            self.vae = AutoencoderKL(**config.vae)
+            try:
+                self.vae = AutoencoderKL(**config.vae)
+            except (TypeError, ValueError, LookupError, RuntimeError, ArithmeticError) as error:
+                problem = f"describes no autoencoder that can be built ({error})"
+                raise InputError("task.vae", problem, "See configs/train/demo_autoencoder.yaml") from error
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:

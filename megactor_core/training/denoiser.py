@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..models.attention import KeyValues
 from ..models.build import Networks
 from ..models.config import ModelConfig
+from ..models.families import MEGACTOR
 from .batch_part import BatchPart
 from .clip_batches import clip_batches
 from .clip_draws import draw_clips
@@ -30,7 +31,7 @@ from .prediction_error import prediction_error
 from .processes import Processes
 from .puppet_pictures import to_signed
 from .task import Batch, Position
-from .task_config import DenoiserTaskConfig
+from .task_config import DenoiserTaskConfig, PuppetClipsConfig
 
 _POOLED = 4
 
@@ -64,14 +65,16 @@ class DenoiserTask:
         self, config: DenoiserTaskConfig, model: ModelConfig, networks: Networks, seed: int, cache: Path
     ) -> None:
         driving_encoder = model.driving_encoder
-        if driving_encoder is None or model.image_encoder is None:
+        if model.family != MEGACTOR.family or driving_encoder is None or model.image_encoder is None:
+            subject = "task.model.family" if config.model is not None else "task.initial_weights"
             raise InputError(
-                f"family {model.family}", "cannot be trained here; only MegActor's can", "Give its weights"
+                f"{subject}: {model.family}", "cannot be trained here", f"Only {MEGACTOR.family} can"
             )
         if config.schedule is not None:
             model = replace(model, inference_scheduler=config.schedule, training_scheduler=config.schedule)
         if config.start is not None:
             model = replace(model, start=config.start)
+        _check_window(config, model)
         if config.zero_terminal_snr is not None:
             schedule = replace(model.training_scheduler, rescale_betas_zero_snr=config.zero_terminal_snr)
             model = replace(model, training_scheduler=schedule)
@@ -92,6 +95,7 @@ class DenoiserTask:
             self.motion_head = nn.Linear(width * _POOLED**2, len(MOTION_NAMES))
             if config.lora is not None:
                 add_lora(networks.denoiser, config.lora)
+        self._check_trainable()
         if config.channels_last:
             for _, network in networks.items():
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -119,6 +123,7 @@ class DenoiserTask:
         return name.startswith("motion_head.") or any(part in name for part in self.config.trainable)
 
     def dataset(self, processes: Processes) -> Dataset[Batch]:
+        self._check_validation()
         single = clip_batches(self.config, self.model, self.seed, "train")
         part = BatchPart(single, self.batch_size, processes.part(self.batch_size))
         if not self.config.cached_batches:
@@ -203,6 +208,33 @@ class DenoiserTask:
     def _by_name(self) -> dict[str, nn.Module]:
         return dict(self.all_networks.items())
 
+    def _check_trainable(self) -> None:
+        """Raises InputError where an entry of ``trainable`` names no parameter."""
+        if self.config.lora is not None:
+            return
+        names = [name for n, m in self._by_name().items() for name, _ in m.named_parameters(prefix=n)]
+        for part in self.config.trainable:
+            if not any(part in name for name in names):
+                raise InputError(
+                    f"task.trainable: {part}",
+                    "is in the name of no parameter",
+                    f"Name a network ({', '.join(self._by_name())}), a dot after it, or a part such as "
+                    "motion_module",
+                )
+
+    def _check_validation(self) -> None:
+        """Raises InputError where validation would fail, hours later, for want of a clip."""
+        if isinstance(self.config.data, PuppetClipsConfig):
+            return
+        frames = self.config.validation.frames
+        try:
+            clip_batches(self.config, self.model, self.seed, "held-out", frames)[0]
+        except InputError as error:
+            remedy = "Use fewer frames, or hold out other clips (task.data.held_out)"
+            raise InputError(
+                f"task.validation.frames: {frames}", f"held-out clips: {error.problem}", remedy
+            ) from error
+
     def _is_trained(self, prefix: str, network: nn.Module) -> bool:
         return any(self.trainable(name) for name, _ in network.named_parameters(prefix=prefix))
 
@@ -273,3 +305,13 @@ class DenoiserTask:
 def _last(latents: Tensor) -> Tensor:
     """The last timestep for each clip."""
     return torch.full((len(latents),), LAST_TIMESTEP, device=latents.device)
+
+
+def _check_window(config: DenoiserTaskConfig, model: ModelConfig) -> None:
+    longest = model.denoiser.motion_max_positions
+    if config.motion_modules and config.data.frames > longest:
+        raise InputError(
+            f"task.data.frames: {config.data.frames}",
+            f"is a longer window than the model's {longest} temporal positions",
+            f"Use {longest} or fewer",
+        )

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..animator import usable_device
 from ..errors import InputError
 
 _TIMEOUT = timedelta(hours=2)
@@ -158,11 +159,13 @@ def join_processes(device: str) -> Processes:
             gets a GPU of its own.
 
     Raises:
-        InputError: accelerate is needed and not installed.
+        InputError: the device cannot be used here; accelerate is needed and not installed.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return LaunchedProcesses(device) if "LOCAL_RANK" in os.environ else Processes(device)
+    if "LOCAL_RANK" in os.environ:
+        return LaunchedProcesses(device)
+    return Processes(str(usable_device(device)))
 
 
 def full(tensor: Tensor) -> Tensor:

@@ -6,6 +6,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Part of a configuration: immutable, unknown fields are errors."""
+    """Part of a configuration: immutable; unknown fields, infinity and NaN are errors.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Every number has a lower and an upper bound: what lies outside is a slip of the keyboard, told before any
+    work begins.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -7,46 +7,60 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from .. import limits
 from ..dataset.config import ShardClipsConfig
 from ..models.config import ModelConfig, SchedulerConfig
 from .section import Section
+
+_HEAVIEST = 1e6
+"""Of the weights of errors."""
 
 
 class AutoencoderTaskConfig(Section):
     """diffusers' AutoencoderKL on puppets that are rendered while it trains."""
 
     name: Literal["autoencoder"] = "autoencoder"
-    size: int = Field(128, ge=32, multiple_of=8, description="side of the pictures in pixels")
-    batch_size: int = Field(16, ge=1, description="pictures per batch, shared by all processes")
+    size: int = Field(128, ge=32, le=8192, multiple_of=8, description="side of the pictures in pixels")
+    batch_size: int = Field(16, ge=1, le=100_000, description="pictures per batch, shared by all processes")
     vae: dict[str, Any] = Field(description="keyword arguments of AutoencoderKL; scaling_factor is measured")
-    l1_weight: float = Field(1.0, ge=0, description="weight of the absolute error of pixels in [-1, 1]")
-    mse_weight: float = Field(4.0, ge=0, description="weight of the squared error")
-    kl_weight: float = Field(1e-6, ge=0, description="weight of the divergence from the unit normal")
-    feature_weight: float = Field(
-        2.5, ge=1, description="error weight around eyes, brows and mouth; 1 elsewhere"
+    l1_weight: float = Field(
+        1.0, ge=0, le=_HEAVIEST, description="weight of the absolute error of pixels in [-1, 1]"
     )
-    validation_pictures: int = Field(64, ge=1, description="held-out pictures whose PSNR is logged")
+    mse_weight: float = Field(4.0, ge=0, le=_HEAVIEST, description="weight of the squared error")
+    kl_weight: float = Field(
+        1e-6, ge=0, le=_HEAVIEST, description="weight of the divergence from the unit normal"
+    )
+    feature_weight: float = Field(
+        2.5, ge=1, le=_HEAVIEST, description="error weight around eyes, brows and mouth; 1 elsewhere"
+    )
+    validation_pictures: int = Field(
+        64, ge=1, le=100_000, description="held-out pictures whose PSNR is logged"
+    )
 
 
 class PuppetClipsConfig(Section):
     """Clips of puppets: a target identity, and a driver of another identity with the same motion."""
 
     name: Literal["puppets"] = "puppets"
-    size: int = Field(512, ge=32, multiple_of=8, description="side of the pictures in pixels")
+    size: int = Field(512, ge=32, le=8192, multiple_of=8, description="side of the pictures in pixels")
     references: int = Field(
-        1, ge=1, description="identities per batch, shared by all processes; each has one reference picture"
+        1,
+        ge=1,
+        le=100_000,
+        description="identities per batch, shared by all processes; each has one reference picture",
     )
-    frames: int = Field(12, ge=1, description="target frames per identity: one window of the denoiser")
-    frame_rate: float = Field(25.0, gt=0, description="frames per second; less makes the frames differ more")
+    frames: int = Field(
+        12, ge=1, le=10_000, description="target frames per identity: one window of the denoiser"
+    )
+    frame_rate: float = Field(
+        25.0, gt=0, le=1000, description="frames per second; less makes the frames differ more"
+    )
     whole_frame_rate: float = Field(
         0.0, ge=0, le=1, description="share of clips driven by the whole grey frame, not by the face on black"
     )
     small_motion_share: float = Field(
         0.0, ge=0, le=1, description="share of clips that move away from their reference by a part, 0 to 1"
     )
-
-
-DATA: dict[str, type[Section]] = {"puppets": PuppetClipsConfig, "shards": ShardClipsConfig}
 
 
 def _data_name(data: Any) -> str | None:
@@ -63,8 +77,10 @@ DataConfig = Annotated[
 class LoraConfig(Section):
     """Low-rank additions to layers of the denoiser, trained instead of its weights (Hu et al. 2021)."""
 
-    rank: int = Field(16, ge=1, description="rank of the additions: more holds more, and is a larger file")
-    alpha: int = Field(16, ge=1, description="the additions count alpha / rank times")
+    rank: int = Field(
+        16, ge=1, le=4096, description="rank of the additions: more holds more, and is a larger file"
+    )
+    alpha: int = Field(16, ge=1, le=4096, description="the additions count alpha / rank times")
     layers: tuple[str, ...] = Field(
         ("to_q", "to_k", "to_v", "to_out.0"),
         min_length=1,
@@ -75,9 +91,11 @@ class LoraConfig(Section):
 class ValidationConfig(Section):
     """Sampling of held-out clips."""
 
-    clips: int = Field(4, ge=1, description="held-out clips; the first four are kept as clips and pictures")
-    frames: int = Field(8, ge=2, description="frames of each")
-    num_inference_steps: int = Field(10, ge=1, description="denoising steps")
+    clips: int = Field(
+        4, ge=1, le=10_000, description="held-out clips; the first four are kept as clips and pictures"
+    )
+    frames: int = Field(8, ge=2, le=10_000, description="frames of each")
+    num_inference_steps: int = Field(10, ge=1, le=limits.STEPS, description="denoising steps")
 
 
 _TRAINABLE = ("denoiser.", "reference_network.")
@@ -94,6 +112,7 @@ class DenoiserTaskConfig(Section):
     )
     trainable: tuple[str, ...] = Field(
         _TRAINABLE,
+        min_length=1,
         description="trained are parameters whose name (network.parameter) contains one of these",
     )
     motion_modules: bool = Field(
@@ -114,13 +133,16 @@ class DenoiserTaskConfig(Section):
         description="no signal at the last timestep of training (Lin et al. 2023); null: as the model has it",
     )
     offset_noise: float = Field(
-        0.1, ge=0, description="deviation of noise that is constant over a clip's pixels"
+        0.1, ge=0, le=10, description="deviation of noise that is constant over a clip's pixels"
     )
     shared_noise: float = Field(
         0.0, ge=0, le=1, description="share of the noise's variance common to all frames"
     )
     timestep_power: float = Field(
-        1.0, gt=0, description="t = 1000 u^(1/power) with u uniform: 1 is uniform, more favours noise"
+        1.0,
+        ge=0.01,
+        le=100,
+        description="t = 1000 u^(1/power) with u uniform: 1 is uniform, more favours noise",
     )
     start_share: float = Field(
         0.0, ge=0, le=1, description="share of clips trained at the last timestep, where sampling starts"
@@ -138,17 +160,22 @@ class DenoiserTaskConfig(Section):
     cached_batches: int = Field(
         0,
         ge=0,
+        le=limits.COUNT,
         description="so many batches recur, their latents kept in the run's folder; 0: always new ones",
     )
     feature_weight: float = Field(
-        1.0, ge=1, description="error weight around eyes, brows and mouth; 1 elsewhere"
+        1.0, ge=1, le=_HEAVIEST, description="error weight around eyes, brows and mouth; 1 elsewhere"
     )
     change_weight: float = Field(
-        0.0, ge=0, description="weight of the error of the changes from frame to frame: less flicker"
+        0.0,
+        ge=0,
+        le=_HEAVIEST,
+        description="weight of the error of the changes from frame to frame: less flicker",
     )
     min_snr_gamma: float | None = Field(
         None,
         gt=0,
+        le=1e6,
         description="weight of a clip's error is min(SNR, gamma) / SNR (Hang et al. 2023); usually 5",
     )
     reference_dropout: float = Field(
@@ -159,9 +186,14 @@ class DenoiserTaskConfig(Section):
     )
     driving_dropout: float = Field(0.0, ge=0, le=1, description="share of clips trained with a black driver")
     auxiliary_weight: float = Field(
-        0.0, ge=0, description="weight of a linear head that reads the motion from the driving features"
+        0.0,
+        ge=0,
+        le=_HEAVIEST,
+        description="weight of a linear head that reads the motion from the driving features",
     )
-    auxiliary_steps: int = Field(1, ge=1, description="steps over which that weight falls to 0")
+    auxiliary_steps: int = Field(
+        1, ge=1, le=limits.COUNT, description="steps over which that weight falls to 0"
+    )
     channels_last: bool = Field(False, description="memory format of the convolutions")
     export_precision: Literal["fp32", "fp16"] = Field("fp32", description="of the exported weights")
     validation: ValidationConfig = Field(ValidationConfig(), description="what is rendered while training")
@@ -187,5 +219,4 @@ class DenoiserTaskConfig(Section):
         return self
 
 
-TASKS = {"autoencoder": AutoencoderTaskConfig, "denoiser": DenoiserTaskConfig}
 TaskConfig = Annotated[AutoencoderTaskConfig | DenoiserTaskConfig, Field(discriminator="name")]

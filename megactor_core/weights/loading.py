@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models.build import Networks, build_networks
 from ..models.config import ModelConfig
+from ..validation import explain
 from .folders import MODEL_NAMES, named_model_folder
 from .layout import check_keys, describe, recognise
 from .tensor_files import TensorFile, is_finite, open_tensor_file
@@ -116,9 +118,10 @@ def read_config(folder: Path) -> ModelConfig:
         return ModelConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "Check the path") from error
-    except (TypeError, AttributeError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
+        reason = explain(error, ModelConfig) if isinstance(error, ValidationError) else str(error)
         raise InputError(
-            path, f"is not the configuration of a model ({error})", "Convert or download it again"
+            path, f"is not the configuration of a model ({reason})", "Convert or download it again"
         ) from error
 
 
@@ -131,10 +134,8 @@ def build_on_meta(config: ModelConfig, folder: Path) -> Networks:
     try:
         with torch.device("meta"):
             return build_networks(config)
-    except (TypeError, ValueError, KeyError, RuntimeError, ZeroDivisionError) as error:
-        raise InputError(
-            folder / "config.json", f"describes no model that can be built ({error})", "Convert it again"
-        ) from error
+    except InputError as error:
+        raise InputError(folder / "config.json", error.problem, error.remedy) from error
 
 
 def load_network(

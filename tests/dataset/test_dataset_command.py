@@ -55,7 +55,7 @@ def test_every_setting_is_an_option_with_its_default(dataset: Run) -> None:
     [
         (("faces", "--minimum-luma", "dark"), "--minimum-luma dark: Input should be a valid number"),
         (("pack", "--identity", "name"), "--identity name: Input should be 'file' or 'folder'"),
-        (("pack", "--workers", "0"), "--workers 0: is too small"),
+        (("pack", "--workers", "0"), "--workers: '0' is not a whole number from 1 to 1024"),
         (("gaze", "--minimum-variance", "-1"), "--minimum-variance -1: Input should be greater than"),
         (("swap", "--program", "a 'b"), "--program a 'b: No closing quotation"),
         (("swap",), "there is no such folder or shard"),
@@ -112,7 +112,10 @@ def test_stats_and_inspect_write_what_they_are_told(dataset: Run, tmp_path: Path
     assert dataset("inspect", *sheet)[0] == 0
     assert load_picture(tmp_path / "sheet.png").shape == (2 * 164 - 4, 8 * 164 - 4, 3)
     assert dataset("inspect", *sheet)[0] == 2
-    assert "--clips 0: is too small" in dataset("inspect", *sheet, "--overwrite", "--clips", 0)[2]
+    assert (
+        "--clips: '0' is not a whole number from 1 to 1000"
+        in dataset("inspect", *sheet, "--overwrite", "--clips", 0)[2]
+    )
 
 
 def test_from_videos_to_batches(dataset: Run, tmp_path: Path) -> None:

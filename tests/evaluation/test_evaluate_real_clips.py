@@ -233,14 +233,14 @@ def test_what_is_no_report_cannot_be_repeated(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("test", "options", "part"),
     [
-        ("self", ("--clips", "0"), "--clips 0"),
-        ("self", ("--frames", "1"), "--frames 1"),
-        ("self", ("--stride", "0"), "--stride 0"),
+        ("self", ("--clips", "0"), "--clips: '0'"),
+        ("self", ("--frames", "1"), "--frames: '1'"),
+        ("self", ("--stride", "0"), "--stride: '0'"),
         ("self", ("--frames", "99"), "is too short"),
         ("self", ("--reference-frame", "4"), "--reference-frame 4"),
         ("self", ("--reference-frame", "x"), "neither random nor a number"),
         ("self", ("--size", "70"), "size 70"),
-        ("self", ("--steps", "0"), "steps 0"),
+        ("self", ("--steps", "0"), "--steps: '0'"),
         ("self", ("--crop", "face"), "face detector"),
         ("self", ("--speech",), "speech: a model of the family megactor cannot use it"),
         ("self", ("--driving-mode", "hints"), "driving mode hints"),

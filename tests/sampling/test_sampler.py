@@ -129,4 +129,4 @@ def test_a_frame_decodes_the_same_alone_and_among_others() -> None:
 )
 def test_settings_out_of_range_are_refused(changes: dict, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
-        settings(**changes).validate(CONFIG.denoiser)
+        settings(**changes).validate(CONFIG)

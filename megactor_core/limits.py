@@ -1,0 +1,15 @@
+"""The largest numbers that a user can give, in one place for command line, nodes and configurations."""
+
+from __future__ import annotations
+
+SEED = 2**63 - 1
+"""What a torch generator takes."""
+STEPS = 1000
+"""Timesteps of the noise schedule; a scheduler may have fewer steps, see ``sampling.schedulers``."""
+GUIDANCE = 100.0
+SCALE = 10.0
+"""Of a LoRA (either way), a motion amplitude, a ControlNet's strength: as trained is 1."""
+PIXELS = 100_000
+"""Coordinates and sides; FFmpeg and the checks of memory refuse what is too large for them before that."""
+COUNT = 10**9
+"""Of frames, clips and steps of training."""

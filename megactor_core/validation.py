@@ -1,0 +1,70 @@
+"""Data from a file against its configuration class: what is wrong with it, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import is_dataclass
+from difflib import get_close_matches
+from typing import Any, get_args, get_type_hints
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(error: ValidationError, kind: type) -> str:
+    """Every wrong field as 'field: what is wrong, what is allowed', joined to a line.
+
+    Args:
+        error: of ``kind``.
+        kind: the pydantic model or dataclass that the data should have been.
+    """
+    return "; ".join(_explain(item, kind) for item in error.errors())
+
+
+def _explain(item: Any, kind: type) -> str:
+    location = list(item["loc"])
+    name = ".".join(str(part) for part in location) or "the file"
+    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        allowed = _siblings(location, kind)
+        meant = "".join(
+            f"; did you mean {near}?" for near in get_close_matches(str(location[-1]), allowed, 1)
+        )
+        return f"unknown field {name} (allowed: {', '.join(allowed)}{meant})"
+    if item["type"] == "missing":
+        return f"field {name} is missing"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"field {name}: {message}, not {_shown(item['input'])}" if location else message
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _siblings(location: Sequence[Any], kind: type) -> list[str]:
+    """Names allowed beside the unknown field at ``location``."""
+    kinds = [kind]
+    for part in location[:-1]:
+        fields = [_fields(one)[part] for one in kinds if part in _fields(one)]
+        # Where a part can be of several classes, pydantic puts the name of the one in question after it.
+        kinds = [inner for field in fields for inner in _classes(field)] or [
+            one for one in kinds if getattr(one, "model_fields", {})["name"].default == part
+        ]
+    return sorted({name for one in kinds for name in _fields(one)})
+
+
+def _fields(kind: type) -> dict[str, Any]:
+    """Types of the fields of a class, by name."""
+    if issubclass(kind, BaseModel):
+        return {name: field.annotation for name, field in kind.model_fields.items()}
+    return {
+        name: hint
+        for name, hint in get_type_hints(kind).items()
+        if name in getattr(kind, "__dataclass_fields__", {})
+    }
+
+
+def _classes(annotation: Any) -> list[type]:
+    """The configuration classes in ``Class | None`` and the like."""
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
+        return [annotation]
+    return [kind for inner in get_args(annotation) for kind in _classes(inner)]
