@@ -60,7 +60,8 @@ def end_well(command: Callable[[], int]) -> int:
             finally:
                 sys.stdout.flush()
     except OSError as error:
-        if not (_dropped(sys.stdout) | _dropped(sys.stderr)):
+        # Nothing tells whose error it is but another try.
+        if not (_fails(sys.stdout, "\n") or _fails(sys.stderr, "\n")):
             raise
         if isinstance(error, BrokenPipeError):
             return EXIT_BROKEN_PIPE
@@ -68,7 +69,7 @@ def end_well(command: Callable[[], int]) -> int:
         _say(f"error: standard output: cannot be written ({reason}). Give it a place with room.")
         return EXIT_ERROR
     finally:
-        _dropped(sys.stderr)
+        _fails(sys.stderr, "")
 
 
 @contextmanager
@@ -109,10 +110,10 @@ def _open_standard_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _dropped(stream: TextIO) -> bool:
-    """Whether a stream cannot be written; what it holds is dropped, else Python complains at its end."""
+def _fails(stream: TextIO, text: str) -> bool:
+    """Whether a stream cannot be written; then what it holds is dropped, else Python complains at its end."""
     try:
-        stream.flush()
+        print(text, end="", file=stream, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return True

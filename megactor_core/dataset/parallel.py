@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
+from types import FrameType
 from typing import Any, TypeVar
 
 from ..errors import InputError
+from ..training.interruption import kept_from_workers
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -57,8 +60,15 @@ def _on_cores(function: Callable[[Job], Result], jobs: Sequence[Job], workers: i
     # A fresh process each: a fork of one in which torch or FFmpeg has threads may hang.
     pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), _start_worker)
     try:
-        for done in as_completed([pool.submit(function, job) for job in jobs]):
+        with kept_from_workers():
+            submitted = [pool.submit(_work, function, job) for job in jobs]
+        for done in as_completed(submitted):
             yield done.result()
+    except (KeyboardInterrupt, GeneratorExit):
+        # The command is stopped: what the workers are at is not waited for.
+        for process in active_children():
+            process.terminate()
+        raise
     except BrokenProcessPool as error:
         raise InputError(
             "worker process",
@@ -72,7 +82,29 @@ def _on_cores(function: Callable[[Job], Result], jobs: Sequence[Job], workers: i
 def _start_worker() -> None:
     # A process per core: what torch and OpenCV are told before they are imported holds for them.
     os.environ.update(OMP_NUM_THREADS="1", OPENCV_FOR_THREADS_NUM="1")
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once and without a word
+    # Ended by their parent, or with it, they take half-written files along.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop_worker)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _work(function: Callable[[Job], Result], job: Job) -> Result:
+    try:
+        return function(job)
+    except SystemExit as stop:
+        # Its files under temporary names are gone; the pool would hand it the next job.
+        os._exit(int(stop.code or 0))
+
+
+def _stop_worker(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _on_ray(

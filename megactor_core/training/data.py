@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import InputError
+from .interruption import kept_from_workers
 from .task import Batch
 
 
@@ -33,16 +35,32 @@ def batches(
         multiprocessing_context="spawn" if num_workers else None,
         pin_memory=pin,
     )
+    with kept_from_workers():
+        iterator = iter(loader)
     try:
-        yield from loader
+        yield from iterator
     except RuntimeError as error:
         # So a worker's own error arrives, its traceback as text, and that a worker has ended.
-        reason = str(error).strip().splitlines()[-1].removeprefix("megactor_core.errors.InputError: ")
-        raise InputError(
-            "data",
-            f"a batch could not be prepared: {reason}",
-            "The same command goes on from the last checkpoint",
-        ) from error
+        raise _not_prepared(str(error).strip().splitlines()[-1]) from error
+
+
+@contextmanager
+def lost_workers_told() -> Iterator[None]:
+    """Inside, a worker that was killed is an InputError: torch tells of it in the midst of a step."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise _not_prepared(str(error).strip().splitlines()[0]) from error
+
+
+def _not_prepared(reason: str) -> InputError:
+    return InputError(
+        "data",
+        f"a batch could not be prepared: {reason.removeprefix('megactor_core.errors.InputError: ')}",
+        "The same command goes on from the last checkpoint",
+    )
 
 
 def _start_worker(_: int) -> None:

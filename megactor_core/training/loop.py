@@ -15,7 +15,7 @@ from ..errors import InputError
 from . import seeds
 from .checkpoint import CheckpointFolder
 from .config import TrainingConfig
-from .data import batches
+from .data import batches, lost_workers_told
 from .ema import ExponentialMovingAverage
 from .files import refused_writes, sole_writer, write_text
 from .interruption import StopRequest
@@ -92,7 +92,7 @@ class Trainer:
         )
         log = self._open_log()
         saved = state.step
-        with closing(stream), StopRequest() as stop, log or nullcontext():
+        with lost_workers_told(), closing(stream), StopRequest() as stop, log or nullcontext():
             stopped = False
             while state.step < config.steps and not stopped:
                 rate = learning_rate(config.optimizer, state.step, config.steps)

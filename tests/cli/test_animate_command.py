@@ -163,7 +163,7 @@ def test_stopped_in_a_window_nothing_is_left(
 def test_ctrl_c_stops_a_running_job(job: Job) -> None:
     write_driver(job.folder / "long.mp4", 400)
     before = set(job.files())
-    arguments = {**job.arguments, "--driving": str(job.folder / "long.mp4"), "--steps": "1000"}
+    arguments = {**job.arguments, "--driving": str(job.folder / "long.mp4"), "--steps": "999"}
     process = subprocess.Popen(
         [sys.executable, "-m", "megactor_core", "animate", *(p for pair in arguments.items() for p in pair)],
         cwd=ROOT,
