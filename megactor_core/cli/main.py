@@ -7,10 +7,13 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from . import animate, dataset, evaluate, puppets, train, weights
 from .ending import EXIT_ERROR, end_well
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 COMMANDS = {
     "animate": animate,
@@ -36,6 +39,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         line = " ".join(message.splitlines())
         self.exit(EXIT_ERROR, f"error: {line}. Help: {self.prog} --help\n")
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        # argparse itself passes over an output that cannot be written.
+        print(self.format_help(), end="", file=file)
 
 
 def build_parser() -> argparse.ArgumentParser:
