@@ -24,6 +24,18 @@ import aiohttp
 Workflow = dict[str, dict[str, Any]]
 
 
+def read_workflow(file: Path) -> Workflow:
+    """A workflow in API format: nodes by their id."""
+    try:
+        workflow = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        sys.exit(f"error: {file} is not JSON: {problem}")
+    nodes = workflow.values() if isinstance(workflow, dict) else [None]
+    if not all(isinstance(node, dict) and {"class_type", "inputs"} <= node.keys() for node in nodes):
+        sys.exit(f"error: {file} is no workflow in API format; ComfyUI's menu exports one: Export (API)")
+    return workflow
+
+
 async def upload(session: aiohttp.ClientSession, file: Path) -> str:
     """Put a picture, video or sound into ComfyUI's input folder; the name it has there."""
     form = aiohttp.FormData()
@@ -91,12 +103,12 @@ async def queue(session: aiohttp.ClientSession, workflow: Workflow, client: str)
     async with session.post("/prompt", json={"prompt": workflow, "client_id": client}) as answer:
         told = await answer.json()
     # ComfyUI accepts a workflow of which a part is wrong, and leaves that part out.
-    if answer.status != 200 or told["node_errors"]:
+    if answer.status != 200 or told.get("node_errors"):
         if "prompt_id" in told:
             await session.post("/queue", json={"delete": [told["prompt_id"]]})
             await session.post("/interrupt", json={"prompt_id": told["prompt_id"]})
         lines = [told["error"]["message"]] if told.get("error") else []
-        for node, problem in told["node_errors"].items():
+        for node, problem in (told.get("node_errors") or {}).items():
             for error in problem["errors"]:
                 lines.append(f"{problem['class_type']} ({node}): {error['message']}: {error['details']}")
         sys.exit("error: ComfyUI refuses the workflow\n" + "\n".join(lines))
@@ -153,7 +165,7 @@ async def fetch(session: aiohttp.ClientSession, workflow: Workflow, prompt: str,
 
 
 async def run(options: argparse.Namespace) -> None:
-    workflow: Workflow = json.loads(options.workflow.read_text(encoding="utf-8"))
+    workflow = read_workflow(options.workflow)
     options.output.mkdir(parents=True, exist_ok=True)
     client = uuid.uuid4().hex
     server = options.server if "://" in options.server else f"http://{options.server}"
@@ -187,10 +199,19 @@ def main() -> None:
     parser.add_argument("--set", metavar="NODE.INPUT=VALUE", action="append", default=[], help="set a widget")
     parser.add_argument("--server", default="http://127.0.0.1:8188", help="address of ComfyUI")
     parser.add_argument("--output", type=Path, default=Path("."), help="folder for the results")
+    options = parser.parse_args()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        asyncio.run(run(parser.parse_args()))
-    except (OSError, aiohttp.ClientError) as problem:
-        sys.exit(f"error: {problem}")
+        asyncio.run(run(options))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (aiohttp.ClientError, ValueError) as problem:
+        sys.exit(f"error: no ComfyUI answers at {options.server}: {problem}")
+    except OSError as problem:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else what is left to print is complained of again
+        sys.exit(141 if isinstance(problem, BrokenPipeError) else f"error: {problem}")
 
 
 if __name__ == "__main__":
