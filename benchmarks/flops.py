@@ -12,10 +12,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from megactor_core.conditioning.audio import ROWS_AFTER, ROWS_BEFORE, ROWS_PER_SECOND
-from megactor_core.models.attention import gather_rows
 from megactor_core.models.build import build_networks
 from megactor_core.models.config import ModelConfig
-from megactor_core.models.controlnet import add_up
+from megactor_core.models.denoiser import add_up, gather_rows
 from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
 
 FRAME_RATE = 25
@@ -67,7 +66,7 @@ def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guide
         num_frames: frames of the window.
         guided: both guidance rows, else the conditional one alone.
     """
-    side, rows = size // config.vae_scale_factor, 2 if guided else 1
+    side, rows = config.latent_space.cells(size), 2 if guided else 1
     with torch.device("meta"), torch.inference_mode():
         networks = build_networks(config)
         denoiser, reference_network, vae = networks.denoiser, networks.reference_network, networks.vae
@@ -112,7 +111,7 @@ def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guide
         with _counter() as encode:
             vae.encode(torch.empty(1, 3, size, size))
         with _counter() as decode:
-            vae.decode(torch.empty(1, config.vae["latent_channels"], side, side))
+            vae.decode(torch.empty(1, config.latent_space.channels, side, side))
     return StepFlops(
         denoiser=window.get_total_flops(),
         reference_keys_values=keys_values.get_total_flops(),

@@ -61,7 +61,7 @@ def main() -> None:
     denoiser = random_network(denoiser, dtype, device)
     reference_network = random_network(reference_network, dtype, device)
     print(f"weights loaded, {peak_gib(device):.2f} GiB")
-    side = arguments.size // config.vae_scale_factor
+    side = config.latent_space.cells(arguments.size)
     options = {"dtype": dtype, "device": device}
     conditions = Conditions(
         ReferenceCondition(

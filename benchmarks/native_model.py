@@ -31,8 +31,8 @@ def random_parts(model: Any, frames: int) -> Any:
     from megactor_pack.nodes.host.sampling import ClipParts
 
     config = model.config
-    cells = config.defaults.size // config.vae_scale_factor
-    channels, encoder = config.vae["latent_channels"], config.driving_encoder
+    cells = config.latent_space.cells(config.defaults.size)
+    channels, encoder = config.latent_space.channels, config.driving_encoder
     width = encoder.channels[-1] if encoder is not None else 0
     modulated = encoder is not None and encoder.reference_channels
     static = config.denoiser.in_channels - channels - (encoder.out_channels if encoder is not None else 0)
@@ -41,7 +41,7 @@ def random_parts(model: Any, frames: int) -> Any:
         torch.randn(1, static, 1, cells, cells),
         torch.zeros(1, 2 * width if modulated else 0),
     )
-    hint_width = config.denoiser.block_out_channels[0]
+    hint_width = config.denoiser.hidden_values(1)
     controls = {
         name: conditions.ControlCondition(torch.randn(frames, hint_width, cells, cells))
         for name in model.controls

@@ -133,7 +133,7 @@ class Animator(PortraitAnimator):
 
     def encode_latents(self, picture: NDArray[np.uint8]) -> Tensor:
         vae = self.model.networks.vae
-        return encode_posterior(vae, picture)[0] * vae.config.scaling_factor
+        return self.config.latent_space.scaled(encode_posterior(vae, picture)[0])
 
     def encode_background(self, portrait: Portrait) -> BackgroundCondition:
         return encode_context(self.model.networks, portrait.picture, portrait.foreground)
@@ -159,15 +159,14 @@ class Animator(PortraitAnimator):
         networks = self.model.networks.controls
         if not networks:
             return {}
-        pictures = driving.hint_pictures()
-        weight = self.model.networks.denoiser.conv_in.weight
+        denoiser = self.model.networks.denoiser
         return encode_hints(
             networks,
-            pictures,
+            driving.hint_pictures(),
             driving.num_frames,
             strengths,
-            device=weight.device,
-            dtype=weight.dtype,
+            device=denoiser.device,
+            dtype=denoiser.compute_dtype,
             on_chunk=on_chunk,
         )
 
@@ -192,14 +191,14 @@ class Animator(PortraitAnimator):
         return (to_uint8(frame) for frame in decode_latents(self.model.networks.vae, latents, on_note))
 
     def check_memory(self, settings: SamplingSettings, size: int, num_frames: int) -> None:
-        weight = self.model.networks.denoiser.conv_in.weight
+        denoiser = self.model.networks.denoiser
         check_memory(
             self.config,
             settings,
             size,
             num_frames,
-            device=weight.device,
-            dtype=weight.dtype,
+            device=denoiser.device,
+            dtype=denoiser.compute_dtype,
             weights_loaded=True,
         )
 

@@ -154,7 +154,7 @@ def check_fixed_patches(config: ModelConfig) -> None:
 
 def check_base(config: ModelConfig) -> None:
     """Raises InputError where another base is asked for, but the model's base is no plain SD1.5."""
-    if config.denoiser.in_channels != config.vae["latent_channels"]:
+    if config.denoiser.in_channels != config.latent_space.channels:
         raise InputError(
             "base",
             f"a model of the family {config.family} was trained as a whole and keeps its own",

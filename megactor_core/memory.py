@@ -10,7 +10,7 @@ import torch
 
 from .errors import InputError
 from .models.build import CONTROLS
-from .models.config import ModelConfig, UNetConfig
+from .models.config import ModelConfig
 from .sampling.sampler import SamplingSettings
 from .weights.footprint import weight_bytes
 
@@ -34,35 +34,26 @@ def working_bytes(
         num_frames: frames of the clip.
         dtype: of the weights and activations.
     """
-    side = size // config.vae_scale_factor
+    latent_space = config.latent_space
+    cells = latent_space.cells(size) ** 2
     item = dtype.itemsize
     window = min(settings.context_length, num_frames)
     rows = 1 if settings.guidance_scale == 1 else 2
-    hidden = window * side * side * config.denoiser.block_out_channels[0] * item
+    hidden = config.denoiser.hidden_values(latent_space.latents(window) * cells) * item
     activations = hidden * _HIDDEN_STATES * rows // 2
-    decoding = size * size * config.vae["block_out_channels"][0] * _PIXEL_BYTES
-    channels = config.vae["latent_channels"]
+    decoding = size * size * latent_space.decoder_width * _PIXEL_BYTES
     driving = 0 if config.driving_encoder is None else config.driving_encoder.out_channels
-    latents = num_frames * side * side * (4 * 4 * channels + driving * item)
-    return max(activations, decoding) + latents + _sound_values(config.denoiser, num_frames) * item
-
-
-def _sound_values(denoiser: UNetConfig, num_frames: int) -> int:
-    """Numbers in the keys and values of the sound, which every transformer block keeps for the whole clip."""
-    if not denoiser.audio_dim:
-        return 0
-    levels = zip(denoiser.block_out_channels, denoiser.attention_levels, strict=True)
-    widths = sum(width * (2 * denoiser.layers_per_block + 1) for width, attends in levels if attends)
-    tokens = num_frames * _SOUND_TOKENS
-    return 2 * tokens * (widths + denoiser.block_out_channels[-1])
+    latents = latent_space.latents(num_frames) * cells * (4 * 4 * latent_space.channels + driving * item)
+    sound = config.denoiser.audio_values(num_frames * _SOUND_TOKENS) * item
+    return max(activations, decoding) + latents + sound
 
 
 def hint_bytes(config: ModelConfig, size: int, num_frames: int, dtype: torch.dtype) -> int:
     """Bytes of main memory for what the ControlNets see of the whole clip; 0 for models without any."""
     if config.control_network is None:
         return 0
-    cells = (size // config.vae_scale_factor) ** 2
-    return len(CONTROLS) * num_frames * cells * config.control_network.block_out_channels[0] * dtype.itemsize
+    values = config.control_network.hidden_values(num_frames * config.latent_space.cells(size) ** 2)
+    return len(CONTROLS) * values * dtype.itemsize
 
 
 def check_memory(

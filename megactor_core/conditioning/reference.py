@@ -9,13 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..models.config import LatentSpace
 from .conditions import ReferenceCondition
 from .posterior import encode_posterior
 from .tensors import background_mask, unit_tensor
 
 if TYPE_CHECKING:  # building networks takes seconds to import, and neither function builds any
     from ..models.build import Networks
-    from ..models.unet import DenoisingUNet
+    from ..models.denoiser import Denoiser
 
 
 @torch.inference_mode()
@@ -38,12 +39,10 @@ def encode_reference(
     Raises:
         InputError: see ``encode_posterior``.
     """
-    scaling_factor = networks.vae.config.scaling_factor
+    scaled = LatentSpace.of(networks.vae.config).scaled
     mean, deviation = encode_posterior(networks.vae, picture.astype(np.uint8))
     concatenated = mean if seed is None else sample_posterior(mean, deviation, seed)
-    return reference_condition(
-        networks.denoiser, picture, foreground, mean * scaling_factor, concatenated * scaling_factor
-    )
+    return reference_condition(networks.denoiser, picture, foreground, scaled(mean), scaled(concatenated))
 
 
 def sample_posterior(mean: Tensor, std: Tensor, seed: int) -> Tensor:
@@ -59,7 +58,7 @@ def sample_posterior(mean: Tensor, std: Tensor, seed: int) -> Tensor:
 
 @torch.inference_mode()
 def reference_condition(
-    denoiser: DenoisingUNet, picture: np.ndarray, foreground: np.ndarray, mean: Tensor, concatenated: Tensor
+    denoiser: Denoiser, picture: np.ndarray, foreground: np.ndarray, mean: Tensor, concatenated: Tensor
 ) -> ReferenceCondition:
     """The condition from latents that were encoded elsewhere.
 
@@ -86,9 +85,7 @@ def reference_condition(
     )
 
 
-def _modulation(
-    denoiser: DenoisingUNet, picture: np.ndarray, device: torch.device, dtype: torch.dtype
-) -> Tensor:
+def _modulation(denoiser: Denoiser, picture: np.ndarray, device: torch.device, dtype: torch.dtype) -> Tensor:
     if not denoiser.driving_channels or not denoiser.condition_input_layer.modulates:
         return torch.empty(1, 0, device=device, dtype=dtype)
     encoder = denoiser.condition_input_layer

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,23 +16,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from .blocked_attention import attend_in_blocks
-
-
-class KeyValues(NamedTuple):
-    """Projected keys and values, each ``(rows, heads, tokens, head_width)``; one row serves all rows."""
-
-    key: Tensor
-    value: Tensor
-
-
-class Control(NamedTuple):
-    """What ControlNets add, summed over them; each tensor ``(1 or reading rows * frames, channels, h, w)``.
-
-    ``skips`` follow the order in which the down levels make the skip tensors, the input convolution first.
-    """
-
-    skips: tuple[Tensor, ...]
-    middle: Tensor
+from .denoiser import Control, KeyValues
 
 
 @dataclass
@@ -44,7 +27,8 @@ class Pass:
 
     Attributes:
         num_frames: frames of the window.
-        embedding: activated time embedding, ``(1 or rows, width)``.
+        embedding: activated time embedding, ``(1 or rows, width)``; ``(1 or rows, frames, width)`` where
+            every frame has a timestep of its own.
         context: per transformer block, keys and values of the context tokens.
         reference: per reading block, keys and values of the reference tokens.
         rows: rows of the output. While no block has made them differ, a single row is computed for all.
@@ -109,19 +93,6 @@ def project(attention: Attention, tokens: Tensor) -> KeyValues:
     """Keys and values of tokens ``(rows, tokens, width)`` through an attention's own projections."""
     heads = attention.heads
     return KeyValues(split_heads(attention.to_k(tokens), heads), split_heads(attention.to_v(tokens), heads))
-
-
-def gather_rows(projected: KeyValues, rows: Tensor) -> KeyValues:
-    """Keys and values of frames that share rows of tokens.
-
-    Args:
-        projected: of every row, ``(rows, heads, tokens, head_width)``.
-        rows: of every frame, int64 ``(frames, n)``.
-
-    Returns:
-        ``(frames, heads, n * tokens, head_width)``, the tokens of the first row first.
-    """
-    return KeyValues(*(part[rows].transpose(1, 2).flatten(2, 3) for part in projected))
 
 
 FEED_FORWARD_TOKENS = 8192

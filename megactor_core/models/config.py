@@ -9,11 +9,14 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
 from .. import limits
+
+if TYPE_CHECKING:  # configurations are read where nothing is computed
+    from torch import Tensor
 
 Size = Annotated[int, Field(ge=1, le=65536)]
 """A width or a number of parts; there is at least one."""
@@ -75,6 +78,18 @@ class UNetConfig:
     def reads(self, block: str) -> bool:
         """Whether the transformer block of this name reads (or, in a reference network, writes) tokens."""
         return self.reading_levels == "all" or not block.startswith("down_blocks")
+
+    def hidden_values(self, cells: int) -> int:
+        """Numbers in a hidden state of so many latent cells at full resolution: a measure of memory."""
+        return cells * self.block_out_channels[0]
+
+    def audio_values(self, tokens: int) -> int:
+        """Numbers in the keys and values of so many audio tokens, which every transformer block keeps."""
+        if not self.audio_dim:
+            return 0
+        levels = zip(self.block_out_channels, self.attention_levels, strict=True)
+        widths = sum(width * (2 * self.layers_per_block + 1) for width, attends in levels if attends)
+        return 2 * tokens * (widths + self.block_out_channels[-1])
 
 
 @dataclass(frozen=True)
@@ -201,6 +216,56 @@ OFFICIAL_IMAGE_ENCODER: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
+class LatentSpace:
+    """The latents of a VAE: what everything outside the VAE needs to know of it.
+
+    Attributes:
+        channels: of a latent.
+        pixels_per_cell: pixels that one latent cell stands for along height and width.
+        frames_per_latent: frames that one latent stands for.
+        scale, shift: ``(latents - shift) * scale`` of the VAE's own latents are the scaled ones, in which
+            models are trained and clips are sampled.
+        decoder_width: channels of the decoder at the pixels' resolution; its memory is reckoned in these.
+    """
+
+    channels: int
+    pixels_per_cell: int
+    frames_per_latent: int
+    scale: float
+    shift: float
+    decoder_width: int
+
+    @classmethod
+    def of(cls, vae: Mapping[str, Any]) -> LatentSpace:
+        """Of keyword arguments, or the config, of diffusers' ``AutoencoderKL``."""
+        widths = vae["block_out_channels"]
+        return cls(
+            channels=vae["latent_channels"],
+            pixels_per_cell=2 ** (len(widths) - 1),
+            frames_per_latent=1,
+            scale=vae.get("scaling_factor", OFFICIAL_VAE["scaling_factor"]),
+            shift=vae.get("shift_factor") or 0.0,
+            decoder_width=widths[0],
+        )
+
+    def cells(self, pixels: int) -> int:
+        """Latent cells along a side of so many pixels."""
+        return pixels // self.pixels_per_cell
+
+    def latents(self, num_frames: int) -> int:
+        """Latents of a clip of so many frames."""
+        return -(-num_frames // self.frames_per_latent)
+
+    def scaled(self, latents: Tensor) -> Tensor:
+        """The VAE's own latents as models see them."""
+        return (latents - self.shift) * self.scale
+
+    def unscaled(self, latents: Tensor) -> Tensor:
+        """Inverse of ``scaled``: what the VAE decodes."""
+        return latents / self.scale + self.shift
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """A whole portrait model.
 
@@ -255,9 +320,9 @@ class ModelConfig:
     defaults: SamplingDefaults = SamplingDefaults()
 
     @property
-    def vae_scale_factor(self) -> int:
-        """Pixels per latent cell along one axis."""
-        return 2 ** (len(self.vae["block_out_channels"]) - 1)
+    def latent_space(self) -> LatentSpace:
+        """Of the VAE."""
+        return LatentSpace.of(self.vae)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dictionary; ``from_dict`` restores an equal config."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from torch import Tensor, nn
 
-from .attention import Control, KeyValues, Pass
+from .attention import Pass
 from .config import UNetConfig
+from .denoiser import Control, KeyValues
 from .unet_encoder import UNetEncoder
 
 HINT_CHANNELS = (16, 32, 96, 256)
@@ -55,17 +56,6 @@ class ControlNet(UNetEncoder):
         hidden_states, skips = self.encode(sample, shared, hint_features)
         outputs = (layer(skip) for layer, skip in zip(self.controlnet_down_blocks, skips, strict=True))
         return Control(tuple(outputs), self.controlnet_mid_block(hidden_states))
-
-
-def add_up(controls: Sequence[tuple[Control, float]]) -> Control:
-    """Sum of what several ControlNets say, at least one, each with its strength."""
-    parts = [(*control.skips, control.middle) for control, _ in controls]
-    strengths = [strength for _, strength in controls]
-    sums = [
-        sum(part * strength for part, strength in zip(same, strengths, strict=True))
-        for same in zip(*parts, strict=True)
-    ]
-    return Control(tuple(sums[:-1]), sums[-1])
 
 
 def _zero_convolution(width: int) -> nn.Conv2d:

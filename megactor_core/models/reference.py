@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .attention import KeyValues, Pass
+from .attention import Pass
 from .blocks import UpLevel, end_in_reference_tap
 from .config import UNetConfig
+from .denoiser import KeyValues
 from .unet import UNetTrunk
 
 

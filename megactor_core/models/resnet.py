@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from .attention import Pass
+from .attention import Pass, repeat_rows
 
 
 class ClipGroupNorm(nn.GroupNorm):
@@ -51,7 +51,9 @@ class ResnetBlock(ResnetBlock2D):
         normed_together = shared.num_frames if self.norm_over_frames else 1
         inner = self.conv1(F.silu(self.norm1(hidden_states, normed_together)))
         embedding = self.time_emb_proj(shared.embedding)
-        if embedding.shape[0] > 1:
+        if embedding.ndim == 3:  # one per frame
+            embedding = repeat_rows(embedding.flatten(0, 1), inner.shape[0])
+        elif embedding.shape[0] > 1:
             embedding = embedding.repeat_interleave(shared.num_frames, dim=0)
         inner = self.norm2(inner + embedding[:, :, None, None], normed_together)
         inner = self.conv2(F.silu(inner))

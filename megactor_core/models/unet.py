@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Control, KeyValues, Pass, TransformerBlock, add_control, project
+from .attention import Pass, TransformerBlock, add_control, project
 from .blocks import UpLevel
 from .config import DrivingEncoderConfig, UNetConfig
+from .denoiser import Control, KeyValues
 from .driving_encoder import DrivingEncoder
 from .resnet import ClipGroupNorm
 from .unet_encoder import UNetEncoder
@@ -63,6 +65,11 @@ class DenoisingUNet(UNetTrunk):
             self.driving_channels = driving_encoder.out_channels
             self.condition_input_layer = DrivingEncoder(driving_encoder)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.conv_in.weight.device
+
     def reading_blocks(self) -> dict[str, TransformerBlock]:
         """Transformer blocks that read the reference."""
         return {name: b for name, b in self.transformer_blocks().items() if self.config.reads(name)}
@@ -105,7 +112,7 @@ class DenoisingUNet(UNetTrunk):
         Args:
             sample: ``(clips, in_channels, frames, height, width)``: noisy latent, then the static conditions.
                 One clip serves several rows as long as these differ in nothing but what they read.
-            timestep: ``(1,)`` or ``(rows,)``.
+            timestep: ``(1,)``, ``(rows,)`` or, one per frame, ``(1 or rows, frames)``.
             context: from ``context_keys_values``.
             reference: from ``reference_keys_values``.
             rows: rows of the prediction; ``clips`` if not given.

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
-from .attention import KeyValues, Pass, TransformerBlock, project
+from .attention import Pass, TransformerBlock, project
 from .blocks import DownLevel, Level, MidLevel
 from .config import UNetConfig
+from .denoiser import KeyValues
 
 
 class UNetEncoder(nn.Module):
@@ -55,9 +56,9 @@ class UNetEncoder(nn.Module):
         return self.conv_in.weight.dtype
 
     def embed_time(self, timestep: Tensor, dtype: torch.dtype) -> Tensor:
-        """Activated time embedding of timesteps ``(n,)``: ``(n, 4 * first width)`` in ``dtype``."""
-        projected = self.time_proj(timestep).to(dtype)
-        return F.silu(self.time_embedding(projected))
+        """Activated time embedding ``(..., 4 * first width)`` in ``dtype`` of timesteps of any shape."""
+        projected = self.time_proj(timestep.flatten()).to(dtype)
+        return F.silu(self.time_embedding(projected)).unflatten(0, timestep.shape)
 
     def encode(
         self, hidden_states: Tensor, shared: Pass, hint_features: Tensor | None = None

@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 
 from ..conditioning.conditions import Conditions
-from ..models.attention import KeyValues
-from ..models.controlnet import ControlNet
-from ..models.reference import ReferenceNetwork
-from ..models.unet import DenoisingUNet
+from ..models.denoiser import Denoiser, HintReader, KeyValues, ReferenceWriter
 from .clip_reader import ClipReader
 from .windows import WindowWeights, window_weights
 
@@ -26,12 +23,12 @@ class ClipDenoiser:
 
     def __init__(
         self,
-        denoiser: DenoisingUNet,
-        reference_network: ReferenceNetwork,
+        denoiser: Denoiser,
+        reference_network: ReferenceWriter,
         conditions: Conditions,
         guidance_scale: float,
         weights: WindowWeights = "flat",
-        controls: Mapping[str, ControlNet] | None = None,
+        controls: Mapping[str, HintReader] | None = None,
     ) -> None:
         self.denoiser = denoiser
         self.conditions = conditions

@@ -8,10 +8,15 @@ from typing import Any
 from torch import Tensor
 
 from ..conditioning.conditions import Conditions
-from ..models.attention import Control, KeyValues, gather_rows
-from ..models.controlnet import ControlNet, add_up
-from ..models.reference import ReferenceNetwork
-from ..models.unet import DenoisingUNet
+from ..models.denoiser import (
+    Control,
+    Denoiser,
+    HintReader,
+    KeyValues,
+    ReferenceWriter,
+    add_up,
+    gather_rows,
+)
 
 
 class ClipReader:
@@ -28,10 +33,10 @@ class ClipReader:
 
     def __init__(
         self,
-        denoiser: DenoisingUNet,
-        reference_network: ReferenceNetwork,
+        denoiser: Denoiser,
+        reference_network: ReferenceWriter,
         conditions: Conditions,
-        controls: Mapping[str, ControlNet],
+        controls: Mapping[str, HintReader],
     ) -> None:
         self.denoiser = denoiser
         self.reference_network = reference_network
@@ -71,7 +76,7 @@ class ClipReader:
         return add_up(controls) if controls else None
 
     def sound(self, indices: list[int]) -> dict[str, Any]:
-        """Sound of some frames, as arguments of ``DenoisingUNet.denoise``; empty where there is none."""
+        """Sound of some frames, as arguments of ``Denoiser.denoise``; empty where there is none."""
         audio = self.conditions.audio
         if audio is None:
             return {}

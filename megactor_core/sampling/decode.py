@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from ..models.config import LatentSpace
 from ..precision import in_float32, not_finite
 
 LATENT_CELLS = 64 * 64
@@ -47,7 +48,8 @@ def decode_latents(
             pictures = vae.decode(chunk.to(vae.device, vae.dtype)).sample.float()
         return (pictures / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
 
-    return decode_frames(decode, latents[0].transpose(0, 1) / vae.config.scaling_factor, on_note)
+    unscaled = LatentSpace.of(vae.config).unscaled(latents[0].transpose(0, 1))
+    return decode_frames(decode, unscaled, on_note)
 
 
 def decode_frames(

@@ -15,9 +15,7 @@ from .. import limits
 from ..conditioning.conditions import Conditions
 from ..errors import InputError
 from ..models.config import ModelConfig, SamplingDefaults
-from ..models.controlnet import ControlNet
-from ..models.reference import ReferenceNetwork
-from ..models.unet import DenoisingUNet
+from ..models.denoiser import Denoiser, HintReader, ReferenceWriter
 from ..precision import all_finite, not_finite
 from .clip_denoiser import ClipDenoiser
 from .noise import frame_generator, start_noise, window_offset
@@ -117,13 +115,13 @@ class SamplingNetworks(Protocol):
     """What sampling runs; ``models.build.Networks`` has it, and so has whatever a host loads."""
 
     @property
-    def denoiser(self) -> DenoisingUNet: ...
+    def denoiser(self) -> Denoiser: ...
 
     @property
-    def reference_network(self) -> ReferenceNetwork: ...
+    def reference_network(self) -> ReferenceWriter: ...
 
     @property
-    def controls(self) -> Mapping[str, ControlNet]: ...
+    def controls(self) -> Mapping[str, HintReader]: ...
 
 
 @dataclass(frozen=True)

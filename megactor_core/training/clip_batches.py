@@ -29,7 +29,7 @@ def clip_batches(
     assert model.image_encoder is not None  # the task has checked it
     single = {"references": 1, "frames": frames or config.data.frames}
     data = config.data.model_copy(update=single)
-    latent_size, clip_size = data.size // model.vae_scale_factor, model.image_encoder["image_size"]
+    latent_size, clip_size = model.latent_space.cells(data.size), model.image_encoder["image_size"]
     if isinstance(data, PuppetClipsConfig):
         return PuppetClips(data, seed, split, latent_size, clip_size, config.feature_weight)
     from ..dataset.shard_clips import ShardClips

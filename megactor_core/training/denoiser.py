@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 from ..conditioning.background import image_tokens
 from ..data.motion import MOTION_NAMES
 from ..errors import InputError
-from ..models.attention import KeyValues
 from ..models.build import Networks
 from ..models.config import ModelConfig
+from ..models.denoiser import KeyValues
 from ..models.families import MEGACTOR
 from .batch_part import BatchPart
 from .clip_batches import clip_batches

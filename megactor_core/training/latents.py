@@ -6,6 +6,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from ..models.config import LatentSpace
 from .clip_draws import posterior_noise
 from .puppet_pictures import to_signed
 from .task import Position
@@ -40,6 +41,6 @@ def encode_clips(
     if sampled:
         noise = posterior_noise(mean.shape, frames, position.processes, position.generator).to(mean)
         drawn = mean + torch.cat([posterior.std for posterior in posteriors]).float() * noise
-    scale = vae.config.scaling_factor
-    latents = (drawn[count:] * scale).unflatten(0, (count, frames)).transpose(1, 2)
-    return latents, mean[:count] * scale, drawn[:count] * scale
+    scaled = LatentSpace.of(vae.config).scaled
+    latents = scaled(drawn[count:]).unflatten(0, (count, frames)).transpose(1, 2)
+    return latents, scaled(mean[:count]), scaled(drawn[:count])

@@ -173,7 +173,7 @@ class HostAnimator(PortraitAnimator):
         return encode_reference(self.model, pixels, foreground, seed, self.model.vae)
 
     def encode_latents(self, picture: NDArray[np.uint8]) -> Tensor:
-        return encode_posterior(self.model.vae, picture, self.config.vae["scaling_factor"])[0]
+        return encode_posterior(self.model.vae, picture, self.config.latent_space)[0]
 
     def encode_background(self, portrait: Portrait) -> BackgroundCondition:
         if self.model.context is not None:
@@ -233,7 +233,7 @@ class HostAnimator(PortraitAnimator):
         self, latents: Tensor, on_note: Callable[[str], None] | None = None
     ) -> Iterator[NDArray[np.uint8]]:
         vae = self.model.vae
-        frames = latents[0].transpose(0, 1) / self.config.vae["scaling_factor"]
+        frames = self.config.latent_space.unscaled(latents[0].transpose(0, 1))
         pictures = decode_frames(
             lambda chunk, exact: decode_chunk(in_float32(vae) if exact else vae, chunk), frames, on_note
         )

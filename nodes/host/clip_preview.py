@@ -34,7 +34,7 @@ def preview_sheet(model: PortraitModel, clean: Tensor) -> Image.Image:
     num_frames = clean.shape[2]
     shown = spread(clean[0].transpose(0, 1), _PREVIEW_FRAMES)
     if model.vae.patcher.model_size() <= _SMALL_VAE_BYTES:
-        colours = model.vae.decode(shown / model.config.vae["scaling_factor"]).float()
+        colours = model.vae.decode(model.config.latent_space.unscaled(shown)).float()
     else:
         colours = _latent_colours(model, shown)
     pictures = (colours.clamp(0, 1) * 255).byte().cpu()

@@ -79,8 +79,7 @@ def encode_reference(
             "Use portrait and foreground of the same Segment Reference",
         )
     sampled = model.config.reference_posterior == "sample"
-    scaling_factor = model.config.vae["scaling_factor"]
-    latents = encode_posterior(vae, pixels, scaling_factor, seed if sampled else None)
+    latents = encode_posterior(vae, pixels, model.config.latent_space, seed if sampled else None)
     denoiser = model.load().denoiser
     mean, concatenated = (part.to(model.device) for part in latents)
     condition = reference_condition(denoiser, pixels, mask, mean, concatenated)
@@ -89,7 +88,7 @@ def encode_reference(
         return condition
     others = more_references.latents.to(condition.latents)
     if others.shape[1:] != condition.latents.shape[1:]:
-        scale = model.config.vae_scale_factor
+        scale = model.config.latent_space.pixels_per_cell
         raise InputError(
             f"more_references of {others.shape[3] * scale}x{others.shape[2] * scale}",
             f"the portrait is {width}x{height}",
@@ -138,7 +137,7 @@ def encode_driving(model: PortraitModel, condition: Tensor, patches: Tensor | No
                 f"condition has {num_frames} frames, {width}x{height}",
                 "Use both of the same Prepare Driving",
             )
-        cells = (height // model.config.vae_scale_factor, width // model.config.vae_scale_factor)
+        cells = [model.config.latent_space.cells(side) for side in (height, width)]
         pictures = (
             {"face_control": signed(frame), "patch_control": signed(patch)}
             for frame, patch in zip(condition, patches, strict=True)

@@ -24,8 +24,7 @@ class PortraitLatentFormat(comfy.latent_formats.LatentFormat):
     """
 
     def __init__(self, config: ModelConfig, vae: object) -> None:
-        self.scale_factor = config.vae["scaling_factor"]
-        self.latent_channels = config.vae["latent_channels"]
+        self.scale_factor, self.latent_channels = config.latent_space.scale, config.latent_space.channels
         self.latent_rgb_factors_reshape = contact_sheet
         known = comfy.latent_formats.SD15()
         if self.latent_channels == known.latent_channels and self.scale_factor == known.scale_factor:

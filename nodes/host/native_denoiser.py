@@ -9,7 +9,7 @@ import comfy.patcher_extension
 import torch
 from torch import Tensor
 
-from ...megactor_core.models.attention import Control, KeyValues
+from ...megactor_core.models.denoiser import Control, KeyValues
 from ...megactor_core.models.unet import DenoisingUNet
 
 
@@ -34,7 +34,7 @@ class NativeDenoiser(DenoisingUNet):
     @property
     def dtype(self) -> torch.dtype:
         """Type of the weights, as the host asks for it."""
-        return self.conv_in.weight.dtype
+        return super().compute_dtype
 
     def forward(
         self,

@@ -66,7 +66,7 @@ class ClipParts:
         check_controls(model.config, self.strengths)
         portrait_size, driving_size = self.reference.latents.shape[-2:], self.driving.features.shape[-2:]
         if portrait_size != driving_size:
-            scale = model.config.vae_scale_factor
+            scale = model.config.latent_space.pixels_per_cell
             raise InputError(
                 f"driving frames of {driving_size[1] * scale}x{driving_size[0] * scale} pixels",
                 f"the portrait is {portrait_size[1] * scale}x{portrait_size[0] * scale}",

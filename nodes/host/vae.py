@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ...megactor_core.conditioning.reference import sample_posterior
 from ...megactor_core.conditioning.tensors import signed_tensor
 from ...megactor_core.errors import InputError
-from ...megactor_core.models.config import OFFICIAL_VAE, ModelConfig
+from ...megactor_core.models.config import OFFICIAL_VAE, LatentSpace, ModelConfig
 from ...megactor_core.precision import CHECK_WEIGHTS, all_finite, not_finite
 from ...megactor_core.sampling.decode import CHECK_FRAMES, OVERFLOW_NOTE
 
@@ -31,7 +31,7 @@ _STABLE_DIFFUSION = {
     **{key: value for key, value in OFFICIAL_VAE.items() if key not in ("sample_size", "scaling_factor")},
     "mid_block_add_attention": True,
 }
-_STABLE_DIFFUSION_WIDTH = OFFICIAL_VAE["block_out_channels"][0]
+_STABLE_DIFFUSION_WIDTH = LatentSpace.of(OFFICIAL_VAE).decoder_width
 _SMALLEST: dict[str, Any] = {
     "embed_dim": 1,
     "ddconfig": {
@@ -153,8 +153,9 @@ class DiffusersVAE(PortraitVAE):
         sd = HostAutoencoderKL(**_SMALLEST).state_dict()
         super().__init__(sd=sd, config={"params": _SMALLEST}, dtype=dtype)
         self.config = config
-        self.latent_channels = config.vae["latent_channels"]
-        self.downscale_ratio = self.upscale_ratio = config.vae_scale_factor
+        latent_space = config.latent_space
+        self.latent_channels = latent_space.channels
+        self.downscale_ratio = self.upscale_ratio = latent_space.pixels_per_cell
         self.first_stage_model = Autoencoder(network).eval()
         use_host_layers(self.first_stage_model)
         comfy.model_management.archive_model_dtypes(self.first_stage_model)
@@ -164,7 +165,7 @@ class DiffusersVAE(PortraitVAE):
             offload_device=comfy.model_management.vae_offload_device(),
         )
         self.size = comfy.model_management.module_size(self.first_stage_model)
-        width = config.vae["block_out_channels"][0] / _STABLE_DIFFUSION_WIDTH
+        width = latent_space.decoder_width / _STABLE_DIFFUSION_WIDTH
         cell = width * self.upscale_ratio**2 / 8**2
         encoding: MemoryUsed = self.memory_used_encode  # type: ignore[has-type]
         decoding: MemoryUsed = self.memory_used_decode  # type: ignore[has-type]
@@ -202,7 +203,7 @@ def check_vae(vae: comfy.sd.VAE, config: ModelConfig) -> None:
         InputError: another number of channels or pixels per cell, or a VAE without a posterior.
     """
     remedy = "Use the VAE of Load MegActor Model, or link none"
-    needed = config.vae["latent_channels"], config.vae_scale_factor
+    needed = config.latent_space.channels, config.latent_space.pixels_per_cell
     given = vae.latent_channels, vae.downscale_ratio
     if given != needed:
         raise InputError(
@@ -217,14 +218,14 @@ def check_vae(vae: comfy.sd.VAE, config: ModelConfig) -> None:
 
 @torch.inference_mode()
 def encode_posterior(
-    vae: comfy.sd.VAE, picture: np.ndarray, scaling_factor: float, seed: int | None = None
+    vae: comfy.sd.VAE, picture: np.ndarray, latent_space: LatentSpace, seed: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Scaled latents of the portrait: the posterior's mean, and what joins the noisy latent.
 
     Args:
         vae: one that ``check_vae`` accepts.
         picture: ``(H, W, 3)``, 0..255, any real dtype; truncated to whole numbers as in the core.
-        scaling_factor: of the model's latents; the host's are unscaled.
+        latent_space: of the model; the host's latents are unscaled.
         seed: of the posterior's sample; None takes the mean twice.
 
     Returns:
@@ -244,7 +245,7 @@ def encode_posterior(
     if seed is not None:
         # the bounds are those of diffusers' DiagonalGaussianDistribution
         concatenated = sample_posterior(mean, torch.exp(log_variance.clamp(-30, 20) / 2), seed)
-    return mean * scaling_factor, concatenated * scaling_factor
+    return latent_space.scaled(mean), latent_space.scaled(concatenated)
 
 
 def _moments(vae: comfy.sd.VAE, pixels: Tensor) -> Tensor:

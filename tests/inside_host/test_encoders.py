@@ -102,7 +102,7 @@ def test_a_vae_in_stable_diffusions_shape_is_the_hosts_own(tmp_path: Path) -> No
 
     assert isinstance(vae, comfy.sd.VAE) and type(vae.first_stage_model) is AutoencodingNetwork
     posterior = network.encode(signed_tensor(picture.astype(np.uint8))).latent_dist
-    mean, sample = encode_posterior(vae, picture, 0.18215, seed=7)
+    mean, sample = encode_posterior(vae, picture, ModelConfig().latent_space, seed=7)
     same(mean, posterior.mean * 0.18215)
     same(sample, reference.sample_posterior(posterior.mean, posterior.std, 7) * 0.18215)
     expected = (network.decode(posterior.mean).sample / 2 + 0.5).clamp(0, 1).movedim(1, -1)

@@ -331,8 +331,8 @@ def test_a_run_from_the_packs_demo_model_needs_no_special_noise(
     model = load_portrait_model(folder)
     config = model.config
     generator = torch.Generator().manual_seed(0)
-    cells = config.defaults.size // config.vae_scale_factor
-    channels = config.vae["latent_channels"]
+    cells = config.latent_space.cells(config.defaults.size)
+    channels = config.latent_space.channels
     width = config.driving_encoder.channels[-1]
 
     def random(*shape: int) -> Tensor:

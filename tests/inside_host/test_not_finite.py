@@ -60,16 +60,15 @@ def test_a_vae_that_overflows_gives_right_pictures(vaes: dict[str, Any]) -> None
     tiled = VAEDecodeTiled().decode(half.vae, latent, 64)[0]
     torch.testing.assert_close(tiled, VAEDecodeTiled().decode(exact.vae, latent, 64)[0], atol=0.01, rtol=0)
 
-    scaled = LATENTS.transpose(0, 1)[None] * half.config.vae["scaling_factor"]
+    scaled = half.config.latent_space.scaled(LATENTS.transpose(0, 1)[None])
     notes: list[str] = []
     frames = list(HostAnimator(half).decode(scaled, notes.append))
     np.testing.assert_allclose(np.stack(frames), (expected * 255).numpy(), atol=3)
     assert notes == ["the VAE overflows in its number format: frames are decoded in float32"]
 
     picture = portrait_image(64, 64)
-    for ours, theirs in zip(
-        encode_posterior(half.vae, picture, 1.0, 3), encode_posterior(exact.vae, picture, 1.0, 3), strict=True
-    ):
+    both = (encode_posterior(model.vae, picture, half.config.latent_space, 3) for model in (half, exact))
+    for ours, theirs in zip(*both, strict=True):
         torch.testing.assert_close(ours, theirs, atol=0.02, rtol=0.02)
 
 

@@ -8,8 +8,8 @@ import torch
 from diffusers import AutoencoderKL
 from formula import Case, layout_crc32
 
-from megactor_core.models.attention import KeyValues
 from megactor_core.models.config import DrivingEncoderConfig, UNetConfig
+from megactor_core.models.denoiser import KeyValues
 from megactor_core.models.families import MEGACTOR_SIGMA
 from megactor_core.models.reference import ReferenceNetwork
 from megactor_core.models.unet import DenoisingUNet

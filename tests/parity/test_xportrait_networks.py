@@ -14,7 +14,8 @@ from xportrait_networks import (
     reference_network,
 )
 
-from megactor_core.models.attention import Control, KeyValues, Pass, project
+from megactor_core.models.attention import Pass, project
+from megactor_core.models.denoiser import Control, KeyValues
 from megactor_core.models.unet import DenoisingUNet
 
 

@@ -12,9 +12,9 @@ import torch
 from formula import Case, weight
 from torch import Tensor, nn
 
-from megactor_core.models.attention import Control
 from megactor_core.models.config import UNetConfig
 from megactor_core.models.controlnet import ControlNet
+from megactor_core.models.denoiser import Control
 from megactor_core.models.reference import ReferenceNetwork
 from megactor_core.models.unet import DenoisingUNet
 from megactor_core.weights.compvis import unet_key

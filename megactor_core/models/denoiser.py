@@ -1,0 +1,184 @@
+"""What the engine asks of a denoiser, a reference network and a ControlNet, and the values they exchange.
+
+Sampling, guidance, context windows, the host's native model, the memory estimate and training know these
+protocols and no class behind them: another architecture is another implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .driving_encoder import DrivingEncoder
+
+
+class KeyValues(NamedTuple):
+    """Projected keys and values, each ``(rows, heads, tokens, head_width)``; one row serves all rows."""
+
+    key: Tensor
+    value: Tensor
+
+
+class Control(NamedTuple):
+    """What ControlNets add, summed over them; each tensor ``(1 or reading rows * frames, channels, h, w)``.
+
+    ``skips`` follow the order in which the down levels make the skip tensors, the input convolution first.
+    """
+
+    skips: tuple[Tensor, ...]
+    middle: Tensor
+
+
+class DenoiserConfig(Protocol):
+    """Facts of a denoiser that do not depend on its weights.
+
+    Attributes:
+        in_channels: channels of the input: the noisy latent, then the static conditions.
+        motion_modules: whether frames of a window know of each other.
+        motion_max_positions: frames of the longest window.
+        audio_dim: width of the audio tokens; 0 where it hears nothing.
+    """
+
+    @property
+    def in_channels(self) -> int: ...
+
+    @property
+    def motion_modules(self) -> bool: ...
+
+    @property
+    def motion_max_positions(self) -> int: ...
+
+    @property
+    def audio_dim(self) -> int: ...
+
+    def hidden_values(self, cells: int) -> int:
+        """Numbers in a hidden state of so many latent cells at full resolution: a measure of memory."""
+
+    def audio_values(self, tokens: int) -> int:
+        """Numbers in the keys and values of so many audio tokens, over all blocks."""
+
+
+class ReadsContext(Protocol):
+    """Anything whose blocks attend to context tokens."""
+
+    def context_keys_values(self, tokens: Tensor) -> dict[str, KeyValues]:
+        """Keys and values of context tokens ``(rows, tokens, width)`` by block; once per clip."""
+
+
+class ReferenceWriter(ReadsContext, Protocol):
+    """A reference network: tokens of the portrait that the denoiser reads."""
+
+    def __call__(
+        self, latents: Tensor, timestep: Tensor, context: Mapping[str, KeyValues]
+    ) -> dict[str, Tensor]:
+        """Tokens ``{block: (rows, tokens, width)}`` of reference latents ``(rows, channels, h, w)``.
+
+        ``timestep`` is ``(1,)`` or ``(rows,)``; asked for once per step.
+        """
+
+
+class HintReader(ReadsContext, Protocol):
+    """A ControlNet: residuals for the denoiser from a hint picture per frame."""
+
+    def hint_features(self, hints: Tensor) -> Tensor:
+        """Features ``(frames, width, h, w)`` of hints ``(frames, 3, H, W)``; once per clip."""
+
+    def __call__(
+        self, sample: Tensor, timestep: Tensor, context: Mapping[str, KeyValues], hint_features: Tensor
+    ) -> Control:
+        """Residuals for noisy latents ``(frames, channels, h, w)`` at a timestep ``(1,)``."""
+
+
+class Denoiser(ReadsContext, Protocol):
+    """Predicts the noise, or the velocity, of a window of frames.
+
+    Attributes:
+        driving_channels: channels of the encoded driver among the static conditions; 0 where it enters
+            otherwise, and then there is no ``condition_input_layer``.
+        condition_input_layer: encoder of the driving frames; called once per clip.
+    """
+
+    driving_channels: int
+    condition_input_layer: DrivingEncoder
+
+    @property
+    def config(self) -> DenoiserConfig: ...
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """Floating-point type of the activations."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+    def reference_keys_values(self, bank: Mapping[str, Tensor]) -> dict[str, KeyValues]:
+        """Keys and values of the reference's tokens by block; once per step."""
+
+    def audio_keys_values(self, tokens: Tensor) -> dict[str, KeyValues]:
+        """Keys and values of audio tokens ``(rows, tokens, audio_dim)`` by block; once per clip."""
+
+    def denoise(
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        context: Mapping[str, KeyValues],
+        reference: Mapping[str, KeyValues] | None = None,
+        *,
+        rows: int | None = None,
+        reading_rows: int | None = None,
+        audio: Mapping[str, KeyValues] | None = None,
+        audio_weight: float | Tensor = 1.0,
+        control: Control | None = None,
+        motion: bool = True,
+    ) -> Tensor:
+        """Prediction ``(rows, out_channels, frames, height, width)`` for a window of frames.
+
+        Args:
+            sample: ``(clips, in_channels, frames, height, width)``: noisy latent, then the static conditions.
+                One clip serves several rows as long as these differ in nothing but what they read.
+            timestep: one for all ``(1,)``, one per row ``(rows,)``, or one per frame ``(1 or rows, frames)``.
+            context: from ``context_keys_values``.
+            reference: from ``reference_keys_values``.
+            rows: rows of the prediction; ``clips`` if not given.
+            reading_rows: how many of the last rows read the reference, hear the sound and obey the controls;
+                all if not given.
+            audio: from ``audio_keys_values``, of these frames; none is heard as tokens of zero.
+            audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
+            control: what ControlNets add.
+            motion: let the frames know of each other.
+
+        Raises:
+            ValueError: more frames than temporal positions.
+        """
+
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """Trade time for memory while training."""
+
+
+def gather_rows(projected: KeyValues, rows: Tensor) -> KeyValues:
+    """Keys and values of frames that share rows of tokens.
+
+    Args:
+        projected: of every row, ``(rows, heads, tokens, head_width)``.
+        rows: of every frame, int64 ``(frames, n)``.
+
+    Returns:
+        ``(frames, heads, n * tokens, head_width)``, the tokens of the first row first.
+    """
+    return KeyValues(*(part[rows].transpose(1, 2).flatten(2, 3) for part in projected))
+
+
+def add_up(controls: Sequence[tuple[Control, float]]) -> Control:
+    """Sum of what several ControlNets say, at least one, each with its strength."""
+    parts = [(*control.skips, control.middle) for control, _ in controls]
+    strengths = [strength for _, strength in controls]
+    sums = [
+        sum(part * strength for part, strength in zip(same, strengths, strict=True))
+        for same in zip(*parts, strict=True)
+    ]
+    return Control(tuple(sums[:-1]), sums[-1])
