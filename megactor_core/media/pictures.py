@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import struct
 import warnings
 from collections.abc import Iterator
@@ -152,17 +153,19 @@ def check_input(path: str | os.PathLike[str]) -> Path:
     """Make sure that a file is there and is not empty.
 
     Raises:
-        InputError: missing, a folder, unreadable or empty.
+        InputError: missing, a folder, a pipe or a device, unreadable or empty.
     """
     path = Path(path)
     try:
-        path.stat()
+        kind = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # no name holds a zero byte
         raise InputError(path, "there is no such file", "Check the name and the folder") from error
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "Check name and permissions") from error
     if path.is_dir():
         raise InputError(path, "is a folder", "Give the name of a file in it")
+    if not stat.S_ISREG(kind):  # it could only be read once, and opening it may wait for ever
+        raise InputError(path, "is a pipe or a device", "Save its content to a file")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)

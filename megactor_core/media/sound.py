@@ -27,6 +27,7 @@ from .picture_clock import PictureClock, picture_clock
 from .pictures import check_input
 from .samples import Samples
 from .time_stamps import NO_TIME
+from .video_scan import REFUSED_FORMATS
 
 # Rates that the encoders take; sound of any other rate is resampled to 48 kHz.
 ENCODER_RATES = {"aac": (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000), "libopus": (48000,)}
@@ -116,6 +117,8 @@ def open_sound(sound: Path | Samples, start: Fraction) -> Iterator[SoundSource |
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(sound, "its sound cannot be read", "Give a video or sound file") from error
     with container:
+        if container.format.name in REFUSED_FORMATS:
+            raise InputError(sound, "names other files and holds no sound", "Give a video or sound file")
         stream = best_sound(container)
         if stream is None:
             yield None

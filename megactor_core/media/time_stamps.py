@@ -80,8 +80,8 @@ def mend_stamps(stamps: np.ndarray, interval: int) -> tuple[np.ndarray, int] | N
     """Times that increase from frame to frame, as near to the stamps as can be.
 
     The largest number of stamps that increase stay. The other frames are spread evenly between their
-    neighbours; at the ends they follow at ``interval``. A clock that starts over, as in recordings joined end
-    to end, goes on instead.
+    neighbours; at the ends they follow at the usual step. A clock that starts over, as in recordings joined
+    end to end, goes on instead.
 
     Args:
         stamps: (F,) int64, in the order of showing; ``NO_TIME`` where there is none.
@@ -97,7 +97,9 @@ def mend_stamps(stamps: np.ndarray, interval: int) -> tuple[np.ndarray, int] | N
     values = stamps[known] + clock_offsets(stamps[known], interval)
     chosen = _increasing(values)
     kept, times = known[chosen], values[chosen]
-    if len(known) - len(kept) > max(1, len(known) * _MOST_WRONG):
+    # A recorder that writes its times twice is right about them; only those of the second frames are missing.
+    in_pairs = bool(np.all(np.diff(stamps[known]) >= 0)) and 2 * len(np.unique(stamps[known])) >= len(known)
+    if not in_pairs and len(known) - len(kept) > max(1, len(known) * _MOST_WRONG):
         return None
     runs, rooms = np.diff(kept), np.diff(times)
     units = int(np.where(runs > rooms, runs, 1).max(initial=1))
@@ -106,8 +108,9 @@ def mend_stamps(stamps: np.ndarray, interval: int) -> tuple[np.ndarray, int] | N
     for left, run in zip(np.flatnonzero(runs > 1).tolist(), runs[runs > 1].tolist(), strict=True):
         steps = np.arange(1, run)
         mended[kept[left] + steps] = times[left] * units + rooms[left] * units * steps // run
-    mended[: kept[0]] = (times[0] - interval * np.arange(kept[0], 0, -1)) * units
-    mended[kept[-1] :] = (times[-1] + interval * np.arange(len(stamps) - kept[-1])) * units
+    step = usual_interval(mended[kept[0] : kept[-1] + 1]) or interval * units
+    mended[: kept[0]] = times[0] * units - step * np.arange(kept[0], 0, -1)
+    mended[kept[-1] :] = times[-1] * units + step * np.arange(len(stamps) - kept[-1])
     return mended, units
 
 

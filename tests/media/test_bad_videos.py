@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -110,3 +111,10 @@ def test_reading_a_long_video_keeps_the_memory_flat(tmp_path: Path) -> None:
     assert (short_count, long_count) == (20, 400)
     # All frames together would be 120 MB.
     assert long_peak - short_peak < 30_000
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        open_driving(tmp_path / "pipe.mp4")

@@ -41,6 +41,7 @@ def _times(source: DrivingSource) -> list[Fraction]:
         ([0, 40, 80, 80], [0, 40, 80, 120]),
         ([0, NO_TIME, NO_TIME, 120, NO_TIME], [0, 40, 80, 120, 160]),
         ([NO_TIME, 40, 80], [0, 40, 80]),
+        ([0, 0, 80, 80, 160, 160, 240, 240], [*range(0, 320, 40)]),  # as some recorders of web pages write
         ([*range(0, 400, 40)] * 2, [*range(0, 800, 40)]),
         ([*range(400, 800, 40), *range(0, 400, 40)], [*range(400, 1200, 40)]),
     ],

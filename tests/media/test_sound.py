@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from media_files import (
     sound_packets,
 )
 
+from megactor_core.errors import InputError
 from megactor_core.media.reading import open_driving
+from megactor_core.media.sound import read_sound
 from megactor_core.media.writing import VideoWriter
 
 PACKET = 1024 / SAMPLE_RATE
@@ -253,3 +256,15 @@ def test_sound_without_a_decoder_is_left_out(tmp_path: Path) -> None:
     assert not open_driving(path).has_audio
     with av.open(str(_copy(path, tmp_path / "b.mp4"))) as container:
         assert len(container.streams.video) == 1 and not container.streams.audio
+
+
+@pytest.mark.parametrize("text", ["#EXTM3U\n#EXTINF:1,\n{0}\n", "ffconcat version 1.0\nfile '{0}'\n"])
+def test_a_list_of_other_files_is_no_sound(tmp_path: Path, text: str) -> None:
+    sound = tmp_path / "part.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(16000))
+    listed = tmp_path / "list.m3u8"
+    listed.write_text(text.format(sound.name))
+    with pytest.raises(InputError, match="sound"):
+        read_sound(listed, Fraction(0), Fraction(1))
