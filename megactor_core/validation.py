@@ -32,12 +32,12 @@ def _explain(item: Any, kind: type) -> str:
     if item["type"] == "missing":
         return f"field {name} is missing"
     message = item["msg"].removeprefix("Value error, ")
-    return f"field {name}: {message}, not {_shown(item['input'])}" if location else message
+    return f"field {name}: {message}{_shown(item['input'])}" if location else message
 
 
 def _shown(value: Any) -> str:
-    text = repr(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    text = repr(value) if isinstance(value, str | int | float) else type(value).__name__
+    return f", not {text}" if len(text) <= 80 else f", not {text[:77]}..."
 
 
 def _siblings(location: Sequence[Any], kind: type) -> list[str]:

@@ -6,32 +6,55 @@ The defaults are the official MegActor (v1) model; smaller models and other fami
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from .. import limits
 
 if TYPE_CHECKING:  # configurations are read where nothing is computed
     from torch import Tensor
 
-Size = Annotated[int, Field(ge=1, le=65536)]
+_LARGEST, _DEEPEST = 65536, 128
+
+Size = Annotated[int, Field(ge=1, le=_LARGEST)]
 """A width or a number of parts; there is at least one."""
-Count = Annotated[int, Field(ge=0, le=65536)]
+Count = Annotated[int, Field(ge=0, le=_LARGEST)]
 """The same, or none."""
+Depth = Annotated[int, Field(ge=1, le=_DEEPEST)]
+"""Layers, each of which is built."""
+Widths = Annotated[tuple[Size, ...], Field(min_length=1, max_length=8)]
+"""Of resolution levels; each halves the resolution."""
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _check_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Numbers that a network of another library could be built with, in time."""
+    for name, value in arguments.items():
+        largest = _DEEPEST if "layers" in name else _LARGEST
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int | float) and not abs(number) <= largest:
+                raise ValueError(f"{name} has a number beyond {largest}")
+    return arguments
 
 
 def _check_vae(vae: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments of the autoencoder that are read before it is built."""
-    widths = vae.get("block_out_channels")
-    numbers = [vae.get("latent_channels"), *(widths if isinstance(widths, list | tuple) else ())]
-    if not (2 <= len(numbers) <= 9 and all(isinstance(n, int) and 1 <= n <= 65536 for n in numbers)):
-        raise ValueError("needs latent_channels and a list of block_out_channels, whole numbers from 1")
-    return vae
+    for name, kind in (("block_out_channels", Widths), ("latent_channels", Size)):
+        try:
+            TypeAdapter(kind).validate_python(vae.get(name))
+        except ValidationError as error:
+            raise ValueError(f"{name}: {error.errors()[0]['msg']}") from None
+    return _check_arguments(vae)
+
+
+def _check_heads(heads: int, widths: Sequence[int]) -> None:
+    for width in widths:
+        if width % heads:
+            raise ValueError(f"{heads} attention heads cannot share {width} channels evenly")
 
 
 @dataclass(frozen=True)
@@ -61,9 +84,9 @@ class UNetConfig:
 
     in_channels: Size = 13
     out_channels: Count = 4
-    block_out_channels: tuple[Size, ...] = (320, 640, 1280, 1280)
-    attention_levels: tuple[bool, ...] = (True, True, True, False)
-    layers_per_block: Size = 2
+    block_out_channels: Widths = (320, 640, 1280, 1280)
+    attention_levels: Annotated[tuple[bool, ...], Field(max_length=8)] = (True, True, True, False)
+    layers_per_block: Depth = 2
     num_attention_heads: Size = 8
     cross_attention_dim: Size = 768
     norm_num_groups: Size = 32
@@ -74,6 +97,9 @@ class UNetConfig:
     motion_max_positions: Size = 32
     audio_dim: Count = 0
     reading_levels: Literal["mid_up", "all"] = "mid_up"
+
+    def __post_init__(self) -> None:
+        _check_heads(self.num_attention_heads, self.block_out_channels)
 
     def reads(self, block: str) -> bool:
         """Whether the transformer block of this name reads (or, in a reference network, writes) tokens."""
@@ -109,7 +135,7 @@ class DrivingEncoderConfig:
 
     channels: tuple[Size, Size, Size, Size] = (16, 32, 64, 128)
     out_channels: Count = 4
-    reference_channels: tuple[tuple[Size, Size], ...] = (
+    reference_channels: Annotated[tuple[tuple[Size, Size], ...], Field(max_length=12)] = (
         (4, 8), (8, 16), (16, 32), (32, 64), (64, 128), (128, 256), (256, 512),
     )  # fmt: skip
     modulation_dim: Size = 256
@@ -136,8 +162,11 @@ class AudioEncoderConfig:
     bands: Size = 80
     width: Size = 384
     heads: Size = 6
-    layers: Size = 4
+    layers: Depth = 4
     positions: Size = 1500
+
+    def __post_init__(self) -> None:
+        _check_heads(self.heads, (self.width,))
 
 
 @dataclass(frozen=True)
@@ -304,7 +333,9 @@ class ModelConfig:
     vae: Annotated[Mapping[str, Any], AfterValidator(_check_vae)] = field(
         default_factory=lambda: dict(OFFICIAL_VAE)
     )
-    image_encoder: Mapping[str, Any] | None = field(default_factory=lambda: dict(OFFICIAL_IMAGE_ENCODER))
+    image_encoder: Annotated[Mapping[str, Any], AfterValidator(_check_arguments)] | None = field(
+        default_factory=lambda: dict(OFFICIAL_IMAGE_ENCODER)
+    )
     constant_context: Count = 0
     audio_encoder: AudioEncoderConfig | None = None
     control_network: UNetConfig | None = None

@@ -34,7 +34,7 @@ class AutoencoderTask:
             torch.manual_seed(seed)
             try:
                 self.vae = AutoencoderKL(**config.vae)
-            except (TypeError, ValueError, LookupError, RuntimeError, ArithmeticError) as error:
+            except Exception as error:  # diffusers and torch refuse in many ways
                 problem = f"describes no autoencoder that can be built ({error})"
                 raise InputError("task.vae", problem, "See configs/train/demo_autoencoder.yaml") from error
 

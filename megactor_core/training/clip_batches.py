@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch.utils.data import Dataset
+from transformers import CLIPVisionConfig
 
 from ..data.clips import Split
 from ..models.config import ModelConfig
@@ -29,7 +30,8 @@ def clip_batches(
     assert model.image_encoder is not None  # the task has checked it
     single = {"references": 1, "frames": frames or config.data.frames}
     data = config.data.model_copy(update=single)
-    latent_size, clip_size = model.latent_space.cells(data.size), model.image_encoder["image_size"]
+    latent_size = model.latent_space.cells(data.size)
+    clip_size = CLIPVisionConfig(**model.image_encoder).image_size
     if isinstance(data, PuppetClipsConfig):
         return PuppetClips(data, seed, split, latent_size, clip_size, config.feature_weight)
     from ..dataset.shard_clips import ShardClips

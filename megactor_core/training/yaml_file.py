@@ -40,8 +40,8 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise InputError(path, f"cannot be read: {reason}", "Give a YAML file as in configs/train") from None
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if _is_large(node):
             raise InputError(path, f"stands for more than {_MOST_NODES} values", remedy)
