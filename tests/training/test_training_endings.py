@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 
 
 @pytest.fixture
-def running(tmp_path: Path, denoiser_data: dict[str, Any], write_yaml: Any) -> subprocess.Popen[str]:
+def running(
+    tmp_path: Path, denoiser_data: dict[str, Any], write_yaml: Any
+) -> Iterator[subprocess.Popen[str]]:
     """A training in the midst of its steps, with a worker."""
     config = write_yaml({**denoiser_data, "steps": 100_000, "num_workers": 1, "log_interval": 1})
     words = ("train", "--config", config, "--output", tmp_path / "run")
@@ -24,13 +27,16 @@ def running(tmp_path: Path, denoiser_data: dict[str, Any], write_yaml: Any) -> s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A test that runs in the background may have inherited that the signal is ignored.
+        preexec_fn=None if sys.platform == "win32" else lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         start_new_session=True,
     )
     log, deadline = tmp_path / "run" / "log.jsonl", time.monotonic() + 90
     while not (log.is_file() and log.stat().st_size):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    return process
+    yield process
+    process.kill()
 
 
 def test_a_killed_worker_is_one_line(running: subprocess.Popen[str]) -> None:
