@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
+from ..megactor_core import limits
 from ..megactor_core.errors import InputError
 from . import types
 
@@ -58,10 +59,17 @@ class ControlStrength(io.ComfyNode):
     def validate_inputs(cls, face_start_percent: float | None = None) -> bool | str:
         from .host.linked_model import inputs_of
 
-        # The host repeats an answer for every input that is named above; the numbers come from the prompt.
+        # The host repeats an answer for every input that is named above; the numbers come from the prompt. It
+        # looks at the others' ranges itself.
         given = inputs_of(cls.hidden.unique_id)
+        numbers = {name: value for name, value in given.items() if isinstance(value, int | float)}
+        in_range = {
+            name: value
+            for name, value in numbers.items()
+            if name == "face_start_percent" or 0 <= value <= (1 if name.endswith("percent") else limits.SCALE)
+        }
         try:
-            _strengths({name: value for name, value in given.items() if isinstance(value, int | float)})
+            _strengths(in_range)
         except InputError as error:
             return str(error)
         return True

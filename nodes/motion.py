@@ -24,6 +24,11 @@ class Motion:
     blink: float = 1.0
     sway: float = 1.0
 
+    def __post_init__(self) -> None:
+        from ..megactor_core.vision.still import Liveliness
+
+        Liveliness(self.blink, self.sway)  # checks them
+
 
 def read_motion(*, blink: float = 1.0, sway: float = 1.0, **widgets: Any) -> Motion:
     """The motion that the widgets of Motion Amplitude stand for.
@@ -33,7 +38,7 @@ def read_motion(*, blink: float = 1.0, sway: float = 1.0, **widgets: Any) -> Mot
         widgets: a number per source of motion and, as ``SOURCE_keyframes``, text that goes before it.
 
     Raises:
-        InputError: negative or not finite numbers, or keyframes that cannot be read.
+        InputError: numbers out of range or not finite, or keyframes that cannot be read.
     """
     values = {}
     for name in SCALED:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
+
+from ..errors import InputError
 
 # What a file gets that says nothing of its frame rate: a single picture, a raw stream.
 FALLBACK_FRAME_RATE = Fraction(25)
@@ -145,7 +148,13 @@ class FrameTimes:
 
 
 def exact_frame_rate(frame_rate: float | Fraction) -> Fraction:
-    """Frames per second as broadcasts have them: 30000/1001 of 29.97, 24000/1001 of 23.976 and of 23.98."""
+    """Frames per second as broadcasts have them: 30000/1001 of 29.97, 24000/1001 of 23.976 and of 23.98.
+
+    Raises:
+        InputError: no finite number above 0.
+    """
+    if not 0 < frame_rate < math.inf:
+        raise InputError(f"frame rate {frame_rate}", "must be a number above 0", "Use 25, say")
     exact = _rounded(Fraction(frame_rate))
     if exact.denominator == 1:
         return exact

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..media.source import pictures_source
 from .condition import region_plan
 from .crops import whole_crop
@@ -39,6 +40,13 @@ class Liveliness:
     blink: float = 1.0
     sway: float = 1.0
     seed: int = 42
+
+    def __post_init__(self) -> None:
+        for name, value in (("blink", self.blink), ("sway", self.sway)):
+            if not 0 <= value <= 1:
+                raise InputError(
+                    f"{name} {value}", "must be from 0 to 1", "Use 1 for as people do, 0 for still"
+                )
 
     def openness(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Height of the eyes at these seconds, 1 = as in the portrait."""
