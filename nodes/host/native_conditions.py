@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import comfy.conds
+import torch
 from torch import Tensor
 
 from ...megactor_core.conditioning.conditions import Conditions
@@ -37,6 +38,11 @@ class Row:
         """Channels that follow the noisy latent, ``(frames, channels, h, w)``."""
         frames = list(range(self.conditions.num_frames))
         return self.conditions.static_channels(frames, guided=not self.sees_driver)[0].transpose(0, 1)
+
+    def is_changed(self, tokens: Tensor | None) -> bool:
+        """Whether these are no longer the tokens of ``conditioning``, where the model does not read them."""
+        own = self.conditions.background.tokens
+        return tokens is not None and (tokens.shape != own.shape or not torch.equal(tokens.to(own), own))
 
     def check(self, noise: Tensor) -> None:
         """Refuse a latent that does not fit.

@@ -87,7 +87,7 @@ class NativeModel(comfy.model_base.BaseModel):
         """The host's conditions of one CONDITIONING entry, for the whole clip.
 
         Raises:
-            InputError: the entry is not from Apply MegActor, or does not fit the latent.
+            InputError: the entry is not from Apply MegActor, was changed since, or does not fit the latent.
         """
         row: Row | None = kwargs.get(KEY)
         if row is None:
@@ -95,6 +95,12 @@ class NativeModel(comfy.model_base.BaseModel):
                 "conditioning",
                 "does not come from Apply MegActor, so the model has no portrait and no driving frames",
                 "Link positive and negative of Apply MegActor to the sampler",
+            )
+        if row.is_changed(kwargs.get("cross_attn")):
+            raise InputError(
+                "conditioning",
+                "was changed by a node for texts (Zero Out, Average, Concat ...), which has no effect here",
+                "Link positive and negative of Apply MegActor to the sampler as they are",
             )
         if kwargs.get("control") is not None:
             raise InputError(

@@ -142,3 +142,35 @@ def test_denoise_below_one_stays_near_the_clip_it_is_given(model: PortraitModel)
 
     empty = latent["samples"]
     assert difference(half(finished), finished) < difference(half(empty), finished)
+
+
+@pytest.mark.parametrize("change", ["zero out", "average", "concat", "multiply"])
+def test_nodes_that_change_texts_are_refused(model: PortraitModel, change: str) -> None:
+    import nodes
+
+    patcher, positive, negative, latent = native_clip(model, make_clip(4), sampling_settings(model.config))
+    text = [[torch.ones(1, 77, positive[0][0].shape[-1]), {}]]
+    if change == "zero out":
+        negative = nodes.ConditioningZeroOut().zero_out(positive)[0]
+    elif change == "average":
+        positive = nodes.ConditioningAverage().addWeighted(positive, text, 0.5)[0]
+    elif change == "concat":
+        positive = nodes.ConditioningConcat().concat(positive, text)[0]
+    else:
+        positive = [[2 * positive[0][0], positive[0][1]]]
+    samples = latent["samples"]
+    with pytest.raises(InputError, match="changed by a node for texts"):
+        comfy.sample.sample(
+            patcher, samples, 2, 2.0, "ddim", "simple", positive, negative, samples, disable_pbar=True
+        )
+
+
+def test_a_part_of_the_schedule_is_no_change(model: PortraitModel) -> None:
+    import nodes
+
+    patcher, positive, negative, latent = native_clip(model, make_clip(4), sampling_settings(model.config))
+    positive = nodes.ConditioningSetTimestepRange().set_range(positive, 0.0, 1.0)[0]
+    samples = latent["samples"]
+    comfy.sample.sample(
+        patcher, samples, 2, 2.0, "ddim", "simple", positive, negative, samples, disable_pbar=True, seed=SEED
+    )
