@@ -208,7 +208,7 @@ def test_every_mode_from_the_command_line(
     [
         ([], "nothing is given that could drive"),
         (["--speech", "driving"], "no such file|cannot be read"),
-        (["--speech", "missing.wav"], "cannot be read"),
+        (["--speech", "missing.wav"], "there is no such file"),
         (["--speech", "VOICE", "--head-motion", "-1"], "finite number from 0"),
         (["--speech", "VOICE", "--speech-amplitude", "nan"], "finite number from 0"),
         (["--speech", "VOICE", "--speech-amplitude", "1,1"], "has 2 values, the clip has 5 frames"),
