@@ -232,7 +232,9 @@ class DenoiserTask:
         except InputError as error:
             remedy = "Use fewer frames, or hold out other clips (task.data.held_out)"
             raise InputError(
-                f"task.validation.frames: {frames}", f"held-out clips: {error.problem}", remedy
+                f"task.validation.frames: {frames}",
+                f"held-out clips: {error.subject}: {error.problem}",
+                remedy,
             ) from error
 
     def _is_trained(self, prefix: str, network: nn.Module) -> bool:
