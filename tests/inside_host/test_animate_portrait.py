@@ -18,6 +18,7 @@ from media.media_files import beep, beep_time, grey_images, make_video
 from megactor_pack.megactor_core.animator import Animator
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.media.reading import open_driving
+from megactor_pack.megactor_core.sampling import decode
 from megactor_pack.megactor_core.weights.loading import load_model
 from megactor_pack.nodes.animate_portrait import AnimatePortrait
 from megactor_pack.nodes.host.animation import HostAnimator
@@ -156,8 +157,13 @@ def test_a_cancel_leaves_no_file(
     assert list(temporary_folder.iterdir()) == []
 
 
-def test_too_little_memory_to_decode_changes_nothing(model: PortraitModel, clip: Path) -> None:
-    expected = frames(animate(model, clip))
+def test_too_little_memory_to_decode_changes_nothing(
+    model: PortraitModel, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two frames at a time from the beginning: on some processors other batch sizes round differently.
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "LATENT_CELLS", 2 * model.config.latent_space.cells(model.size) ** 2)
+        expected = frames(animate(model, clip))
     sizes: list[int] = []
 
     def refuse(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -173,9 +179,7 @@ def test_too_little_memory_to_decode_changes_nothing(model: PortraitModel, clip:
     finally:
         hook.remove()
     assert result.shape == expected.shape
-    # Other batch sizes round differently on some processors, in one pixel of a thousand; H.264 enlarges that.
-    difference = np.abs(again.astype(int) - expected)
-    assert difference.max() <= 8 and (difference > 0).mean() < 0.005
+    assert np.array_equal(again, expected)
     assert max(sizes) > 2 and sizes[-1] <= 2
 
 
