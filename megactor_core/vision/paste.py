@@ -10,6 +10,7 @@ from .crops import Crop
 
 # Share of the crop's side over which its border fades into the picture.
 _FEATHER = 0.12
+_STRIP = 64  # rows that are enlarged at a time
 
 
 def paste_back(
@@ -44,13 +45,9 @@ def paste_back(
         slice(rows.start - top, rows.stop - top),
         slice(columns.start - left, columns.stop - left),
     )
-    shrinking = picture.shape[0] > right - left
-    resized = cv2.resize(
-        picture.astype(np.float32),
-        (right - left, bottom - top),
-        interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC,
-    )[inside]
-    weight = feather_weights(crop)[inside]
+    resized = _resized(picture.astype(np.float32), (bottom - top, right - left), *inside)
+    vertical, horizontal = _ramps(crop)
+    weight = vertical[inside[0], None] * horizontal[None, inside[1]]
     if mask is not None:
         weight = weight * mask[rows, columns]
     result = frame.copy()
@@ -60,13 +57,25 @@ def paste_back(
     return result
 
 
-def feather_weights(crop: Crop) -> NDArray[np.float32]:
-    """Weight of each pixel of the crop's box, float32 (height, width): 1 inside, 0 at its border."""
+def _resized(
+    picture: NDArray[np.float32], box_size: tuple[int, int], rows: slice, columns: slice
+) -> NDArray[np.float32]:
+    """Some rows and columns of a picture resized to (height, width), of which little more is ever held."""
+    height, width = box_size
+    method = cv2.INTER_AREA if picture.shape[0] > width else cv2.INTER_CUBIC
+    tall = cv2.resize(picture, (picture.shape[1], height), interpolation=method)[rows]
+    strips = np.array_split(tall, -(-len(tall) // _STRIP))
+    wide = [cv2.resize(strip, (width, len(strip)), interpolation=method)[:, columns] for strip in strips]
+    return np.concatenate(wide)
+
+
+def _ramps(crop: Crop) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights of the rows and of the columns of the crop's box: 1 inside, 0 at its border."""
     left, top, right, bottom = crop.box
     height, width = crop.source_size
     horizontal = _ramp(right - left, fade_start=left > 0, fade_end=right < width)
     vertical = _ramp(bottom - top, fade_start=top > 0, fade_end=bottom < height)
-    return vertical[:, None] * horizontal[None, :]
+    return vertical, horizontal
 
 
 def _ramp(side: int, fade_start: bool, fade_end: bool) -> NDArray[np.float32]:

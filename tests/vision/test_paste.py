@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import cv2
 import numpy as np
 import pytest
 
@@ -42,6 +45,20 @@ def test_box_that_reaches_over_the_border() -> None:
     result = paste_back(FRAME, Crop((-40, 20, 40, 100), (120, 160), 64), picture)
     assert (result[40:80, 2:28] >= 195).all()
     assert (result[:, 41:] == 50).all()
+
+
+def test_of_a_box_far_larger_than_the_picture_only_what_is_seen_is_made() -> None:
+    frame = np.full((1000, 1000, 3), 50, np.uint8)
+    picture = np.random.default_rng(3).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    crop = Crop((-900, -1300, 3100, 2700), (1000, 1000), 64)
+    whole = cv2.resize(picture.astype(np.float32), (4000, 4000), interpolation=cv2.INTER_CUBIC)
+    expected = np.clip(np.rint(whole[1300:2300, 900:1900]), 0, 255)
+    tracemalloc.start()
+    result = paste_back(frame, crop, picture)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert np.abs(result - expected).max() <= 1
+    assert peak < 100e6
 
 
 def test_mask_limits_what_is_replaced() -> None:
