@@ -107,28 +107,7 @@ class DenoisingUNet(UNetTrunk):
         control: Control | None = None,
         motion: bool = True,
     ) -> Tensor:
-        """Predict noise (or velocity) for a window of frames.
-
-        Args:
-            sample: ``(clips, in_channels, frames, height, width)``: noisy latent, then the static conditions.
-                One clip serves several rows as long as these differ in nothing but what they read.
-            timestep: ``(1,)``, ``(rows,)`` or, one per frame, ``(1 or rows, frames)``.
-            context: from ``context_keys_values``.
-            reference: from ``reference_keys_values``.
-            rows: rows of the prediction; ``clips`` if not given.
-            reading_rows: how many of the last rows read the reference, hear the sound and obey the controls;
-                all if not given.
-            audio: from ``audio_keys_values``, of these frames; none is heard as tokens of zero.
-            audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
-            control: what ControlNets add.
-            motion: run the motion modules.
-
-        Returns:
-            ``(rows, out_channels, frames, height, width)``.
-
-        Raises:
-            ValueError: more frames than temporal positions.
-        """
+        """Predict noise (or velocity) for a window of frames; see ``denoiser.Denoiser.denoise``."""
         clips, _, frames, _, _ = sample.shape
         if motion and self.config.motion_modules and frames > self.config.motion_max_positions:
             raise ValueError(
