@@ -233,7 +233,7 @@ class DenoiserTask:
             remedy = "Use fewer frames, or hold out other clips (task.data.held_out)"
             raise InputError(
                 f"task.validation.frames: {frames}",
-                f"held-out clips: {error.subject}: {error.problem}",
+                f"held-out clips: {error.problem} ({error.subject})",
                 remedy,
             ) from error
 
