@@ -12,15 +12,10 @@ import time
 
 import torch
 
-from megactor_core.conditioning.conditions import (
-    BackgroundCondition,
-    Conditions,
-    DrivingCondition,
-    ReferenceCondition,
-)
+from megactor_core.models.conditions import BackgroundCondition, Conditions, DrivingCondition, ReferenceCondition
 from megactor_core.models.config import ModelConfig
-from megactor_core.models.reference import ReferenceNetwork
-from megactor_core.models.unet import DenoisingUNet
+from megactor_core.models.sd15.reference import ReferenceNetwork
+from megactor_core.models.sd15.unet import DenoisingUNet
 from megactor_core.sampling.clip_denoiser import ClipDenoiser
 
 

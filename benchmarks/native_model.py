@@ -27,7 +27,7 @@ def seconds(work: Callable[[], Any]) -> float:
 def random_parts(model: Any, frames: int) -> Any:
     """A clip of random numbers; what hears is given silence."""
     import torch
-    from megactor_pack.megactor_core.conditioning import conditions
+    from megactor_pack.megactor_core.models import conditions
     from megactor_pack.nodes.host.sampling import ClipParts
 
     config = model.config
@@ -68,7 +68,7 @@ def main() -> None:
     import comfy.sample
     import torch
     from megactor_pack.nodes.host.model_loading import load_portrait_model
-    from megactor_pack.nodes.host.native_clip import native_clip
+    from megactor_pack.nodes.host.native.clip import native_clip
     from megactor_pack.nodes.host.sampling import sample_clip
     from megactor_pack.nodes.sampling_inputs import sampling_settings
 

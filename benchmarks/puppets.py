@@ -11,9 +11,9 @@ from time import process_time
 import cv2
 import numpy as np
 
-from megactor_core.data.identity import sample_identity
-from megactor_core.data.motion import sample_pose
-from megactor_core.data.renderer import Puppet, render_image
+from megactor_core.puppets.identity import sample_identity
+from megactor_core.puppets.motion import sample_pose
+from megactor_core.puppets.renderer import Puppet, render_image
 
 IDENTITIES = 50
 

@@ -19,11 +19,11 @@ import cv2
 import numpy as np
 import torch
 
-from megactor_core.data.clips import clip_pair
-from megactor_core.dataset.clip_writer import encode_clip
-from megactor_core.dataset.config import ShardClipsConfig
-from megactor_core.dataset.masks import pack_masks
-from megactor_core.dataset.shard_clips import ShardClips
+from megactor_core.puppets.clips import clip_pair
+from megactor_core.dataset.clip_file import encode_clip
+from megactor_core.training.config.run.data import ShardClipsConfig
+from megactor_core.dataset.parts import pack_masks
+from megactor_core.training.data.loader.shards import ShardClips
 from megactor_core.dataset.shards import write_shard
 
 SIDE, FRAMES, FRAME_RATE, CLIPS = 512, 150, 30, 8

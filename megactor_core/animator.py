@@ -12,25 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .animation import AnimationReport, PathLike, PortraitAnimator
+from .animation.animator import AnimationReport, PathLike, PortraitAnimator
 from .conditioning.audio import encode_audio
 from .conditioning.background import encode_context
-from .conditioning.conditions import (
-    AudioCondition,
-    BackgroundCondition,
-    Conditions,
-    ControlCondition,
-    ControlStrength,
-    DrivingCondition,
-    ReferenceCondition,
-)
+from .models.conditions import AudioCondition, BackgroundCondition, Conditions, ControlCondition, ControlStrength, DrivingCondition, ReferenceCondition
 from .conditioning.driving import encode_driving, no_driving_channels
-from .conditioning.hints import encode_hints
+from .conditioning.control import encode_hints
 from .conditioning.posterior import encode_posterior
 from .conditioning.reference import encode_reference
 from .errors import InputError
-from .family_inputs import check_base
-from .memory import check_memory
+from .animation.checks import check_base
+from .animation.memory import check_memory
 from .sampling.decode import decode_latents, to_uint8
 from .sampling.sampler import Progress, SamplingSettings, Step, sample
 from .vision.crops import checked_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 SEED = 2**63 - 1
 """What a torch generator takes."""
 STEPS = 1000
-"""Timesteps of the noise schedule; a scheduler may have fewer steps, see ``sampling.schedulers``."""
+"""Timesteps of the noise schedule; a scheduler may have fewer steps, see ``sampling.schedule``."""
 GUIDANCE = 100.0
 SCALE = 10.0
 """Of a LoRA (either way), a motion amplitude, a ControlNet's strength: as trained is 1."""

@@ -10,14 +10,14 @@ from comfy_api.latest import InputImpl, io, ui
 from . import types
 from .family_checks import check_family, check_moved
 from .looking_inputs import crop_input, frame_rate_input, lost_face_input, size_input, trim_inputs
-from .motion import Motion
+from ..megactor_core.motion import Motion
 from .sampling_inputs import motion_inputs, sampling_inputs, sampling_settings
 
 if TYPE_CHECKING:
     from comfy_api.latest import Input
     from torch import Tensor
 
-    from ..megactor_core.conditioning.conditions import ControlStrength
+    from ..megactor_core.models.conditions import ControlStrength
     from ..megactor_core.models.config import ModelConfig
     from .host.linked_model import Inputs
     from .host.portrait_model import PortraitModel

@@ -12,7 +12,7 @@ from ..megactor_core.errors import InputError
 from . import types
 
 if TYPE_CHECKING:
-    from ..megactor_core.conditioning import conditions
+    from ..megactor_core.models import conditions
 
 _NETWORKS = {"face": "the ControlNet of the whole face", "patch": "the ControlNet of eyes and mouth"}
 _AS_TRAINED = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
@@ -85,7 +85,7 @@ def _strengths(widgets: Mapping[str, float]) -> dict[str, conditions.ControlStre
     Raises:
         InputError: a number is out of range, or a start lies after its end.
     """
-    from ..megactor_core.conditioning import conditions
+    from ..megactor_core.models import conditions
 
     strengths = {}
     for name in _NETWORKS:

@@ -54,7 +54,7 @@ class EncodeAudio(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model: None = None) -> bool | str:
-        from ..megactor_core.family_inputs import check_motion
+        from ..megactor_core.animation.checks import check_motion
 
         return check_family(cls.hidden.unique_id, lambda config, _: check_motion(config, True, True))
 

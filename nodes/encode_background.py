@@ -53,7 +53,7 @@ class EncodeBackground(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model: None = None) -> bool | str:
-        from ..megactor_core.family_inputs import check_background
+        from ..megactor_core.animation.checks import check_background
 
         return check_family(cls.hidden.unique_id, lambda config, _: check_background(config, given=True))
 

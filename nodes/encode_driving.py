@@ -58,7 +58,7 @@ class EncodeDriving(io.ComfyNode):
 
 
 def _check(config: ModelConfig, inputs: Inputs) -> None:
-    from ..megactor_core.family_inputs import check_patches
+    from ..megactor_core.animation.checks import check_patches
 
     if "patches" not in inputs:  # Prepare Driving gives none where the model takes none
         check_patches(config, given=False)

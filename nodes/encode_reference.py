@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from comfy.sd import VAE
     from torch import Tensor
 
-    from ..megactor_core.conditioning.conditions import ReferenceCondition
+    from ..megactor_core.models.conditions import ReferenceCondition
     from .host.portrait_model import PortraitModel
 
 

@@ -58,7 +58,7 @@ class LoadMegActorModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model: str | None = None) -> bool | str:
-        from ..megactor_core.family_inputs import check_base
+        from ..megactor_core.animation.checks import check_base
         from .host.linked_model import inputs_of
         from .host.model_files import OWN_BASE, check_name, config_of
 

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..megactor_core.errors import InputError
 from . import types
-from .motion import SCALED, read_motion
+from ..megactor_core.motion import SCALED, read_motion
 
 _WHAT = {
     "speech": "How far sound moves the mouth (models that hear, as MegActor-Sigma).",

@@ -17,7 +17,7 @@ from .looking_inputs import (
     size_input,
     trim_inputs,
 )
-from .motion import Motion
+from ..megactor_core.motion import Motion
 
 if TYPE_CHECKING:
     from comfy_api.latest import Input
@@ -250,7 +250,7 @@ def read_best_frame(number: int) -> Literal["auto", "off"] | int:
 
 def _check(config: ModelConfig, inputs: Inputs) -> None:
     from ..megactor_core.errors import InputError
-    from ..megactor_core.family_inputs import check_best_frame, check_fixed_patches, checked_mode
+    from ..megactor_core.animation.checks import check_best_frame, check_fixed_patches, checked_mode
 
     mode, best_frame = inputs.get("mode"), inputs.get("best_frame", BEST_FRAME_AUTO)
     if isinstance(mode, str) and mode != "auto":

@@ -69,7 +69,7 @@ class MegActorSampler(io.ComfyNode):
 
 
 def _check(config: ModelConfig, inputs: Inputs) -> None:
-    from ..megactor_core.family_inputs import check_start
+    from ..megactor_core.animation.checks import check_start
 
     check_sampled(config, inputs)
     if "start_latent" in inputs:

@@ -11,19 +11,19 @@ Crop = io.Custom("MEGACTOR_CROP")
 """``megactor_core.vision.crops.Crop``: where the square was cut out of the picture."""
 
 Reference = io.Custom("MEGACTOR_REFERENCE")
-"""``megactor_core.conditioning.conditions.ReferenceCondition``, on the host's intermediate device."""
+"""``megactor_core.models.conditions.ReferenceCondition``, on the host's intermediate device."""
 
 Background = io.Custom("MEGACTOR_BACKGROUND")
-"""``megactor_core.conditioning.conditions.BackgroundCondition``, on the host's intermediate device."""
+"""``megactor_core.models.conditions.BackgroundCondition``, on the host's intermediate device."""
 
 Driving = io.Custom("MEGACTOR_DRIVING")
-"""``megactor_core.conditioning.conditions.DrivingFeatures``, on the host's intermediate device."""
+"""``megactor_core.models.conditions.DrivingFeatures``, on the host's intermediate device."""
 
 Audio = io.Custom("MEGACTOR_AUDIO")
-"""``megactor_core.conditioning.conditions.AudioCondition``, on the host's intermediate device."""
+"""``megactor_core.models.conditions.AudioCondition``, on the host's intermediate device."""
 
 Motion = io.Custom("MEGACTOR_AMPLITUDE")
-"""``nodes.motion.Motion``: how much of each source of motion counts."""
+"""``megactor_core.motion.Motion``: how much of each source of motion counts."""
 
 ControlStrengths = io.Custom("MEGACTOR_CONTROL_STRENGTH")
-"""``megactor_core.conditioning.conditions.ControlStrength`` by the ControlNet's name."""
+"""``megactor_core.models.conditions.ControlStrength`` by the ControlNet's name."""

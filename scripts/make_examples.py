@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.data.clips import FRAME_RATE, sample_clip
-from megactor_core.data.motion import MOTION_NAMES, NEUTRAL_MOTION
-from megactor_core.data.renderer import Puppet
+from megactor_core.puppets.clips import FRAME_RATE, sample_clip
+from megactor_core.puppets.motion import MOTION_NAMES, NEUTRAL_MOTION
+from megactor_core.puppets.renderer import Puppet
 from megactor_core.media.pictures import save_picture
 from megactor_core.media.writing import VideoWriter
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from megactor_core.errors import InputError
-from megactor_core.memory import check_memory, hint_bytes
+from megactor_core.animation.animator.memory import check_memory, hint_bytes
 from megactor_core.models.families import MEGACTOR, XPORTRAIT
 from megactor_core.sampling.sampler import SamplingSettings
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..amplitude import Amplitude
+    from ..motion import Amplitude
     from ..animator import AnimationReport
     from ..vision.framing import CropMode
 
@@ -80,7 +80,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Animate; everything that was given is looked at before the weights are loaded."""
     from ..media.contact_sheet import contact_sheet, sheet_indices
-    from ..media.outputs import check_output
+    from ..files import check_output
     from ..media.pictures import SAVE_SUFFIXES, load_mask, load_picture, save_picture
     from ..media.reading import open_driving
     from ..media.writing import FORMATS
@@ -107,9 +107,9 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from ..animator import Animator, checked_size, default_dtype, usable_device
-    from ..clip import find_clip
-    from ..family_inputs import check_motion, checked_mode
-    from ..memory import check_memory, peak_bytes
+    from ..animation.clip import find_clip
+    from ..animation.checks import check_motion, checked_mode
+    from ..animation.memory import check_memory, peak_bytes
     from ..vision.crops import box_crop
     from ..vision.person_segmenter import find_segmenter
     from ..vision.still import Liveliness
@@ -214,7 +214,7 @@ def _crops(args: argparse.Namespace) -> dict[str, CropMode]:
 
 
 def _amplitude(args: argparse.Namespace) -> Amplitude:
-    from ..amplitude import Amplitude
+    from ..motion import Amplitude
 
     return Amplitude(args.speech_amplitude, args.head_motion, args.expression)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from .. import limits
-from ..amplitude import Keyframes, parse_keyframes
+from ..motion import Keyframes, parse_keyframes
 from ..errors import InputError
 from ..media.timing import exact_frame_rate
 
@@ -90,7 +90,7 @@ def best_frame(text: str) -> Literal["auto", "off"] | int:
 
 
 def strength(text: str) -> tuple[float, float, float]:
-    """``strength`` or ``strength,start,end``; see ``conditioning.conditions.ControlStrength``."""
+    """``strength`` or ``strength,start,end``; see ``models.conditions.ControlStrength``."""
     numbers = _numbers(text)
     if len(numbers) not in (1, 3):
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor strength,start,end")

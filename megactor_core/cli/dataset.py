@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from ..dataset.step import SampleSettings, StepSettings
-from ..dataset.steps import STEPS, PackSettings
+from ..dataset.settings import SampleSettings, StepSettings
+from ..dataset.settings import STEPS, PackSettings
 from ..errors import InputError
 from .arguments import whole_number
 
@@ -117,7 +117,7 @@ def _add_step(
 
 def _run_step(args: argparse.Namespace) -> int:
     from ..dataset.parallel import Machines
-    from ..dataset.pipeline import run_step
+    from ..dataset.runner import run_step
 
     settings = _settings(args.settings, vars(args))
     machines = Machines(args.workers, args.ray)
@@ -150,7 +150,7 @@ def _settings(kind: type[StepSettings], values: Mapping[str, Any]) -> StepSettin
 
 def _stats(args: argparse.Namespace) -> int:
     from ..dataset.stats import collect_stats, plot_stats
-    from ..media.outputs import check_output, temporary_output
+    from ..files import check_output, temporary_output
 
     check_output(args.output, (".json",), args.overwrite)
     if args.plots:
@@ -174,7 +174,7 @@ def _stats(args: argparse.Namespace) -> int:
 
 def _inspect(args: argparse.Namespace) -> int:
     from ..dataset.inspect import shard_sheet
-    from ..media.outputs import check_output
+    from ..files import check_output
     from ..media.pictures import SAVE_SUFFIXES, save_picture
 
     check_output(args.output, SAVE_SUFFIXES, args.overwrite)

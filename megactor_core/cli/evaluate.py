@@ -13,7 +13,7 @@ from .arguments import guidance, seed, side, steps, whole_number
 from .evaluate_reenactment import add_tests
 
 if TYPE_CHECKING:
-    from ..evaluation.puppets import ClipFrames, ClipResult, EvaluationSettings
+    from ..evaluation.puppets.evaluate import ClipFrames, ClipResult, EvaluationSettings
     from ..models.config import ModelConfig
 
 _DESCRIPTION = """\
@@ -114,10 +114,10 @@ def run_puppets(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..animator import Animator
-    from ..evaluation.puppets import evaluate_puppets
-    from ..evaluation.report import build_report, format_report
-    from ..evaluation.sheet import CLIPS, contact_sheet
-    from ..media.outputs import temporary_output
+    from ..evaluation.puppets.evaluate import evaluate_puppets
+    from ..evaluation.puppets.report import build_report, format_report
+    from ..evaluation.puppets.report import CLIPS, contact_sheet
+    from ..files import temporary_output
     from ..media.pictures import save_picture
     from ..weights.loading import read_config, resolve_model
 
@@ -154,7 +154,7 @@ def run_puppets(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettings:
     from ..animator import checked_size
-    from ..evaluation.puppets import EvaluationSettings
+    from ..evaluation.puppets.evaluate import EvaluationSettings
     from ..sampling.sampler import SamplingSettings
 
     guidance = {} if args.guidance is None else {"guidance_scale": args.guidance}
@@ -180,7 +180,7 @@ def _check(args: argparse.Namespace) -> None:
             "needs the package torchmetrics, which is not installed",
             "Run: pip install torchmetrics",
         )
-    from ..media.outputs import check_output
+    from ..files import check_output
 
     for path, suffix in ((args.output, ".json"), (args.sheet, ".png")):
         if path:

@@ -13,9 +13,9 @@ from .arguments import frame_number, whole_number
 from .model_settings import control_strengths, sampling_settings
 
 if TYPE_CHECKING:
-    from ..evaluation.plan import Plan
-    from ..evaluation.reenactment_report import Report
-    from ..evaluation.request import EvaluationRequest
+    from ..evaluation.clips.plan import Plan
+    from ..evaluation.clips.report import Report
+    from ..evaluation.clips.request import EvaluationRequest
     from ..sampling.sampler import Progress
 
 _SELF = """\
@@ -165,8 +165,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"--held-out {args.held_out}", "is no share of the identities", "Give more than 0 and less than 1"
         )
-    from ..evaluation.plan import make_plan
-    from ..evaluation.run import check_folder
+    from ..evaluation.clips.plan import make_plan
+    from ..evaluation.clips.run import check_folder
 
     check_folder(args.output, args.overwrite, args.data)
     request = _request(args)
@@ -177,9 +177,9 @@ def run(args: argparse.Namespace) -> int:
 def run_repeat(args: argparse.Namespace) -> int:
     """Make a report again; 0 if the numbers are the same, else 1."""
     _check_packages()
-    from ..evaluation.plan import make_plan
-    from ..evaluation.repeat import check_same_inputs, compare_numbers, load_report
-    from ..evaluation.run import check_folder
+    from ..evaluation.clips.plan import make_plan
+    from ..evaluation.clips.repeat import check_same_inputs, compare_numbers, load_report
+    from ..evaluation.clips.run import check_folder
 
     changed: dict[str, Any] = {"model": args.model, "data": args.data, "device": args.device}
     report, request = load_report(args.report, **changed)
@@ -196,8 +196,8 @@ def _evaluate(request: EvaluationRequest, plan: Plan, args: argparse.Namespace) 
     import torch
     from tqdm import tqdm
 
-    from ..evaluation.reenactment_report import format_report
-    from ..evaluation.run import PAGE, run_evaluation
+    from ..evaluation.clips.report import format_report
+    from ..evaluation.clips.run import PAGE, run_evaluation
 
     with tqdm(total=len(plan.pairs), unit="clip") as bar:
 
@@ -220,7 +220,7 @@ def _evaluate(request: EvaluationRequest, plan: Plan, args: argparse.Namespace) 
 
 def _request(args: argparse.Namespace) -> EvaluationRequest:
     from ..animator import default_dtype, usable_device
-    from ..evaluation.request import EvaluationRequest
+    from ..evaluation.clips.request import EvaluationRequest
     from ..weights.folders import MODEL_NAMES
     from ..weights.loading import read_config, resolve_model
 

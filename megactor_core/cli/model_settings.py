@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..conditioning.conditions import ControlStrength
+    from ..models.conditions import ControlStrength
     from ..models.config import ModelConfig
     from ..sampling.sampler import SamplingSettings
     from ..vision.driving import DrivingMode
@@ -48,8 +48,8 @@ def control_strengths(args: argparse.Namespace, config: ModelConfig) -> dict[str
     Raises:
         InputError: impossible ones, or for a model without ControlNets.
     """
-    from ..conditioning.conditions import ControlStrength
-    from ..family_inputs import check_controls
+    from ..models.conditions import ControlStrength
+    from ..animation.checks import check_controls
 
     given = {"face_control": args.face_control, "patch_control": args.patch_control}
     strengths = {}

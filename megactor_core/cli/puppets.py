@@ -13,7 +13,7 @@ from ..errors import InputError
 from .arguments import seed, whole_number
 
 if TYPE_CHECKING:
-    from ..data.clips import PuppetClip
+    from ..puppets.clips import PuppetClip
 
 _DESCRIPTION = """\
 Render clips of puppets: cartoon faces with random appearance and lively motion. Training and evaluation draw
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     """Render and write all clips; 0 when everything is written."""
     from tqdm import tqdm
 
-    from ..data.clips import sample_clip
+    from ..puppets.clips import sample_clip
 
     names = [f"{index:03d}" for index in range(args.clips)]
     with _folder(args.output):
@@ -98,7 +98,7 @@ def _write_clip(clip: PuppetClip, stem: Path, size: int, overwrite: bool) -> Non
     """Render and write one clip frame by frame; ``stem``: path that the file names begin with."""
     import numpy as np
 
-    from ..data.renderer import Puppet
+    from ..puppets.renderer import Puppet
     from ..media.pictures import save_picture
     from ..media.writing import VideoWriter
 

@@ -31,7 +31,7 @@ class _Describe(argparse.Action):
         values: str | Sequence[Any] | None,
         option: Any = None,
     ) -> NoReturn:
-        from ..training.field_reference import field_reference
+        from ..training.config.reference import field_reference
 
         print(field_reference(), end="")
         parser.exit()
@@ -67,10 +67,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 at the last step, and also after a stop that was asked for."""
-    from ..training.config import read_config
-    from ..training.loop import Trainer
-    from ..training.processes import join_processes
-    from ..training.tasks import build_task
+    from ..training.config.run import read_config
+    from ..training.engine.trainer import Trainer
+    from ..training.distributed import join_processes
+    from ..training.tasks.registry import build_task
 
     config = read_config(args.config)
     processes = join_processes(config.device)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from ..amplitude import Amplitude
-from .conditions import Conditions
+from ..motion import Amplitude
+from ..models.conditions import Conditions
 
 
 def scale_conditions(conditions: Conditions, amplitude: Amplitude) -> Conditions:

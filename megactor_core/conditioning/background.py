@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from ..vision.foreground import background_image
-from .conditions import BackgroundCondition
+from ..models.conditions import BackgroundCondition
 
 if TYPE_CHECKING:  # takes seconds to import, and preprocessing does not need it
     from transformers import CLIPVisionModelWithProjection
 
-    from ..models.build import Networks
+    from ..models.networks import Networks
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..models.driving_encoder import DrivingEncoder
-from .conditions import DrivingCondition, DrivingFeatures, ReferenceCondition
+from ..models.conditions import DrivingCondition, DrivingFeatures, ReferenceCondition
 
 CHUNK_LENGTH = 8
 """Driving frames encoded together."""

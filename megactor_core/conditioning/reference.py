@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..models.config import LatentSpace
-from .conditions import ReferenceCondition
+from ..models.conditions import ReferenceCondition
 from .posterior import encode_posterior
 from .tensors import background_mask, unit_tensor
 
 if TYPE_CHECKING:  # building networks takes seconds to import, and neither function builds any
-    from ..models.build import Networks
+    from ..models.networks import Networks
     from ..models.denoiser import Denoiser
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .conditions import StartCondition
+from ..models.conditions import StartCondition
 
 
 def encode_start(

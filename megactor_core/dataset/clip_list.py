@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..data.clips import Split
+from ..seeds import Split
 from ..errors import InputError
 from .shards import CLIP, METADATA, BrokenSample, Entry, find_shards, name_bytes, open_shard
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..media.contact_sheet import picture_rows, sheet_indices
-from .clip_reader import ClipReader
-from .face_points import face_boxes
-from .masks import read_masks
+from .clip_file import ClipReader
+from .parts import face_boxes
+from .parts import read_masks
 from .shards import BACKGROUND, CLIP, FACES, STYLED, SWAPPED, BrokenSample, Entry, open_shard
 
 _OUTLINE = (255, 64, 64)

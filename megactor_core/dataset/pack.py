@@ -23,14 +23,14 @@ from ..errors import InputError
 from ..media.reading import VIDEO_SUFFIXES, open_driving
 from ..media.source import DrivingSource
 from ..media.timing import exact_frame_rate
-from .clip_writer import encode_clip
+from .clip_file import encode_clip
 from .parallel import Machines, run_jobs
-from .pipeline import collect
+from .runner import collect
 from .records import MANIFEST, Record, Remark, begin_folder, finished, read_manifest, write_json
 from .shards import CLIP, METADATA, name_bytes, write_shard
 from .shots import find_cuts
-from .step import digest
-from .steps import PackSettings
+from .settings import digest
+from .settings import PackSettings
 
 UNREADABLE = "unreadable video"
 SHOTS = "shots"

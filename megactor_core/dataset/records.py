@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..media.outputs import temporary_output
+from ..files import temporary_output
 
 MANIFEST = "manifest.json"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..media.outputs import temporary_output
+from ..files import temporary_output
 
 CLIP, SWAPPED, STYLED = "mp4", "swapped.mp4", "mp4_styled"
 """The clip, and the same frames with another face or in another style; all three are MP4 files."""

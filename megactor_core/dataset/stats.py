@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..vision.coarse_landmarks import FIVE_POINTS, MEAN_FACE
 from .clip_list import identity_of
-from .face_points import five_points
+from .parts import five_points
 from .shards import (
     BACKGROUND,
     CLIP,

@@ -7,6 +7,15 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .pictures import save_picture
+
 
 COLUMNS = 8
 _CELL = 160
@@ -104,3 +113,14 @@ def _put(sheet: NDArray[np.uint8], picture: NDArray[np.uint8], left: int, top: i
 def _resize(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     interpolation = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, (width, height), interpolation=interpolation), np.uint8)
+
+
+def save_sheet(path: Path, rows: Sequence[NDArray[np.uint8]]) -> None:
+    """Write rows of pictures, each uint8 (n, H, W, 3) RGB, one under the other; replaces an earlier sheet."""
+    save_picture(path, np.concatenate([np.concatenate(list(row), axis=1) for row in rows]), overwrite=True)
+
+
+def to_images(pictures: Tensor) -> NDArray[np.uint8]:
+    """Pictures (n, 3, H, W) in [-1, 1] -> uint8 (n, H, W, 3)."""
+    values = ((pictures.float().cpu() + 1) * 127.5).round().clamp(0, 255)
+    return np.ascontiguousarray(values.permute(0, 2, 3, 1).numpy().astype(np.uint8))

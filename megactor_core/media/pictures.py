@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from ..errors import InputError
 from .masks import fitted_mask
-from .outputs import check_output, temporary_output
+from ..files import check_output, temporary_output
 from .picture_mending import mended_picture
 
 # Formats are recognised by content. Pillow's rarer readers are left out: some of them accept text or video.

@@ -23,7 +23,7 @@ from PIL import Image
 from ..errors import InputError
 from .ffmpeg_files import open_output
 from .frames import SCALING_FLAGS
-from .outputs import check_output, temporary_output, write_error
+from ..files import check_output, temporary_output, write_error
 from .pictures import check_input
 from .samples import Samples
 from .sound import Sound, SoundSource, add_sound, open_sound

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import attend, merge_heads, split_heads
+from .sd15.attention import attend, merge_heads, split_heads
 from .config import AudioEncoderConfig
 
 

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from .config import (
-    AudioEncoderConfig,
-    DrivingEncoderConfig,
-    ModelConfig,
-    SamplingDefaults,
-    SchedulerConfig,
-    UNetConfig,
-)
+from .config import AudioEncoderConfig, DrivingEncoderConfig, ModelConfig, SamplingDefaults, SchedulerConfig
+from .sd15.config import UNetConfig
 
 MEGACTOR = ModelConfig()
 """MegActor (v1), arXiv 2405.20851."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from ..conditioning.conditions import Conditions
+from ..models.conditions import Conditions
 from ..models.denoiser import Denoiser, HintReader, KeyValues, ReferenceWriter
-from .clip_reader import ClipReader
+from ..models.sd15.reader import ClipReader
 from .windows import WindowWeights, window_weights
 
 

@@ -5,19 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from ..seeds import frame_generator
 
 SHARED = 2**32 - 1
 """Stream of the noise that all frames have in common; no clip has a frame of this index."""
 
 
-def frame_generator(seed: int, index: int, stream: int = 0) -> torch.Generator:
-    """CPU generator of one frame: the same whatever the device, the chunking or the clip's length.
-
-    Stream 0 draws the start noise, stream 1 what a stochastic scheduler adds on the way; stream 2 belongs to
-    the windows and counts steps instead of frames.
-    """
-    state = np.random.SeedSequence([seed, index, stream]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state) & (2**63 - 1))
 
 
 def window_offset(seed: int, step: int, num_frames: int) -> int:

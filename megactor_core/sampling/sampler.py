@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from .. import limits
-from ..conditioning.conditions import Conditions
+from ..models.conditions import Conditions
 from ..errors import InputError
 from ..models.config import ModelConfig, SamplingDefaults
 from ..models.denoiser import Denoiser, HintReader, ReferenceWriter
 from ..precision import all_finite, not_finite
 from .clip_denoiser import ClipDenoiser
-from .noise import frame_generator, start_noise, window_offset
-from .schedulers import build_scheduler, set_timesteps
-from .start import blend_start
+from ..seeds import frame_generator
+from .noise import start_noise, window_offset
+from .schedule import build_scheduler, set_timesteps
+from .schedule import blend_start
 from .windows import WindowGrid, WindowWeights, circular_windows, context_windows, shifted_windows
 
 CHECK_RESULT = (
@@ -112,7 +113,7 @@ class SamplingSettings:
 
 
 class SamplingNetworks(Protocol):
-    """What sampling runs; ``models.build.Networks`` has it, and so has whatever a host loads."""
+    """What sampling runs; ``models.networks.Networks`` has it, and so has whatever a host loads."""
 
     @property
     def denoiser(self) -> Denoiser: ...

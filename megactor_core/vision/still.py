@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..media.source import pictures_source
-from .condition import region_plan
+from .modes.patches import region_plan
 from .crops import whole_crop
 from .driving import PreparedDriving
 from .head_motion import moved_picture, moved_points

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..models.build import build_networks
+from ..models.networks import build_networks
 from ..models.config import ModelConfig
 from .empty_text import empty_text_tokens
-from .folder_output import check_output
+from ..files import check_output
 from .folder_plan import NetworkPlan, Progress, write_model_folder
 from .official import (
     OfficialFiles,

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..models.config import ModelConfig
 from .families import FAMILIES
-from .folder_output import check_output, temporary_folder
+from ..files import check_output, temporary_folder
 from .layout import CHECKPOINT_PARTS, Shape
 from .loading import build_on_meta, open_network_file, read_config, resolve_model
 from .tensor_files import TensorFile, write_safetensors

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models.config import ModelConfig
-from ..models.temporal import PositionTable
-from .folder_output import temporary_folder
+from ..models.sd15.temporal import PositionTable
+from ..files import temporary_folder
 from .layout import Shape
 from .official import Source
 from .tensor_files import TensorFile, is_finite, write_safetensors

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models.build import Networks, build_networks
+from ..models.networks import Networks, build_networks
 from ..models.config import ModelConfig
 from ..validation import explain
 from .folders import MODEL_NAMES, named_model_folder

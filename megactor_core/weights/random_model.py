@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
-from ..models.build import build_networks
-from ..models.config import OFFICIAL_VAE, ModelConfig, UNetConfig
+from ..models.networks import build_networks
+from ..models.config import OFFICIAL_VAE, ModelConfig
+from ..models.sd15.config import UNetConfig
 from ..models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
 
 FAMILIES = {config.family: config for config in (MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT)}
@@ -88,7 +89,7 @@ def write_random_model(family: str, folder: Path, seed: int = 0) -> ModelConfig:
     Raises:
         InputError: an unknown family, or a folder that holds something.
     """
-    from ..training.model_folder import save_model
+    from .saving import save_model
 
     if family not in FAMILIES:
         raise InputError(f"family {family!r}", "is not known", f"choose one of {', '.join(FAMILIES)}")

@@ -8,13 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..models.config import (
-    OFFICIAL_IMAGE_ENCODER,
-    OFFICIAL_VAE,
-    AudioEncoderConfig,
-    DrivingEncoderConfig,
-    UNetConfig,
-)
+from ..models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE, AudioEncoderConfig, DrivingEncoderConfig
+from ..models.sd15.config import UNetConfig
 from ..models.families import MEGACTOR
 
 Shape = tuple[int, ...]

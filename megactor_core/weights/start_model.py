@@ -14,7 +14,7 @@ from ..models.driving_encoder import DrivingEncoder
 from ..models.families import MEGACTOR
 from .base_model import spatial_sources
 from .compvis import vae_key
-from .folder_output import check_output
+from ..files import check_output
 from .folder_plan import NetworkPlan, Progress, write_model_folder
 from .layout import Shape, describe, first_few, map_key, recognise, reconcile_shape
 from .loading import build_on_meta

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...megactor_core.family_inputs import check_best_frame, check_fixed_patches, check_motion, checked_mode
+from ...megactor_core.animation.checks import check_best_frame, check_fixed_patches, check_motion, checked_mode
 from ...megactor_core.media.contact_sheet import picture_rows, sheet_indices
 from ...megactor_core.media.source import DrivingSource
 from ...megactor_core.models.config import ModelConfig
@@ -24,7 +24,7 @@ from ...megactor_core.vision.face_patches import BestFrame
 from ...megactor_core.vision.faces import FaceDetector
 from ...megactor_core.vision.still import Liveliness, still_driving
 from ...megactor_core.vision.tracking import LostPolicy
-from ..motion import Motion
+from ...megactor_core.motion import Motion
 from .faces import check_faces, check_landmarks, face_choice, find_detector, known_faces, landmarks_of_square
 from .images import only_picture
 from .look_portrait import Crop

@@ -10,18 +10,18 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ...megactor_core.family_inputs import check_base
-from ...megactor_core.models.build import Networks
+from ...megactor_core.animation.checks import check_base
+from ...megactor_core.models.networks import Networks
 from ...megactor_core.weights.base_model import swap_base
 from ...megactor_core.weights.loading import build_on_meta, load_network, read_config
 from ...megactor_core.weights.tensor_files import open_tensor_file
 from .clip_vision import load_clip_vision
 from .latent_format import PortraitLatentFormat
 from .layers import host_patcher, inference_dtypes, use_host_layers
-from .native_denoiser import NativeDenoiser
-from .native_model import CONTROLS, REFERENCE_NETWORK, NativeModel
+from .native.denoiser import NativeDenoiser
+from .native.model import CONTROLS, REFERENCE_NETWORK, NativeModel
 from .portrait_model import PortraitModel
-from .start_noise import add_run_wrapper
+from .native.start_noise import add_run_wrapper
 from .vae import load_vae
 
 

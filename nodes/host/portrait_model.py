@@ -17,9 +17,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from ...megactor_core.models.audio_encoder import AudioEncoder
     from ...megactor_core.models.config import ModelConfig
-    from ...megactor_core.models.controlnet import ControlNet
-    from ...megactor_core.models.reference import ReferenceNetwork
-    from .native_denoiser import NativeDenoiser
+    from ...megactor_core.models.sd15.controlnet import ControlNet
+    from ...megactor_core.models.sd15.reference import ReferenceNetwork
+    from .native.denoiser import NativeDenoiser
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from comfy_api.latest import Input, InputImpl
 from torch import Tensor
 
-from ...megactor_core.clip import Clip, find_clip
+from ...megactor_core.animation.clip import Clip, find_clip
 from ...megactor_core.errors import InputError
 from ...megactor_core.media.reading import open_driving
 from ...megactor_core.media.samples import Samples

@@ -221,7 +221,7 @@ def test_more_memory_than_there_is(refused: Refused, monkeypatch: pytest.MonkeyP
     def load(*arguments: object, **options: object) -> None:
         raise AssertionError("weights were loaded before the estimate")
 
-    monkeypatch.setattr("megactor_core.memory.free_bytes", lambda device: 2**20)
+    monkeypatch.setattr("megactor_core.animation.memory.free_bytes", lambda device: 2**20)
     monkeypatch.setattr("megactor_core.animator.load_model", load)
     message = refused()
     assert "GiB are free. Use a smaller size or context length" in message

@@ -73,7 +73,7 @@ def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise AssertionError("a number was noticed too late")
 
     monkeypatch.setattr("megactor_core.animator.load_model", fail)
-    monkeypatch.setattr("megactor_core.data.clips.sample_clip", fail)
+    monkeypatch.setattr("megactor_core.puppets.clips.sample_clip", fail)
     monkeypatch.setenv("MEGACTOR_MODELS", str(tmp_path / "no_models"))
     return tmp_path
 

@@ -5,15 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from megactor_core.amplitude import AS_DRIVEN, Amplitude, parse_keyframes
+from megactor_core.motion import AS_DRIVEN, Amplitude, parse_keyframes
 from megactor_core.conditioning.amplitude import scale_conditions
-from megactor_core.conditioning.conditions import (
-    AudioCondition,
-    BackgroundCondition,
-    Conditions,
-    DrivingCondition,
-    ReferenceCondition,
-)
+from megactor_core.models.conditions import AudioCondition, BackgroundCondition, Conditions, DrivingCondition, ReferenceCondition
 from megactor_core.errors import InputError
 
 FRAMES = 4

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from megactor_core.data.clips import render_motion, sample_clip
+from megactor_core.puppets.clips import render_motion, sample_clip
 from megactor_core.dataset.shards import write_shard
 from megactor_core.media.writing import VideoWriter
 

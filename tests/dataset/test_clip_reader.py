@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clip_shards import encode
 
-from megactor_core.dataset.clip_reader import ClipReader
+from megactor_core.dataset.clip_file import ClipReader
 from megactor_core.dataset.shards import BrokenSample
 
 

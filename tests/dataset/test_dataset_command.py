@@ -13,10 +13,10 @@ import pytest
 from clip_shards import puppet_sample, write_puppet_shards, write_samples
 
 from megactor_core.cli.main import main
-from megactor_core.data.clips import render_motion, sample_clip
-from megactor_core.dataset.config import ShardClipsConfig
-from megactor_core.dataset.shard_clips import ShardClips
-from megactor_core.dataset.steps import STEPS
+from megactor_core.puppets.clips import render_motion, sample_clip
+from megactor_core.training.config.run.data import ShardClipsConfig
+from megactor_core.training.data.loader.shards import ShardClips
+from megactor_core.dataset.settings import STEPS
 from megactor_core.media.pictures import load_picture
 from megactor_core.media.writing import VideoWriter
 

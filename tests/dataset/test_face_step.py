@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from clip_shards import encode, puppet_sample, write_samples
 
-from megactor_core.dataset.face_points import face_boxes, face_landmarks, five_points
-from megactor_core.dataset.faces import FaceFinder
+from megactor_core.dataset.parts import face_boxes, face_landmarks, five_points
+from megactor_core.dataset.settings.faces import FaceFinder
 from megactor_core.dataset.shards import Entry, open_shard
-from megactor_core.dataset.step import Rejected
-from megactor_core.dataset.steps import FacesSettings
+from megactor_core.dataset.settings import Rejected
+from megactor_core.dataset.settings import FacesSettings
 from megactor_core.errors import InputError
 from megactor_core.vision.faces import Detector, Face
 

@@ -16,7 +16,7 @@ from clip_shards import write_samples
 from slow_steps import LogSettings
 
 from megactor_core.dataset.parallel import Machines
-from megactor_core.dataset.pipeline import run_step
+from megactor_core.dataset.runner import run_step
 from megactor_core.dataset.shards import open_shard
 from megactor_core.errors import InputError
 
@@ -109,7 +109,7 @@ def test_kill_9_loses_nothing_and_repeats_nothing(
     program = (
         "import sys; from pathlib import Path; from slow_steps import LogSettings\n"
         "from megactor_core.dataset.parallel import Machines\n"
-        "from megactor_core.dataset.pipeline import run_step\n"
+        "from megactor_core.dataset.runner import run_step\n"
         "if __name__ == '__main__':\n"
         f"    settings = LogSettings.model_validate_json({slow.model_dump_json()!r})\n"
         f"    folders = Path({str(source)!r}), Path({str(tmp_path / 'out')!r})\n"

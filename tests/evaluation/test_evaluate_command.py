@@ -11,10 +11,10 @@ import pytest
 
 from megactor_core.animator import Animator
 from megactor_core.cli.main import main
-from megactor_core.data.motion import MOTION_NAMES
-from megactor_core.evaluation.puppet_drives import DRIVES
-from megactor_core.evaluation.puppet_validation import measure_puppets
-from megactor_core.evaluation.puppets import EvaluationSettings
+from megactor_core.puppets.motion import MOTION_NAMES
+from megactor_core.evaluation.puppets.evaluate.drives import DRIVES
+from megactor_core.evaluation.puppets.evaluate.validation import measure_puppets
+from megactor_core.evaluation.puppets.evaluate.evaluate import EvaluationSettings
 from megactor_core.media.pictures import load_picture
 
 

@@ -9,7 +9,7 @@ import pytest
 from onnx_file import write_pooling
 
 from megactor_core.errors import InputError
-from megactor_core.evaluation.video_distance import VideoFeatures, frechet_distance
+from megactor_core.evaluation.measures.table.video_distance import VideoFeatures, frechet_distance
 
 
 def test_distance_of_normal_distributions() -> None:

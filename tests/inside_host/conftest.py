@@ -48,7 +48,7 @@ def one_level_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from tiny_model import tiny_config, tiny_networks
 
-    from megactor_core.training.model_folder import save_model
+    from megactor_core.weights.saving import save_model
 
     tiny = tiny_config()
     one_level = {"block_out_channels": (8,), "attention_levels": (True,)}

@@ -13,7 +13,7 @@ import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL as AutoencodingNetwork
 from comfy.taesd.taesd import TAESD
 from megactor_pack.megactor_core.conditioning import background, driving, reference
-from megactor_pack.megactor_core.conditioning.conditions import DrivingFeatures
+from megactor_pack.megactor_core.models.conditions import DrivingFeatures
 from megactor_pack.megactor_core.conditioning.tensors import signed_tensor
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.models.config import OFFICIAL_VAE, ModelConfig

@@ -14,24 +14,18 @@ import comfy.sample
 import comfy.samplers
 import pytest
 import torch
-from megactor_pack.megactor_core.amplitude import Amplitude
-from megactor_pack.megactor_core.conditioning.conditions import (
-    AudioCondition,
-    ControlCondition,
-    ControlStrength,
-    DrivingFeatures,
-    ReferenceCondition,
-)
+from megactor_pack.megactor_core.motion import Amplitude
+from megactor_pack.megactor_core.models.conditions import AudioCondition, ControlCondition, ControlStrength, DrivingFeatures, ReferenceCondition
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.sampling.noise import start_noise
 from megactor_pack.megactor_core.weights.random_model import write_random_model
 from megactor_pack.nodes.apply import ApplyMegActor
 from megactor_pack.nodes.host.model_loading import load_portrait_model
-from megactor_pack.nodes.host.native_clip import native_clip
-from megactor_pack.nodes.host.native_conditions import KEY
+from megactor_pack.nodes.host.native.clip import native_clip
+from megactor_pack.nodes.host.native.conditions import KEY
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.host.sampling import ClipParts, sample_clip
-from megactor_pack.nodes.motion import Motion
+from megactor_pack.megactor_core.motion import Motion
 from megactor_pack.nodes.sampling_inputs import sampling_settings
 from test_native_model import difference, easy_cache, lazy_cache
 from torch import Tensor
@@ -193,11 +187,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(class_, method, counting)
 
-    count("megactor_core.models.reference", "ReferenceNetwork", "forward")
-    count("megactor_core.models.controlnet", "ControlNet", "forward")
-    count("megactor_core.models.unet", "DenoisingUNet", "audio_keys_values")
-    count("megactor_core.models.unet", "DenoisingUNet", "denoise")
-    count("megactor_core.models.unet_encoder", "UNetEncoder", "context_keys_values")
+    count("megactor_core.models.sd15.reference", "ReferenceNetwork", "forward")
+    count("megactor_core.models.sd15.controlnet", "ControlNet", "forward")
+    count("megactor_core.models.sd15.unet", "DenoisingUNet", "audio_keys_values")
+    count("megactor_core.models.sd15.unet", "DenoisingUNet", "denoise")
+    count("megactor_core.models.sd15.unet_encoder", "UNetEncoder", "context_keys_values")
     return counted
 
 

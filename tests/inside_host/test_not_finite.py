@@ -12,12 +12,12 @@ import torch
 from diffusers import AutoencoderKL
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.models.config import OFFICIAL_VAE, ModelConfig
-from megactor_pack.megactor_core.training.model_folder import save_model
+from megactor_pack.megactor_core.weights.saving import save_model
 from megactor_pack.megactor_core.vision.crops import whole_crop
 from megactor_pack.nodes.host.animation import HostAnimator
 from megactor_pack.nodes.host.images import only_picture
 from megactor_pack.nodes.host.model_loading import load_portrait_model
-from megactor_pack.nodes.host.native_clip import native_clip
+from megactor_pack.nodes.host.native.clip import native_clip
 from megactor_pack.nodes.host.paste import paste_frames
 from megactor_pack.nodes.host.sampling import sample_clip
 from megactor_pack.nodes.host.vae import PortraitVAE, encode_posterior, in_float32

@@ -13,7 +13,7 @@ from media_files import grey_images, make_video
 from PIL import Image
 
 from megactor_core.errors import InputError
-from megactor_core.media.outputs import check_output, temporary_output
+from megactor_core.files import check_output, temporary_output
 from megactor_core.media.pictures import load_picture, save_picture
 from megactor_core.media.reading import open_driving
 from megactor_core.media.sound import read_sound

@@ -9,8 +9,8 @@ from networks import driving_modulation, megactor_denoiser, megactor_reference_n
 
 from megactor_core.models.config import DrivingEncoderConfig
 from megactor_core.models.driving_encoder import DrivingEncoder
-from megactor_core.models.temporal import MotionModule
-from megactor_core.models.unet import DenoisingUNet
+from megactor_core.models.sd15.temporal import MotionModule
+from megactor_core.models.sd15.unet import DenoisingUNet
 
 
 def static_conditions(case: Case, denoiser: DenoisingUNet) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from formula import Case
 
-from megactor_core.audio.mel import log_mel
+from megactor_core.conditioning.audio import log_mel
 from megactor_core.conditioning.audio import audio_features, frame_rows
 from megactor_core.models.audio_encoder import AudioEncoder
 from megactor_core.models.config import AudioEncoderConfig

@@ -7,11 +7,11 @@ import torch
 from formula import Case, layout_crc32
 from networks import megactor_reference_network, sigma_denoiser, sigma_driving, sigma_sound
 
-from megactor_core.models.attention import Pass, TransformerBlock, project
+from megactor_core.models.sd15.attention import Pass, TransformerBlock, project
 from megactor_core.models.driving_encoder import DrivingEncoder
 from megactor_core.models.families import MEGACTOR_SIGMA
-from megactor_core.models.resnet import ResnetBlock
-from megactor_core.models.temporal import MotionModule
+from megactor_core.models.sd15.resnet import ResnetBlock
+from megactor_core.models.sd15.temporal import MotionModule
 
 DRIVING_ENCODER = MEGACTOR_SIGMA.driving_encoder
 assert DRIVING_ENCODER is not None

@@ -14,9 +14,9 @@ from xportrait_networks import (
     reference_network,
 )
 
-from megactor_core.models.attention import Pass, project
+from megactor_core.models.sd15.attention import Pass, project
 from megactor_core.models.denoiser import Control, KeyValues
-from megactor_core.models.unet import DenoisingUNet
+from megactor_core.models.sd15.unet import DenoisingUNet
 
 
 def frames_of(case: Case) -> list[int]:

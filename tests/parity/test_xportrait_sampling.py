@@ -9,17 +9,11 @@ import torch
 from formula import Case
 from xportrait_networks import control_networks, denoiser, local_hint, reference_network
 
-from megactor_core.conditioning.conditions import (
-    BackgroundCondition,
-    Conditions,
-    ControlCondition,
-    DrivingCondition,
-    ReferenceCondition,
-)
-from megactor_core.models.build import Networks
+from megactor_core.models.conditions import BackgroundCondition, Conditions, ControlCondition, DrivingCondition, ReferenceCondition
+from megactor_core.models.networks import Networks
 from megactor_core.models.config import ModelConfig, SchedulerConfig
 from megactor_core.sampling.sampler import SamplingSettings, Step, sample
-from megactor_core.sampling.schedulers import build_scheduler, set_timesteps
+from megactor_core.sampling.schedule import build_scheduler, set_timesteps
 from megactor_core.sampling.windows import circular_windows
 
 SCHEDULE = SchedulerConfig(beta_schedule="scaled_linear", set_alpha_to_one=False, step_rule="stride")

@@ -7,16 +7,11 @@ import pytest
 import torch
 from tiny_model import CHANNELS, tiny_config, tiny_networks
 
-from megactor_core.conditioning.conditions import (
-    BackgroundCondition,
-    Conditions,
-    DrivingCondition,
-    ReferenceCondition,
-)
+from megactor_core.models.conditions import BackgroundCondition, Conditions, DrivingCondition, ReferenceCondition
 from megactor_core.errors import InputError
 from megactor_core.sampling.decode import decode_latents
 from megactor_core.sampling.sampler import SamplingSettings, sample
-from megactor_core.sampling.schedulers import SCHEDULERS
+from megactor_core.sampling.schedule import SCHEDULERS
 
 CONFIG = tiny_config()
 NETWORKS = tiny_networks(CONFIG)

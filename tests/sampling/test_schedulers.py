@@ -11,7 +11,7 @@ import torch
 from megactor_core.errors import InputError
 from megactor_core.models.config import SchedulerConfig
 from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
-from megactor_core.sampling.schedulers import SCHEDULERS, build_scheduler, set_timesteps
+from megactor_core.sampling.schedule import SCHEDULERS, build_scheduler, set_timesteps
 from megactor_core.weights.loading import read_config
 
 DEMO = read_config(Path(__file__).resolve().parents[2] / "megactor_core" / "weights" / "demo")

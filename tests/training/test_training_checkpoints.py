@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from megactor_core.errors import InputError
-from megactor_core.training import checkpoint as module
-from megactor_core.training.checkpoint import Checkpoint, CheckpointFolder
+from megactor_core.training.engine import checkpoint as module
+from megactor_core.training.engine.checkpoint import Checkpoint, CheckpointFolder
 
 
 def saved(step: int) -> Checkpoint:

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from megactor_core.errors import InputError
-from megactor_core.training.data import batches
+from megactor_core.training.data.loader.loader import batches
 
 
 class Items(Dataset):

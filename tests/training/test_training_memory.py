@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.training_memory import GIB, count_step
-from megactor_core.training.config import read_config
+from megactor_core.training.config.run.run import read_config
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 

@@ -10,20 +10,20 @@ import torch
 
 from megactor_core.cli import train
 from megactor_core.models.config import SchedulerConfig
-from megactor_core.training.batch_part import BatchPart
-from megactor_core.training.clip_draws import draw_clips
-from megactor_core.training.config import OptimizerConfig, TrainingConfig
-from megactor_core.training.ema import ExponentialMovingAverage
-from megactor_core.training.noising import Noising, draw_noise, draw_timesteps, start_some
-from megactor_core.training.prediction_error import prediction_error
-from megactor_core.training.processes import Processes
-from megactor_core.training.puppet_clips import PuppetClips
-from megactor_core.training.puppet_pictures import PuppetPictures
-from megactor_core.training.schedule import learning_rate
-from megactor_core.training.seeds import torch_generator
-from megactor_core.training.task import Position
-from megactor_core.training.task_config import DenoiserTaskConfig, PuppetClipsConfig
-from megactor_core.training.tasks import build_task
+from megactor_core.training.data.loader.loader import BatchPart
+from megactor_core.training.tasks.registry.draws import draw_clips
+from megactor_core.training.config.run.run import OptimizerConfig, TrainingConfig
+from megactor_core.training.engine.state import ExponentialMovingAverage
+from megactor_core.training.tasks.registry.losses import Noising, draw_noise, draw_timesteps, start_some
+from megactor_core.training.tasks.registry.losses import prediction_error
+from megactor_core.training.distributed import Processes
+from megactor_core.training.data.loader.puppets import PuppetClips
+from megactor_core.training.data.loader.pictures import PuppetPictures
+from megactor_core.training.engine.optimizer import learning_rate
+from megactor_core.seeds import torch_generator
+from megactor_core.training.tasks.registry.base import Position
+from megactor_core.training.config.run.tasks import DenoiserTaskConfig, PuppetClipsConfig
+from megactor_core.training.tasks.registry.registry import build_task
 
 
 def test_learning_rate_warms_up_holds_and_falls_to_zero():

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from megactor_core.vision.condition import (
-    contour_plan,
-    patch_box,
-    patch_condition,
-    plain_boxes,
-    plain_condition,
-)
+from megactor_core.vision.modes.patches import contour_plan, patch_box, patch_condition
+from megactor_core.vision.modes.plain import plain_boxes, plain_condition
 
 SIZE = 64
 WHITE = np.full((SIZE, SIZE, 3), 200, np.float32)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from megactor_core.data.clips import clip_pair
+from megactor_core.puppets.clips import clip_pair
 from megactor_core.vision.foreground import background_image, foreground_mask
 
 

@@ -15,7 +15,7 @@ from megactor_core.media.reading import open_driving
 from megactor_core.vision.crops import squashed_crop
 from megactor_core.vision.driving import prepare_driving
 from megactor_core.vision.faces import Face
-from megactor_core.vision.hints import plan_hints
+from megactor_core.vision.modes.hints import plan_hints
 from megactor_core.vision.paste import paste_back
 from megactor_core.vision.portrait import segment_reference
 from megactor_core.vision.squash import squash

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from megactor_core.cli.main import main
 from megactor_core.errors import InputError
-from megactor_core.models.build import Networks
+from megactor_core.models.networks import Networks
 from megactor_core.weights.loading import load_model
 from megactor_core.weights.start_model import write_start_model
 

@@ -13,7 +13,7 @@ import torch
 from official_layout import random_states, small_config, write_official
 from safetensors.torch import load_file
 
-from megactor_core.models.build import build_networks
+from megactor_core.models.networks import build_networks
 from megactor_core.weights.tensor_files import CHUNK_BYTES, open_tensor_file, write_safetensors
 
 MEASURE = """

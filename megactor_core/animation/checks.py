@@ -1,0 +1,162 @@
+"""What a model of a family can be given; anything else is refused before work is wasted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import cast
+
+from ..motion import AS_DRIVEN, Amplitude
+from ..models.conditions import ControlStrength
+from ..errors import InputError
+from ..media.reading import open_driving
+from ..media.source import DrivingSource
+from ..models.config import ModelConfig
+from ..vision.driving import DrivingMode
+from ..vision.face_patches import BestFrame
+
+
+def checked_mode(config: ModelConfig, mode: str | None = None, speech: bool = False) -> DrivingMode:
+    """What is shown of the driver to a model; its usual way where none is given.
+
+    Args:
+        config: of the model.
+        mode: what is asked for.
+        speech: whether sound moves the lips.
+
+    Raises:
+        InputError: not one of the model's.
+    """
+    modes = config.driving_modes
+    if mode is not None and mode not in modes:
+        raise InputError(
+            f"driving mode {mode}",
+            f"is not for a model of the family {config.family}",
+            f"use {' or '.join(modes)}",
+        )
+    usual = modes[-1 if speech and config.audio_encoder is not None else 0]
+    return cast(DrivingMode, mode or usual)
+
+
+def start_source(
+    config: ModelConfig, start_video: str | os.PathLike[str] | DrivingSource, num_frames: int
+) -> DrivingSource:
+    """The video that sampling starts from.
+
+    Raises:
+        InputError: unusable, too short, or for a model that starts from noise alone.
+    """
+    source = start_video if isinstance(start_video, DrivingSource) else open_driving(start_video)
+    check_start(config, source.num_frames, num_frames, f"start video {source.name}")
+    return source
+
+
+def check_start(config: ModelConfig, start_frames: int, num_frames: int, subject: str) -> None:
+    """Refuse a video to start from.
+
+    Args:
+        config: of the model.
+        start_frames, num_frames: of that video, and of the clip.
+        subject: name of the video in error messages.
+
+    Raises:
+        InputError: too short, or for a model that starts from noise alone.
+    """
+    if config.start == "noise":
+        problem = f"a model of the family {config.family} starts from noise alone"
+        raise InputError(subject, problem, "leave it out")
+    if start_frames < num_frames:
+        problem = f"has {start_frames} frames, the clip has {num_frames}"
+        raise InputError(subject, problem, "give one that is as long")
+
+
+def check_motion(config: ModelConfig, driving: bool, speech: bool, amplitude: Amplitude = AS_DRIVEN) -> None:
+    """Refuse what a model cannot be moved by.
+
+    Args:
+        config: of the model.
+        driving, speech: whether there is a driver, and sound that moves the lips.
+        amplitude: of their motion.
+
+    Raises:
+        InputError: nothing drives, or the model hears nothing, or encodes no driver to scale.
+    """
+    hears = config.audio_encoder is not None
+    if not driving and not speech:
+        remedy = "Give a driving video" + (", or speech" if hears else "")
+        raise InputError("driving", "nothing is given that could drive the portrait", remedy)
+    needs = {"speech": speech or amplitude.speech != 1, "amplitude of expression": amplitude.expression != 1}
+    has = {"speech": hears, "amplitude of expression": config.driving_encoder is not None}
+    for name, needed in needs.items():
+        if needed and not has[name]:
+            raise InputError(
+                name,
+                f"a model of the family {config.family} cannot use it",
+                "Leave it out, or use another model",
+            )
+
+
+def check_background(config: ModelConfig, given: bool) -> None:
+    """Raises InputError where a model reads the background's tokens and has none, or the other way round."""
+    reads = not config.constant_context
+    if given != reads:
+        raise InputError(
+            "background",
+            f"a model of the family {config.family} " + ("needs it" if reads else "does not read it"),
+            "Encode the portrait's background for it" if reads else "Leave it out",
+        )
+
+
+def check_patches(config: ModelConfig, given: bool) -> None:
+    """Raises InputError where ControlNets miss the eye and mouth patches, or nothing else could use them."""
+    wants = config.control_network is not None
+    if given != wants:
+        raise InputError(
+            "patches",
+            f"a model of the family {config.family} " + ("needs them" if wants else "cannot use them"),
+            "Link the patches of Prepare Driving" if wants else "Unlink them",
+        )
+
+
+def check_controls(
+    config: ModelConfig, strengths: Mapping[str, ControlStrength], best_frame: BestFrame | None = None
+) -> None:
+    """Raises InputError for what only ControlNets can use, where the model has none."""
+    given = [f"strength of {name}" for name in strengths]
+    if given and config.control_network is None:
+        raise InputError(
+            ", ".join(given),
+            f"a model of the family {config.family} has no ControlNets",
+            "leave it out, or use an X-Portrait model",
+        )
+    check_best_frame(config, best_frame)
+
+
+def check_best_frame(config: ModelConfig, best_frame: BestFrame | None) -> None:
+    """Raises InputError where a best frame is chosen for a model that is not shown hints."""
+    if best_frame not in (None, "auto") and "hints" not in config.driving_modes:
+        raise InputError(
+            f"best frame {best_frame}",
+            f"a model of the family {config.family} has no ControlNets",
+            "leave it out, or use an X-Portrait model",
+        )
+
+
+def check_fixed_patches(config: ModelConfig) -> None:
+    """Raises InputError where patches that stay in their places are asked of a model without such patches."""
+    if "eyes_mouth" not in config.driving_modes:
+        raise InputError(
+            "fixed patches",
+            f"a model of the family {config.family} is not shown patches that could stay in their places",
+            "Leave it off, or use a MegActor-Sigma model",
+        )
+
+
+def check_base(config: ModelConfig) -> None:
+    """Raises InputError where another base is asked for, but the model's base is no plain SD1.5."""
+    if config.denoiser.in_channels != config.latent_space.channels:
+        raise InputError(
+            "base",
+            f"a model of the family {config.family} was trained as a whole and keeps its own",
+            "Leave it out, or use an X-Portrait model",
+        )

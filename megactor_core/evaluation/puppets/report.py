@@ -1,0 +1,139 @@
+"""The report of an evaluation: means over clips as a dictionary for JSON and as a table for people."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...weights.download import file_sha256
+from ...weights.loading import LoadedModel
+from ..measures.pixels import motion_correlation
+from .evaluate import ClipResult, EvaluationSettings, Scores
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .evaluate import ClipFrames
+
+
+_ROWS = {
+    "autoencoder": "autoencoder (truth through the VAE)",
+    "self": "self drive (the truth drives)",
+    "cross": "cross identity",
+    "second": "cross identity, second driver",
+    "removed": "driving removed (black)",
+    "shuffled": "driving shuffled (another clip's)",
+    "copy": "copy of the reference",
+}
+
+
+def build_report(
+    model: LoadedModel, settings: EvaluationSettings, results: Sequence[ClipResult]
+) -> dict[str, Any]:
+    """Everything about an evaluation, ready for JSON; equal on every run of a machine.
+
+    Keys: ``model`` (folder, sha256 of each file); ``settings``; ``means`` (see ``puppet_means``); ``motion``
+    (correlation with the truth per parameter, of output, autoencoder and truth frames); ``clips`` (each
+    clip's measures).
+    """
+    return {
+        "model": {
+            "folder": str(model.source),
+            "sha256": {path.name: file_sha256(path) for path in sorted(model.source.glob("*.safetensors"))},
+        },
+        "settings": dataclasses.asdict(settings),
+        "means": puppet_means(results),
+        "motion": _motion(results),
+        "clips": [{"index": result.index, **result.scores} for result in results],
+    }
+
+
+def puppet_means(results: Sequence[ClipResult]) -> dict[str, Any]:
+    """The scores over all clips, ``gain`` of cross identity over others in dB of PSNR,
+    ``static_flicker_ratio`` of output over autoencoder, and ``sharpness_ratio`` of output over truth."""
+    means = _means([result.scores for result in results])
+    psnr, still, sharpness = means["psnr"], means["static_flicker"], means["sharpness"]
+    return {
+        **means,
+        "gain": {f"over_{name}": psnr["cross"] - psnr[name] for name in ("copy", "shuffled", "removed")},
+        "static_flicker_ratio": still["output"] / max(still["autoencoder"], 1e-6),
+        "sharpness_ratio": sharpness["output"] / sharpness["truth"],
+    }
+
+
+def _means(scores: Sequence[Scores]) -> Scores:
+    return {
+        measure: {name: float(np.mean([clip[measure][name] for clip in scores])) for name in values}
+        for measure, values in scores[0].items()
+    }
+
+
+def _motion(results: Sequence[ClipResult]) -> dict[str, dict[str, float]]:
+    truth = np.concatenate([result.motion for result in results])
+    return {
+        name: motion_correlation(np.concatenate([result.fitted[name] for result in results]), truth)
+        for name in results[0].fitted
+    }
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """The means as a table of plain text."""
+    means = report["means"]
+    lines = [f"{'against the exact truth':40}{'PSNR dB':>9}{'SSIM':>8}"]
+    for name, label in _ROWS.items():
+        lines.append(f"  {label:38}{means['psnr'][name]:9.2f}{means['ssim'][name]:8.3f}")
+    lines.append("gain of cross identity, dB")
+    for name, label in (
+        ("copy", "over the copy"),
+        ("shuffled", "over shuffled driving"),
+        ("removed", "over no driving"),
+    ):
+        lines.append(f"  {label:38}{means['gain'][f'over_{name}']:+9.2f}")
+    leakage, stillness = means["leakage"], means["stillness"]
+    lines += [
+        "stillness (the reference drives itself), PSNR dB",
+        *(f"  {name:38}{stillness[name]:9.2f}" for name in ("output", "autoencoder")),
+        "leakage (two drivers, one motion), PSNR dB",
+        f"  {'between the outputs':38}{leakage['outputs']:9.2f}",
+        f"  {'that above output against truth':38}{leakage['above_truth']:+9.2f}",
+        f"  {'between the drivers':38}{leakage['drivers']:9.2f}",
+        "background, PSNR dB",
+        *(f"  {name:38}{means['background'][name]:9.2f}" for name in ("output", "autoencoder", "copy")),
+        f"{'flicker, grey levels a frame':40}{'all':>9}{'static':>8}",
+    ]
+    for name in ("output", "autoencoder", "truth"):
+        lines.append(f"  {name:38}{means['flicker'][name]:9.2f}{means['static_flicker'][name]:8.2f}")
+    lines.append(f"  {'static: output / autoencoder':38}{'':9}{means['static_flicker_ratio']:8.2f}")
+    lines.append("sharpness, energy of the Laplacian")
+    lines += [f"  {name:38}{value:9.0f}" for name, value in means["sharpness"].items()]
+    lines.append(f"  {'output / truth':38}{means['sharpness_ratio']:9.2f}")
+    if report["motion"]:
+        names = list(report["motion"])
+        lines.append(f"{'motion, correlation with the truth':30}" + "".join(f"{name:>13}" for name in names))
+        for parameter in report["motion"][names[0]]:
+            values = (report["motion"][name][parameter] for name in names)
+            lines.append(f"  {parameter:28}" + "".join(f"{value:13.2f}" for value in values))
+    return "\n".join(lines)
+
+
+CLIPS = 4
+"""Clips that a sheet has room for."""
+
+_COLUMNS = 8
+
+
+def contact_sheet(clips: Sequence[ClipFrames]) -> NDArray[np.uint8]:
+    """uint8 (height, width, 3): for each clip the rows driver, truth and output; the reference stands left of
+    the truth."""
+    rows = []
+    for clip in clips:
+        count = len(clip.truth)
+        shown = np.linspace(0, count - 1, min(_COLUMNS, count)).round().astype(int)
+        blank = np.full_like(clip.reference, 255)
+        for first, frames in ((blank, clip.driver), (clip.reference, clip.truth), (blank, clip.output)):
+            rows.append(np.hstack([first, *frames[shown]]))
+    return np.vstack(rows)

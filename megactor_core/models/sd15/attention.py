@@ -1,0 +1,250 @@
+"""Spatial attention: transformer blocks that also read reference tokens.
+
+Tensors flow as ``(rows * frames, channels, height, width)``. A *row* is one clip of the batch: in guided
+sampling the unconditional row comes first and the conditional row last; in training a row is a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+from .blocked_attention import attend_in_blocks
+from ..denoiser import Control, KeyValues
+
+
+@dataclass
+class Pass:
+    """What every block of one forward pass shares.
+
+    Rows that do not read are told nothing of reference, sound and controls: guidance pulls away from them.
+
+    Attributes:
+        num_frames: frames of the window.
+        embedding: activated time embedding, ``(1 or rows, width)``; ``(1 or rows, frames, width)`` where
+            every frame has a timestep of its own.
+        context: per transformer block, keys and values of the context tokens.
+        reference: per reading block, keys and values of the reference tokens.
+        rows: rows of the output. While no block has made them differ, a single row is computed for all.
+        reading_rows: how many of the last rows read the reference, hear the sound and obey the controls.
+        audio: per block, keys and values of the sound of every frame, ``(1 or reading rows * frames, heads,
+            tokens, head_width)``. Rows that do not read hear tokens of zero.
+        audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
+        control: what ControlNets add.
+        motion: whether the temporal modules run.
+        written: filled by the reference network with its normalised tokens per block.
+    """
+
+    num_frames: int
+    embedding: Tensor
+    context: Mapping[str, KeyValues]
+    reference: Mapping[str, KeyValues] = field(default_factory=dict)
+    rows: int = 1
+    reading_rows: int = 0
+    audio: Mapping[str, KeyValues] = field(default_factory=dict)
+    audio_weight: float | Tensor = 1.0
+    control: Control | None = None
+    motion: bool = True
+    written: dict[str, Tensor] | None = None
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Softmax attention over ``(batch, heads, tokens, head_width)``; the one place that chooses a kernel."""
+    if query.device.type == "cpu" and query.requires_grad:
+        # The fused kernel's backward pass is several times slower on a CPU than the plain products.
+        return attend_in_blocks(query, key, value)
+    return F.scaled_dot_product_attention(query, key, value)
+
+
+def split_heads(tokens: Tensor, heads: int) -> Tensor:
+    """``(n, tokens, width)`` -> ``(n, heads, tokens, width / heads)``, a view."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(tokens: Tensor) -> Tensor:
+    """Inverse of ``split_heads``."""
+    return tokens.transpose(1, 2).flatten(2)
+
+
+def repeat_rows(tensor: Tensor, batch: int) -> Tensor:
+    """Repeat what was computed once for all rows until it has ``batch`` entries."""
+    times = batch // tensor.shape[0]
+    return tensor if times == 1 else tensor.repeat(times, *[1] * (tensor.ndim - 1))
+
+
+def add_control(hidden_states: Tensor, residual: Tensor, shared: Pass) -> Tensor:
+    """Add what ControlNets say to the rows that read; the others stay as they are."""
+    reading = shared.reading_rows * shared.num_frames
+    plain = shared.rows * shared.num_frames - reading
+    if not plain:
+        batch = max(hidden_states.shape[0], residual.shape[0])
+        return repeat_rows(hidden_states, batch) + repeat_rows(residual, batch)
+    hidden_states = repeat_rows(hidden_states, plain + reading)
+    return torch.cat([hidden_states[:plain], hidden_states[plain:] + repeat_rows(residual, reading)])
+
+
+def project(attention: Attention, tokens: Tensor) -> KeyValues:
+    """Keys and values of tokens ``(rows, tokens, width)`` through an attention's own projections."""
+    heads = attention.heads
+    return KeyValues(split_heads(attention.to_k(tokens), heads), split_heads(attention.to_v(tokens), heads))
+
+
+FEED_FORWARD_TOKENS = 8192
+"""Tokens that pass a feed-forward layer together: its hidden layer is eight times as wide as a token."""
+
+
+def feed_forward(layer: nn.Module, tokens: Tensor) -> Tensor:
+    """Apply a per-token layer; without gradients in pieces, so that its hidden layer stays small."""
+    if tokens.requires_grad or tokens.shape[0] * tokens.shape[1] <= FEED_FORWARD_TOKENS:
+        return layer(tokens)
+    pieces = [layer(piece) for piece in tokens.flatten(0, 1).split(FEED_FORWARD_TOKENS)]
+    return torch.cat(pieces).view(tokens.shape)
+
+
+class TransformerBlock(BasicTransformerBlock):
+    """SD1.5 transformer block: self-attention that can read or write reference tokens, context, sound, GEGLU.
+
+    Reading rows take keys and values from their own tokens and the reference's, own first (MegActor, arXiv
+    2405.20851, after MagicAnimate's appearance encoder). With a width of audio tokens, every frame attends to
+    those of its own moment (MegActor-Sigma, arXiv 2408.14975).
+    """
+
+    def __init__(self, name: str, width: int, heads: int, context_dim: int, audio_dim: int = 0) -> None:
+        super().__init__(width, heads, width // heads, cross_attention_dim=context_dim)
+        self.name = name
+        self.hears = audio_dim > 0
+        if self.hears:
+            self.attn_audio = Attention(
+                width, cross_attention_dim=audio_dim, heads=heads, dim_head=width // heads
+            )
+            self.norm_audio = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor, shared: Pass) -> Tensor:
+        """``(rows * frames, tokens, width)`` in; out the same, with all rows if this block parts them."""
+        normed = self.norm1(tokens)
+        if shared.written is not None:
+            shared.written[self.name] = normed
+        attended = self._self_attention(normed, shared)
+        tokens = self.attn1.to_out[0](attended) + repeat_rows(tokens, attended.shape[0])
+        tokens = tokens + self._context_attention(self.norm2(tokens), shared.context[self.name])
+        if self.hears:
+            heard = self._audio_attention(self.norm_audio(tokens), shared)
+            tokens = repeat_rows(tokens, max(tokens.shape[0], heard.shape[0])) + heard
+        return tokens + feed_forward(self.ff, self.norm3(tokens))
+
+    def _self_attention(self, normed: Tensor, shared: Pass) -> Tensor:
+        attention = self.attn1
+        query = split_heads(attention.to_q(normed), attention.heads)
+        key, value = project(attention, normed)
+        reference = shared.reference.get(self.name)
+        if reference is None or shared.reading_rows == 0:
+            return merge_heads(attend(query, key, value))
+        frames = shared.num_frames
+        reading, plain = shared.reading_rows * frames, (shared.rows - shared.reading_rows) * frames
+        parted = query.shape[0] == shared.rows * frames
+        results = []
+        if plain:
+            first = slice(0, plain) if parted else slice(None)
+            results.append(repeat_rows(attend(query[first], key[first], value[first]), plain))
+        last = slice(plain, None) if parted else slice(None)
+        query, key, value = (repeat_rows(t[last], reading) for t in (query, key, value))
+        results.append(
+            attend(query, _with_reference(key, reference.key), _with_reference(value, reference.value))
+        )
+        return merge_heads(torch.cat(results) if plain else results[0])
+
+    def _context_attention(self, normed: Tensor, context: KeyValues) -> Tensor:
+        # All frames of a row see the same context, so they are one long sequence of queries.
+        attention, rows = self.attn2, context.key.shape[0]
+        query = split_heads(attention.to_q(normed).reshape(rows, -1, normed.shape[-1]), attention.heads)
+        attended = merge_heads(attend(query, context.key, context.value)).view(normed.shape)
+        return attention.to_out[0](attended)
+
+    def _audio_attention(self, normed: Tensor, shared: Pass) -> Tensor:
+        """``(rows * frames, n, width)``, weighted; a single token for all where no row hears anything."""
+        attention, audio = self.attn_audio, shared.audio.get(self.name)
+        # Tokens of zero have keys and values of zero, since these have no bias: that of the output is left.
+        unheard = attention.to_out[0](normed.new_zeros(1, 1, normed.shape[-1]))
+        if audio is None or shared.reading_rows == 0:
+            return _weighted(unheard.expand(normed.shape[0], -1, -1), shared.audio_weight)
+        frames = shared.num_frames
+        reading, plain = shared.reading_rows * frames, (shared.rows - shared.reading_rows) * frames
+        if plain:
+            parted = normed.shape[0] == shared.rows * frames
+            listening = repeat_rows(normed[plain:] if parted else normed, reading)
+        else:
+            listening = repeat_rows(normed, max(normed.shape[0], audio.key.shape[0]))
+        query = split_heads(attention.to_q(listening), attention.heads)
+        key, value = (repeat_rows(tensor, query.shape[0]) for tensor in audio)
+        heard = attention.to_out[0](merge_heads(attend(query, key, value)))
+        if plain:
+            heard = torch.cat([unheard.expand(plain, *heard.shape[1:]), heard])
+        return _weighted(heard, shared.audio_weight)
+
+
+def _weighted(tokens: Tensor, weight: float | Tensor) -> Tensor:
+    """Tokens ``(rows * frames, n, width)`` times one number or one per frame."""
+    if isinstance(weight, Tensor):
+        return tokens * repeat_rows(weight.to(tokens), tokens.shape[0])[:, None, None]
+    return tokens * weight
+
+
+def _with_reference(own: Tensor, reference: Tensor) -> Tensor:
+    copies = own.shape[0] // reference.shape[0]
+    return torch.cat([own, reference.repeat_interleave(copies, dim=0)], dim=2)
+
+
+class SpatialTransformer(nn.Module):
+    """GroupNorm per frame, 1x1 convolution, one transformer block, 1x1 convolution, residual."""
+
+    def __init__(
+        self, name: str, width: int, heads: int, context_dim: int, groups: int, audio_dim: int = 0
+    ) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, width, eps=1e-6)
+        self.proj_in = nn.Conv2d(width, width, 1)
+        self.transformer_blocks = nn.ModuleList(
+            [TransformerBlock(f"{name}.transformer_blocks.0", width, heads, context_dim, audio_dim)]
+        )
+        self.proj_out = nn.Conv2d(width, width, 1)
+
+    def forward(self, hidden_states: Tensor, shared: Pass) -> Tensor:
+        height, width = hidden_states.shape[-2:]
+        tokens = self.proj_in(self.norm(hidden_states)).permute(0, 2, 3, 1).flatten(1, 2)
+        tokens = self.transformer_blocks[0](tokens, shared)
+        output = self.proj_out(tokens.unflatten(1, (height, width)).permute(0, 3, 1, 2))
+        return output + repeat_rows(hidden_states, output.shape[0])
+
+
+class _OnlyFirstNorm(nn.Module):
+    """A transformer block of which nothing but its first norm is left."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.norm1(tokens)
+
+
+class ReferenceTap(nn.Module):
+    """Last attention of the reference network: nothing after its first norm is ever used."""
+
+    def __init__(self, name: str, width: int, groups: int) -> None:
+        super().__init__()
+        self.name = f"{name}.transformer_blocks.0"
+        self.norm = nn.GroupNorm(groups, width, eps=1e-6)
+        self.proj_in = nn.Conv2d(width, width, 1)
+        self.transformer_blocks = nn.ModuleList([_OnlyFirstNorm(width)])
+
+    def forward(self, hidden_states: Tensor, shared: Pass) -> Tensor:
+        tokens = self.proj_in(self.norm(hidden_states)).permute(0, 2, 3, 1).flatten(1, 2)
+        assert shared.written is not None
+        shared.written[self.name] = self.transformer_blocks[0](tokens)
+        return hidden_states

@@ -1,0 +1,222 @@
+"""Configuration of what can be trained: the autoencoder and the two stages of the denoiser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from ... import limits
+from .data import ShardClipsConfig
+from ...models.config import ModelConfig, SchedulerConfig
+from ...section import Section
+
+_HEAVIEST = 1e6
+"""Of the weights of errors."""
+
+
+class AutoencoderTaskConfig(Section):
+    """diffusers' AutoencoderKL on puppets that are rendered while it trains."""
+
+    name: Literal["autoencoder"] = "autoencoder"
+    size: int = Field(128, ge=32, le=8192, multiple_of=8, description="side of the pictures in pixels")
+    batch_size: int = Field(16, ge=1, le=100_000, description="pictures per batch, shared by all processes")
+    vae: dict[str, Any] = Field(description="keyword arguments of AutoencoderKL; scaling_factor is measured")
+    l1_weight: float = Field(
+        1.0, ge=0, le=_HEAVIEST, description="weight of the absolute error of pixels in [-1, 1]"
+    )
+    mse_weight: float = Field(4.0, ge=0, le=_HEAVIEST, description="weight of the squared error")
+    kl_weight: float = Field(
+        1e-6, ge=0, le=_HEAVIEST, description="weight of the divergence from the unit normal"
+    )
+    feature_weight: float = Field(
+        2.5, ge=1, le=_HEAVIEST, description="error weight around eyes, brows and mouth; 1 elsewhere"
+    )
+    validation_pictures: int = Field(
+        64, ge=1, le=100_000, description="held-out pictures whose PSNR is logged"
+    )
+
+
+class PuppetClipsConfig(Section):
+    """Clips of puppets: a target identity, and a driver of another identity with the same motion."""
+
+    name: Literal["puppets"] = "puppets"
+    size: int = Field(512, ge=32, le=8192, multiple_of=8, description="side of the pictures in pixels")
+    references: int = Field(
+        1,
+        ge=1,
+        le=100_000,
+        description="identities per batch, shared by all processes; each has one reference picture",
+    )
+    frames: int = Field(
+        12, ge=1, le=10_000, description="target frames per identity: one window of the denoiser"
+    )
+    frame_rate: float = Field(
+        25.0, gt=0, le=1000, description="frames per second; less makes the frames differ more"
+    )
+    whole_frame_rate: float = Field(
+        0.0, ge=0, le=1, description="share of clips driven by the whole grey frame, not by the face on black"
+    )
+    small_motion_share: float = Field(
+        0.0, ge=0, le=1, description="share of clips that move away from their reference by a part, 0 to 1"
+    )
+
+
+def _data_name(data: Any) -> str | None:
+    """Puppets, unless another name is given."""
+    return data.get("name", "puppets") if isinstance(data, dict) else getattr(data, "name", None)
+
+
+DataConfig = Annotated[
+    Annotated[PuppetClipsConfig, Tag("puppets")] | Annotated[ShardClipsConfig, Tag("shards")],
+    Discriminator(_data_name),
+]
+
+
+class LoraConfig(Section):
+    """Low-rank additions to layers of the denoiser, trained instead of its weights (Hu et al. 2021)."""
+
+    rank: int = Field(
+        16, ge=1, le=4096, description="rank of the additions: more holds more, and is a larger file"
+    )
+    alpha: int = Field(16, ge=1, le=4096, description="the additions count alpha / rank times")
+    layers: tuple[str, ...] = Field(
+        ("to_q", "to_k", "to_v", "to_out.0"),
+        min_length=1,
+        description="layers whose name ends in one of these: by default all attentions, temporal ones too",
+    )
+
+
+class ValidationConfig(Section):
+    """Sampling of held-out clips."""
+
+    clips: int = Field(
+        4, ge=1, le=10_000, description="held-out clips; the first four are kept as clips and pictures"
+    )
+    frames: int = Field(8, ge=2, le=10_000, description="frames of each")
+    num_inference_steps: int = Field(10, ge=1, le=limits.STEPS, description="denoising steps")
+
+
+_TRAINABLE = ("denoiser.", "reference_network.")
+
+
+class DenoiserTaskConfig(Section):
+    """Denoiser, reference network and image encoder; stage and data are a matter of values."""
+
+    name: Literal["denoiser"] = "denoiser"
+    model: ModelConfig | None = Field(None, description="networks and schedules, with fresh weights")
+    initial_weights: Path | None = Field(None, description="model folder to start from, instead of model")
+    vae: Path | None = Field(
+        None, description="folder with vae.safetensors and vae.json, with a model of fresh weights"
+    )
+    trainable: tuple[str, ...] = Field(
+        _TRAINABLE,
+        min_length=1,
+        description="trained are parameters whose name (network.parameter) contains one of these",
+    )
+    motion_modules: bool = Field(
+        True, description="run the temporal modules; off, frames are trained as pictures"
+    )
+    lora: LoraConfig | None = Field(
+        None, description="train low-rank additions to the denoiser instead of what trainable names"
+    )
+    data: DataConfig = Field(PuppetClipsConfig(), description="clips to learn from: name puppets or shards")
+    schedule: SchedulerConfig | None = Field(
+        None, description="noise schedule of training and sampling from now on; null: as the model has it"
+    )
+    start: Literal["noise", "reference"] | None = Field(
+        None, description="what sampling starts from, from now on; null: as the model has it"
+    )
+    zero_terminal_snr: bool | None = Field(
+        None,
+        description="no signal at the last timestep of training (Lin et al. 2023); null: as the model has it",
+    )
+    offset_noise: float = Field(
+        0.1, ge=0, le=10, description="deviation of noise that is constant over a clip's pixels"
+    )
+    shared_noise: float = Field(
+        0.0, ge=0, le=1, description="share of the noise's variance common to all frames"
+    )
+    timestep_power: float = Field(
+        1.0,
+        ge=0.01,
+        le=100,
+        description="t = 1000 u^(1/power) with u uniform: 1 is uniform, more favours noise",
+    )
+    start_share: float = Field(
+        0.0, ge=0, le=1, description="share of clips trained at the last timestep, where sampling starts"
+    )
+    start_noise_scale: float = Field(
+        1.0, ge=0, le=1, description="size of the noise of these clips: the noise_scale of sampling"
+    )
+    own_start: bool = Field(
+        False,
+        description="the other clips go on from the model's own first step, as in sampling; velocity only",
+    )
+    sample_latents: bool = Field(
+        True, description="latents are samples of the VAE's posterior; off: its mean"
+    )
+    cached_batches: int = Field(
+        0,
+        ge=0,
+        le=limits.COUNT,
+        description="so many batches recur, their latents kept in the run's folder; 0: always new ones",
+    )
+    feature_weight: float = Field(
+        1.0, ge=1, le=_HEAVIEST, description="error weight around eyes, brows and mouth; 1 elsewhere"
+    )
+    change_weight: float = Field(
+        0.0,
+        ge=0,
+        le=_HEAVIEST,
+        description="weight of the error of the changes from frame to frame: less flicker",
+    )
+    min_snr_gamma: float | None = Field(
+        None,
+        gt=0,
+        le=1e6,
+        description="weight of a clip's error is min(SNR, gamma) / SNR (Hang et al. 2023); usually 5",
+    )
+    reference_dropout: float = Field(
+        0.0, ge=0, le=1, description="share of clips trained without reference keys"
+    )
+    background_dropout: float = Field(
+        0.0, ge=0, le=1, description="share of clips trained with background tokens of zero"
+    )
+    driving_dropout: float = Field(0.0, ge=0, le=1, description="share of clips trained with a black driver")
+    auxiliary_weight: float = Field(
+        0.0,
+        ge=0,
+        le=_HEAVIEST,
+        description="weight of a linear head that reads the motion from the driving features",
+    )
+    auxiliary_steps: int = Field(
+        1, ge=1, le=limits.COUNT, description="steps over which that weight falls to 0"
+    )
+    channels_last: bool = Field(False, description="memory format of the convolutions")
+    export_precision: Literal["fp32", "fp16"] = Field("fp32", description="of the exported weights")
+    validation: ValidationConfig = Field(ValidationConfig(), description="what is rendered while training")
+
+    @model_validator(mode="after")
+    def _check_source(self) -> DenoiserTaskConfig:
+        if (self.model is None) == (self.initial_weights is None):
+            raise ValueError("give either model or initial_weights")
+        if self.vae is not None and self.model is None:
+            raise ValueError("vae goes with model; initial_weights have their own")
+        if self.own_start and not self.start_share:
+            raise ValueError("own_start needs a start_share: without it the first step is hardly trained")
+        if self.min_snr_gamma and self.own_start:
+            raise ValueError("min_snr_gamma weighs the noise of the truth, which own_start replaces")
+        if self.lora and (self.model is not None or self.trainable != _TRAINABLE):
+            raise ValueError("lora goes with initial_weights and without trainable")
+        if not isinstance(self.data, PuppetClipsConfig) and (
+            self.feature_weight > 1 or self.auxiliary_weight
+        ):
+            raise ValueError("feature_weight and auxiliary_weight are for puppets alone")
+        if self.cached_batches and self.sample_latents:
+            raise ValueError("cached_batches keeps latents, so sample_latents must be false")
+        return self
+
+
+TaskConfig = Annotated[AutoencoderTaskConfig | DenoiserTaskConfig, Field(discriminator="name")]

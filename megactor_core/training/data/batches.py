@@ -1,0 +1,39 @@
+"""The clips that a denoiser learns from, one clip per item."""
+
+from __future__ import annotations
+
+from torch.utils.data import Dataset
+from transformers import CLIPVisionConfig
+
+from ...seeds import Split
+from ...models.config import ModelConfig
+from .puppets import PuppetClips
+from .loader import Batch
+from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
+
+
+def clip_batches(
+    config: DenoiserTaskConfig, model: ModelConfig, seed: int, split: Split, frames: int | None = None
+) -> Dataset[Batch]:
+    """Batches of a single clip each; see ``PuppetClips`` and ``training.data.loader.shards.ShardClips``.
+
+    Args:
+        config: which data, and how much errors around eyes, brows and mouth weigh.
+        model: tells the sizes of latents and of the image encoder's pictures.
+        seed: of the data.
+        split: "train" or "held-out".
+        frames: of each clip, if not as many as in training.
+
+    Raises:
+        InputError: the shards cannot be used.
+    """
+    assert model.image_encoder is not None  # the task has checked it
+    single = {"references": 1, "frames": frames or config.data.frames}
+    data = config.data.model_copy(update=single)
+    latent_size = model.latent_space.cells(data.size)
+    clip_size = CLIPVisionConfig(**model.image_encoder).image_size
+    if isinstance(data, PuppetClipsConfig):
+        return PuppetClips(data, seed, split, latent_size, clip_size, config.feature_weight)
+    from .shards import ShardClips
+
+    return ShardClips(data, seed, latent_size, clip_size, split)

@@ -1,0 +1,185 @@
+"""Batches of real clips for the denoiser: reference, targets, and the driver with the same motion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ...conditioning.background import clip_pixels
+from ...conditioning.tensors import background_mask
+from ...seeds import Split, clip_generator
+from ...errors import InputError
+from .loader import Batch
+from ...vision.modes.plain import plain_boxes, plain_condition
+from ...vision.crops import Crop, face_area_ratios, face_crop
+from ...vision.foreground import background_image, foreground_mask
+from ...vision.person_segmenter import find_segmenter
+from ...dataset.clip_list import list_clips
+from ...dataset.clip_file import ClipReader
+from ..config.data import ShardClipsConfig
+from ...dataset.parts import read_masks
+from ...dataset.shards import BACKGROUND, CLIP, FACES, STYLED, SWAPPED, BrokenSample, Entry
+
+_ATTEMPTS = 100
+"""Draws without a usable clip after which the data are given up."""
+
+
+class ShardClips(Dataset[Batch]):
+    """Item ``i`` is a batch of R clips with F frames each (S: size, L: size of the latents).
+
+    - ``references`` uint8 (R, 3, S, S), a random frame of the clip; ``targets`` uint8 (R, F, 3, S, S)
+    - ``driving`` uint8 (R, F, S, S): the grey condition made of the same frames as the targets, of the clip
+      itself or of its swapped or stylised version
+    - ``background_masks`` float32 (R, 1, L, L), 1 = background
+    - ``backgrounds`` float32 (R, 3, C, C), CLIP pixels
+    - ``weights`` float32 (R, F, L, L) of the error, all 1
+    - ``broken`` int64 (): clips that could not be used and were drawn anew
+
+    It depends on the seed and ``i`` alone, whichever worker or rank asks for it; where shards hold no masks,
+    also on whether the person segmenter's file is in the models folder.
+
+    Args:
+        config: what is drawn.
+        seed: seed of the data.
+        latent_size: L.
+        clip_size: C, side of the image encoder's input.
+        split: "train" or "held-out", see ``list_clips``.
+
+    Raises:
+        InputError: no shards or no clips; from an item: no usable clip in a hundred draws.
+
+    Source: MegActor (arXiv 2405.20851), section 3.2; rates, thresholds and margins as in its public code.
+    """
+
+    def __init__(
+        self, config: ShardClipsConfig, seed: int, latent_size: int, clip_size: int, split: Split
+    ) -> None:
+        self.config, self.seed, self.split = config, seed, split
+        self.latent_size, self.clip_size = latent_size, clip_size
+        self.clips = list_clips(config.shards, config.held_out, split)
+        self._segmenter = find_segmenter()
+
+    def __getitem__(self, index: int) -> Batch:
+        count = self.config.references
+        drawn = [self._draw(index * count + i) for i in range(count)]
+        batch = {name: torch.stack([sample[name] for sample, _ in drawn]) for name in drawn[0][0]}
+        batch["broken"] = torch.tensor(sum(broken for _, broken in drawn))
+        return batch
+
+    def _draw(self, index: int) -> tuple[dict[str, Tensor], int]:
+        """A sample, and how many clips were given up for it."""
+        rng = clip_generator(self.seed, index, self.split)
+        problem = ""
+        for attempt in range(_ATTEMPTS):
+            clip = self.clips[rng.integers(len(self.clips))]
+            try:
+                return self._sample(clip, rng), attempt
+            except (BrokenSample, OSError) as error:
+                problem = f"{clip.key} in {clip.shard}: {error}"
+        raise InputError(
+            "data",
+            f"no clip could be used in {_ATTEMPTS} draws; the last one: {problem}",
+            "Look at the shards with: dataset inspect",
+        )
+
+    def _sample(self, clip: Entry, rng: np.random.Generator) -> dict[str, Tensor]:
+        config = self.config
+        usable, boxes = self._usable_frames(clip)
+        span = (config.frames - 1) * config.stride + 1
+        if len(usable) < span:
+            raise BrokenSample(f"{len(usable)} usable frames, {span} are needed")
+        first = int(rng.integers(len(usable) - span + 1))
+        numbers = usable[first : first + span : config.stride]
+        masks = read_masks(clip) if BACKGROUND in clip.members else None
+        candidates = [number for number in usable if masks is None or number in masks]
+        if not candidates:
+            raise BrokenSample(f"part {BACKGROUND} has no mask of a usable frame")
+        reference_number = int(rng.choice(candidates))
+        with ClipReader(clip.read(CLIP)) as reader:
+            if len(boxes) != reader.num_frames:
+                raise BrokenSample(
+                    f"part {FACES} tells of {len(boxes)} frames, the clip has {reader.num_frames}"
+                )
+            geometry = (reader.num_frames, reader.size)
+            crop = self._crop(boxes[[*numbers, reference_number]], reader.size)
+            *images, reference = reader.read([*numbers, reference_number])
+        targets = [crop.apply(image).clip(0, 255) for image in images]
+        version = self._driver_version(clip, rng)
+        drivers = targets
+        if version != CLIP:
+            drivers = [crop.apply(image).clip(0, 255) for image in _read(clip, version, numbers, geometry)]
+        kept = plain_boxes(crop.to_crop(boxes[numbers]), config.size)
+        driving = np.stack([plain_condition(*pair) for pair in zip(drivers, kept, strict=True)])
+        portrait = crop.apply(reference).clip(0, 255).astype(np.uint8)
+        if masks is None:
+            box = crop.to_crop(boxes[reference_number]).tolist()
+            foreground = foreground_mask(portrait, box, segmenter=self._segmenter)
+        else:
+            foreground = crop.apply(cv2.resize(masks[reference_number], geometry[1][::-1]))
+        return {
+            "references": _channels_first(portrait),
+            "targets": torch.stack([_channels_first(target.astype(np.uint8)) for target in targets]),
+            "driving": torch.from_numpy((self._warped(driving, rng) + 0.5).astype(np.uint8)),
+            "background_masks": background_mask(foreground, (self.latent_size,) * 2)[0],
+            "backgrounds": clip_pixels(background_image(portrait, foreground), self.clip_size)[0],
+            "weights": torch.ones(config.frames, self.latent_size, self.latent_size),
+        }
+
+    def _usable_frames(self, clip: Entry) -> tuple[list[int], NDArray[np.float32]]:
+        """Numbers of the frames that are bright enough, and the face box of every frame, (frames, 4)."""
+        faces = clip.read_json(FACES)
+        try:
+            boxes = np.asarray(faces["boxes"], np.float32).reshape(-1, 4)
+            bright = np.asarray(faces["luma"], np.float32) > self.config.minimum_luma
+        except (KeyError, TypeError, ValueError) as error:
+            raise BrokenSample(f"part {FACES} lacks boxes or luma") from error
+        if len(boxes) != len(bright) or not np.isfinite(boxes).all():
+            raise BrokenSample(f"part {FACES} is inconsistent")
+        return np.flatnonzero(bright).tolist(), boxes
+
+    def _crop(self, boxes: NDArray[np.float32], source_size: tuple[int, int]) -> Crop:
+        try:
+            crop = face_crop(boxes, source_size, self.config.size)
+        except InputError as error:
+            raise BrokenSample(error.problem) from error
+        ratios = face_area_ratios(crop.to_crop(boxes), (crop.size, crop.size))
+        if ratios.min() < self.config.minimum_face_ratio:
+            raise BrokenSample("the face is too small")
+        return crop
+
+    def _driver_version(self, clip: Entry, rng: np.random.Generator) -> str:
+        other, styled = rng.random(2)
+        versions = [part for part in (SWAPPED, STYLED) if part in clip.members]
+        if other >= self.config.swap_rate or not versions:
+            return CLIP
+        return versions[-1] if styled < self.config.styled_share else versions[0]
+
+    def _warped(self, driving: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """The driver stretched and scaled around the middle, all its frames alike."""
+        reach, middle = self.config.warp_range, self.config.size / 2
+        chance, aspect, scale = rng.uniform([0, 1 - reach, 1 - reach], [1, 1 + reach, 1 + reach])
+        if chance >= self.config.warp_rate:
+            return driving
+        stretch = np.array([scale * aspect, scale])
+        affine = np.column_stack([np.diag(stretch), middle * (1 - stretch)])
+        return np.stack([cv2.warpAffine(frame, affine, frame.shape[::-1]) for frame in driving])
+
+
+def _read(
+    clip: Entry, version: str, numbers: Sequence[int], geometry: tuple[int, tuple[int, int]]
+) -> list[NDArray[np.uint8]]:
+    """Frames of another version of the clip, which must have the same frames."""
+    with ClipReader(clip.read(version)) as reader:
+        if (reader.num_frames, reader.size) != geometry:
+            raise BrokenSample(f"part {version} has other frames than the clip")
+        return reader.read(numbers)
+
+
+def _channels_first(images: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, -3)))

@@ -1,0 +1,134 @@
+"""Checkpoints: safetensors and JSON in a folder that appears at once, the last few kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ...files import refused_writes
+
+_PREFIX = "step_"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on.
+
+    Attributes:
+        step: optimizer steps done.
+        tensors: groups of named tensors (``networks``, ``optimizer``, ``ema``); one file each.
+        state: JSON-ready rest.
+    """
+
+    step: int
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    state: Mapping[str, Any]
+
+
+class CheckpointFolder:
+    """The checkpoints of one run, in ``folder/step_00001000``."""
+
+    def __init__(self, folder: Path, kept: int, warn: Callable[[str], None]) -> None:
+        self.folder, self.kept, self.warn = folder, kept, warn
+
+    def paths(self) -> list[Path]:
+        """Complete checkpoints, oldest first."""
+        return sorted(p for p in self.folder.glob(_PREFIX + "*") if p.is_dir())
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Write under a temporary name and rename; then remove what is older than the last ``kept``.
+
+        Raises:
+            InputError: it cannot be written (full disk, say); earlier checkpoints are untouched.
+        """
+        target = self.folder / f"{_PREFIX}{checkpoint.step:08d}"
+        partial = self.folder / f".{target.name}.partial"
+        with refused_writes(self.folder, f"the checkpoint of step {checkpoint.step}"):
+            try:
+                self._remove_partial()
+                partial.mkdir(parents=True)
+                sums = {}
+                for group, tensors in checkpoint.tensors.items():
+                    file = partial / f"{group}.safetensors"
+                    save_file({name: t.detach().contiguous() for name, t in tensors.items()}, file)
+                    sums[file.name] = _checksum(file)
+                state = {"step": checkpoint.step, "files": sums, **checkpoint.state}
+                (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+                for file in partial.iterdir():
+                    _flush(file)
+                shutil.rmtree(target, ignore_errors=True)
+                partial.rename(target)
+                _flush(self.folder)
+            finally:
+                self._remove_partial()
+        for old in self.paths()[: -self.kept]:
+            shutil.rmtree(old)
+        return target
+
+    def latest(self, check: Callable[[Path, Mapping[str, Any]], None]) -> Checkpoint | None:
+        """The newest checkpoint that can be read; damaged ones are skipped with a word.
+
+        Args:
+            check: is shown path and state before the tensors are read, and raises if they belong to another
+                run.
+        """
+        for path in reversed(self.paths()):
+            try:
+                state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+                step, files = state.pop("step"), state.pop("files")
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                self._skip(path, error)
+                continue
+            check(path, state)
+            try:
+                return Checkpoint(
+                    step, {_group(name): _read(path / name, files[name]) for name in files}, state
+                )
+            except (OSError, ValueError, SafetensorError) as error:
+                self._skip(path, error)
+        return None
+
+    def _skip(self, path: Path, error: Exception) -> None:
+        self.warn(f"{path} is damaged ({error}); trying the one before")
+
+    def _remove_partial(self) -> None:
+        """What a killed process left half-written would fill the disk."""
+        for partial in self.folder.glob(f".{_PREFIX}*.partial"):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _group(file_name: str) -> str:
+    return file_name.removesuffix(".safetensors")
+
+
+def _read(path: Path, expected: int) -> Mapping[str, Tensor]:
+    if _checksum(path) != expected:
+        raise ValueError(f"{path.name} is not as it was written")
+    return load_file(path)
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            value = zlib.crc32(block, value)
+    return value
+
+
+def _flush(path: Path) -> None:
+    """Ask the system to put a file or folder on the disk, so that a rename never precedes its content."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

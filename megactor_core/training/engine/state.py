@@ -1,0 +1,158 @@
+"""All that a run goes on from: collected for a checkpoint, and put back."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import InputError
+from .checkpoint import Checkpoint
+from ..config.run import TrainingConfig, differences
+from .optimizer import optimizer_state, restore_optimizer
+from ..distributed import Processes, assign, full
+from ..tasks.base import Task
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ..distributed import assign
+
+
+
+class ExponentialMovingAverage:
+    """Keeps ``average = decay * average + (1 - decay) * weight`` for named parameters.
+
+    At first the decay is at most ``(1 + step) / (10 + step)``, so that the random start is forgotten.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
+        self.decay = decay
+        self.parameters = dict(parameters)
+        self.averages = {name: p.detach().clone() for name, p in self.parameters.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take the weights after optimizer step ``step`` (0-based) in."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(
+            list(self.averages.values()), [p.detach() for p in self.parameters.values()], 1 - decay
+        )
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The networks hold the averages inside the block."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        # In place: a process that holds parts of the weights (FSDP) keeps views of their memory.
+        for name, parameter in self.parameters.items():
+            weight = parameter.detach().clone()
+            parameter.copy_(self.averages[name])
+            self.averages[name].copy_(weight)
+
+    def load(self, averages: Mapping[str, Tensor]) -> None:
+        """Take over saved averages."""
+        for name, average in self.averages.items():
+            assign(average, averages[name])
+
+
+@dataclass
+class RunState:
+    """What changes from step to step.
+
+    There is no state of random generators and none of the data: random numbers and batches come by the number
+    of the step, on every process.
+
+    Attributes:
+        parameters: the trained weights by name.
+        optimizer: with their moments.
+        ema: their average, if there is one.
+        scaler: of the fp16 gradients; disabled otherwise.
+        identity: what the run is, from ``run_identity``.
+        step: optimizer steps done.
+    """
+
+    parameters: Mapping[str, nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    ema: ExponentialMovingAverage | None
+    scaler: torch.amp.GradScaler
+    identity: Mapping[str, Any]
+    step: int = 0
+
+    def collect(self, processes: Processes) -> Checkpoint:
+        """Everything for a checkpoint; all processes call it, the main one gets the tensors."""
+        moments, numbers = optimizer_state(self.optimizer, self.parameters)
+        groups: dict[str, Mapping[str, Tensor]] = {"networks": self.parameters, "optimizer": moments}
+        if self.ema:
+            groups["ema"] = self.ema.averages
+        tensors = {name: _whole(group, processes) for name, group in groups.items()}
+        state = {**self.identity, "optimizer": numbers, "scaler": self.scaler.state_dict()}
+        return Checkpoint(self.step, tensors, state)
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        for name, parameter in self.parameters.items():
+            assign(parameter, saved.tensors["networks"][name])
+        restore_optimizer(
+            self.optimizer, self.parameters, saved.tensors["optimizer"], saved.state["optimizer"]
+        )
+        if self.ema:
+            self.ema.load(saved.tensors["ema"])
+        self.scaler.load_state_dict(saved.state["scaler"])
+        self.step = saved.step
+
+
+def run_identity(config: TrainingConfig, task: Task) -> dict[str, Any]:
+    """What a checkpoint must have in common with a run that goes on from it.
+
+    Weights that are not trained are in no checkpoint; their checksum is.
+    """
+    checksum = 0
+    networks = [*sorted(task.networks.items()), *((str(i), m) for i, m in enumerate(task.frozen))]
+    for prefix, network in networks:
+        for name, tensor in network.named_parameters(prefix=prefix):
+            if not task.trainable(name):
+                values = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+                checksum = zlib.crc32(values.data, checksum)
+    return {"family": task.family, "fixed_weights": checksum, "config": config.model_dump(mode="json")}
+
+
+def check_identity(path: Path, saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse the checkpoint at ``path`` of another run.
+
+    Raises:
+        InputError: of another family, config or start.
+    """
+    remedy = "Give another --output, or what the run was started with"
+    if saved["family"] != own["family"]:
+        raise InputError(path, f"is a checkpoint of {saved['family']}, not of {own['family']}", remedy)
+    changed = differences(*(TrainingConfig.model_validate(run["config"]) for run in (saved, own)))
+    if changed:
+        raise InputError(path, f"is of a run with another config ({'; '.join(changed)})", remedy)
+    if saved["fixed_weights"] != own["fixed_weights"]:
+        raise InputError(path, "is of a run whose other, untrained weights differ from these", remedy)
+
+
+def _whole(tensors: Mapping[str, Tensor], processes: Processes) -> dict[str, Tensor]:
+    """The tensors themselves, or put together from their parts, in main memory."""
+    if not processes.sharded:
+        return dict(tensors)
+    whole = {}
+    for name, tensor in tensors.items():
+        value = full(tensor.detach())
+        if processes.is_main:
+            whole[name] = value.cpu()
+    return whole

@@ -1,0 +1,71 @@
+"""One training step as a module, so that gradients of all its networks can be shared between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..config.run import TrainingConfig
+from ..distributed import Processes
+from ..data.loader import Batch
+from ..tasks.base import Position, Task
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Computation in a precision of ``PRECISIONS``; weights stay fp32."""
+    dtype = PRECISIONS[precision]
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+class TrainingStep(nn.Module):
+    """Loss of one batch; holds the networks that are trained, at least in part."""
+
+    def __init__(self, task: Task, precision: str) -> None:
+        super().__init__()
+        self.networks = nn.ModuleDict(dict(task.networks))
+        self.precision = precision
+        # The task's other networks are neither shared nor spread.
+        self._loss = task.loss
+
+    def forward(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Same as ``Task.loss``."""
+        with autocast(position.processes.device, self.precision):
+            return self._loss(batch, position)
+
+
+def prepare_step(
+    config: TrainingConfig, task: Task, processes: Processes
+) -> tuple[nn.Module, dict[str, nn.Parameter]]:
+    """The step on its device, shared by the processes; and the trained parameters by name."""
+    for network in (*task.networks.values(), *task.frozen):
+        network.requires_grad_(False)
+    for network in task.frozen:
+        network.to(processes.device)
+    for prefix, network in task.networks.items():
+        network.train()
+        for name, parameter in network.named_parameters(prefix=prefix):
+            parameter.requires_grad_(task.trainable(name))
+    if config.gradient_checkpointing:
+        task.set_gradient_checkpointing()
+    step = processes.wrap(TrainingStep(task, config.precision), PRECISIONS[config.precision])
+    # Only now: spreading them over processes makes new parameters.
+    parameters = {
+        name: parameter
+        for prefix, network in task.networks.items()
+        for name, parameter in network.named_parameters(prefix=prefix)
+        if parameter.requires_grad
+    }
+    return step, parameters
+
+
+def to_device(batch: Batch, device: torch.device) -> dict[str, Any]:
+    """The tensors of a batch on a device; the rest as it is."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in batch.items()
+    }

@@ -1,0 +1,265 @@
+"""The training loop: optimizer, averages, log, validation and exact resume, whatever the task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ...errors import InputError
+from ... import seeds
+from .checkpoint import CheckpointFolder
+from ..config.run import TrainingConfig
+from ..data.loader import batches, lost_workers_told
+from .state import ExponentialMovingAverage
+from ...files import refused_writes, sole_writer, write_text
+from .optimizer import build_optimizer
+from ..distributed import Processes, full
+from .log import RunLog
+from .state import RunState, check_identity, run_identity
+from .optimizer import learning_rate
+from .step import autocast, prepare_step, to_device
+from ..data.loader import Batch
+from ..tasks.base import Position, Task
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+
+_OF_TERMINALS = {getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)}
+"""Sent to every process of a command at once."""
+
+
+class StopRequest:
+    """Inside the ``with`` block ``requested`` turns true on the first SIGINT, SIGTERM or SIGHUP.
+
+    A second one is passed on: Ctrl-C again ends the program at once. Signals that were ignored stay so.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        for kind in (*_OF_TERMINALS, signal.SIGTERM):
+            if signal.getsignal(kind) != signal.SIG_IGN:
+                self._before[kind] = signal.signal(kind, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        handler = self._before[number]
+        if self.requested and callable(handler):
+            handler(number, frame)
+        elif self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+@contextmanager
+def kept_from_workers() -> Iterator[None]:
+    """Processes started inside never get what a terminal sends to all of a command's processes.
+
+    Their parent ends them: a worker that is still importing would answer Ctrl-C with a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Trainer:
+    """One run in a folder: ``config.json``, ``log.jsonl``, ``checkpoints/``, ``validation/``, ``model/``.
+
+    Every random number of a step comes from (seed, step), batches come by index, and checkpoints hold
+    weights, optimizer and averages. A run on a CPU that was killed and started again ends with the same bits.
+
+    Args:
+        config: of the run.
+        task: its networks, data and loss.
+        folder: of the run; all processes see the same one.
+        processes: that share the run.
+
+    Raises:
+        InputError: the folder holds a run of another family, config or start, or cannot be written; something
+            the config asks for is not installed.
+    """
+
+    def __init__(self, config: TrainingConfig, task: Task, folder: Path, processes: Processes) -> None:
+        self.config, self.task, self.folder, self.processes = config, task, folder, processes
+        warn = tqdm.write if processes.is_main else _say_nothing
+        self.checkpoints = CheckpointFolder(folder / "checkpoints", config.checkpoints_kept, warn)
+        identity = run_identity(config, task)
+        self.step, parameters = prepare_step(config, task, processes)
+        self.state = RunState(
+            parameters=parameters,
+            optimizer=build_optimizer(config.optimizer, parameters),
+            ema=ExponentialMovingAverage(parameters, config.ema_decay) if config.ema_decay else None,
+            scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
+            identity=identity,
+        )
+        saved = self.checkpoints.latest(lambda path, state: check_identity(path, state, identity))
+        if saved is not None:
+            self.state.restore(saved)
+        self._check_common_start()
+
+    def run(self) -> bool:
+        """Train to the last step and export the model.
+
+        Returns:
+            Whether the last step was reached; otherwise the run was asked to stop and saved a checkpoint.
+
+        Raises:
+            InputError: the loss or a gradient is not finite, a checkpoint cannot be written, or another
+                training writes into the folder.
+        """
+        with sole_writer(self.folder) if self.processes.is_main else nullcontext():
+            self._train()
+            if self.state.step < self.config.steps:
+                return False
+            self.export(self.folder / "model")
+        return True
+
+    def _train(self) -> None:
+        config, state = self.config, self.state
+        accumulation = config.gradient_accumulation
+        stream = batches(
+            self.task.dataset(self.processes),
+            state.step * accumulation,
+            config.steps * accumulation,
+            config.num_workers,
+            self.processes.device.type == "cuda",
+        )
+        log = self._open_log()
+        saved = state.step
+        with lost_workers_told(), closing(stream), StopRequest() as stop, log or nullcontext():
+            stopped = False
+            while state.step < config.steps and not stopped:
+                rate = learning_rate(config.optimizer, state.step, config.steps)
+                values, stopped = self._optimizer_step(stream, rate, stop)
+                if log:
+                    log.add(values)
+                    if state.step % config.log_interval == 0:
+                        log.report(state.step, rate)
+                with log.uncounted() if log else nullcontext():
+                    if state.step % config.validation_interval == 0 or state.step == config.steps:
+                        self._validate(log)
+                    if state.step % config.checkpoint_interval == 0:
+                        self._save()
+                        saved = state.step
+            if saved != state.step:
+                self._save()
+
+    def export(self, folder: Path) -> None:
+        """Write the averaged weights (the plain ones without an average) as a model folder."""
+        with self._averages():
+            self.task.export(folder if self.processes.is_main else None)
+
+    def _optimizer_step(
+        self, stream: Iterator[Batch], rate: float, stop: StopRequest
+    ) -> tuple[dict[str, Tensor], bool]:
+        """Values for the log, and whether any process was asked to stop."""
+        config, state, processes = self.config, self.state, self.processes
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        values: dict[str, Tensor] = {}
+        for part in range(config.gradient_accumulation):
+            generator = seeds.torch_generator(config.seed, seeds.NOISE, state.step, part)
+            batch = to_device(next(stream), processes.device)
+            last = part == config.gradient_accumulation - 1
+            with nullcontext() if last else processes.more_to_come(self.step):
+                loss, scalars = self.step(batch, Position(state.step, config.steps, generator, processes))
+                state.scaler.scale(loss / config.gradient_accumulation).backward()
+            for name, value in {"loss": loss.detach(), **scalars}.items():
+                values[name] = values.get(name, 0) + value.float() / config.gradient_accumulation
+        state.scaler.unscale_(state.optimizer)
+        limit = config.optimizer.max_gradient_norm or math.inf
+        norm = full(nn.utils.clip_grad_norm_(state.parameters.values(), limit).detach())
+        asked = torch.tensor(float(stop.requested), device=processes.device)
+        common = processes.mean(torch.stack([*values.values(), asked]))
+        values = {**dict(zip(values, common, strict=False)), "gradient_norm": norm}
+        self._check_finite(float(values["loss"]), float(norm))
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.optimizer.zero_grad(set_to_none=True)
+        if state.ema:
+            state.ema.update(state.step)
+        state.step += 1
+        return values, bool(common[-1])
+
+    def _check_finite(self, loss: float, norm: float) -> None:
+        """Gradients beyond fp16 are expected: that step is left out, and later ones are scaled less."""
+        scale = self.state.scaler.get_scale()
+        if math.isfinite(loss) and (math.isfinite(norm) or (self.state.scaler.is_enabled() and scale > 1)):
+            return
+        paths = self.checkpoints.paths()
+        last = f"the last good checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
+        raise InputError(
+            self.folder,
+            f"the loss or a gradient is not finite at step {self.state.step + 1}; {last}",
+            "Lower optimizer.learning_rate or raise optimizer.warmup_steps and start again",
+        )
+
+    def _averages(self) -> AbstractContextManager[None]:
+        return self.state.ema.applied() if self.state.ema else nullcontext()
+
+    def _validate(self, log: RunLog | None) -> None:
+        folder = self.folder / "validation" / f"step_{self.state.step:08d}"
+        for network in self.task.networks.values():
+            network.eval()
+        if log:
+            with refused_writes(folder, "it"):
+                folder.mkdir(parents=True, exist_ok=True)
+        with (
+            self._averages(),
+            self.processes.whole_weights(self.step),
+            autocast(self.processes.device, self.config.precision),
+            torch.no_grad(),
+        ):
+            metrics = self.task.validate(self.processes.device, folder if log else None)
+        for network in self.task.networks.values():
+            network.train()
+        if log:
+            log.write(self.state.step, {f"validation_{name}": value for name, value in metrics.items()})
+
+    def _open_log(self) -> RunLog | None:
+        """The log of the process that writes."""
+        if not self.processes.is_main:
+            return None
+        write_text(self.folder / "config.json", self.config.model_dump_json(indent=1))
+        samples = self.task.batch_size * self.config.gradient_accumulation
+        return RunLog(self.folder, self.state.step, self.config.steps, samples, self.processes.device)
+
+    def _check_common_start(self) -> None:
+        step = torch.tensor(float(self.state.step), device=self.processes.device)
+        if float(self.processes.mean(step)) != self.state.step:
+            raise InputError(
+                self.folder,
+                "holds other checkpoints for other processes",
+                "Use a folder that all machines share",
+            )
+
+    def _save(self) -> None:
+        checkpoint = self.state.collect(self.processes)
+        if self.processes.is_main:
+            self.checkpoints.save(checkpoint)
+
+
+def _say_nothing(_: str) -> None:
+    pass

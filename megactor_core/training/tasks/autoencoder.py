@@ -1,0 +1,124 @@
+"""Task: train the autoencoder on puppet pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ...errors import InputError
+from ..data.loader import BatchPart
+from ...weights.saving import save_networks
+from ..distributed import Processes
+from ..data.pictures import PuppetPictures, to_signed
+from ...media.contact_sheet import save_sheet, to_images
+from ..data.loader import Batch
+from .base import Position
+from ..config.tasks import AutoencoderTaskConfig
+
+
+class AutoencoderTask:
+    """Absolute, squared and normal-divergence errors; eyes, brows and mouth count more.
+
+    Raises:
+        InputError: ``task.vae`` describes no autoencoder.
+    """
+
+    def __init__(self, config: AutoencoderTaskConfig, seed: int) -> None:
+        self.config, self.seed = config, seed
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            try:
+                self.vae = AutoencoderKL(**config.vae)
+            except Exception as error:  # diffusers and torch refuse in many ways
+                problem = f"describes no autoencoder that can be built ({error})"
+                raise InputError("task.vae", problem, "See configs/train/demo_autoencoder.yaml") from error
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"vae": self.vae}
+
+    @property
+    def frozen(self) -> Sequence[nn.Module]:
+        return ()
+
+    @property
+    def family(self) -> str:
+        return "autoencoder"
+
+    @property
+    def batch_size(self) -> int:
+        return self.config.batch_size
+
+    def trainable(self, name: str) -> bool:
+        return True
+
+    def dataset(self, processes: Processes) -> Dataset[Batch]:
+        config = self.config
+        single = PuppetPictures(self.seed, "train", config.size, 1, config.feature_weight)
+        return BatchPart(single, config.batch_size, processes.part(config.batch_size))
+
+    def set_gradient_checkpointing(self) -> None:
+        self.vae.enable_gradient_checkpointing()
+
+    def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
+        config, processes = self.config, position.processes
+        pictures = to_signed(batch["pictures"])
+        posterior = self.vae.encode(pictures).latent_dist
+        shape = (config.batch_size, *posterior.mean.shape[1:])
+        noise = torch.randn(shape, generator=position.generator)[processes.part(config.batch_size)]
+        noise = noise.to(pictures.device)
+        output = self.vae.decode((posterior.mean + posterior.std * noise).to(posterior.mean.dtype)).sample
+        error = output.float() - pictures
+        weights = batch["weights"] / processes.mean(batch["weights"].mean())
+        absolute, squared = (weights * error.abs()).mean(), (weights * error.square()).mean()
+        mean, logvar = posterior.mean.float(), posterior.logvar.float()
+        divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
+        loss = config.l1_weight * absolute + config.mse_weight * squared + config.kl_weight * divergence
+        return loss, {
+            "l1": absolute.detach(),
+            "mse": error.detach().square().mean(),
+            "kl": divergence.detach(),
+        }
+
+    def validate(self, device: torch.device, folder: Path | None) -> Mapping[str, float]:
+        """PSNR of held-out pictures in dB over 0..255: mean over pictures, and around the features."""
+        pictures, weights = self._held_out(device)
+        output = torch.cat([self._reconstruct(part) for part in pictures.split(16)])
+        error = (output - pictures).square().mean(1, keepdim=True) / 4
+        inside = (weights > 1).float()
+        features = (error * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))
+        truth, result = to_images(pictures[:16]), to_images(output[:16])
+        if folder is not None:
+            save_sheet(folder / "pictures.png", [truth[:8], result[:8], truth[8:], result[8:]])
+        return {
+            "psnr": float(-10 * error.mean((1, 2, 3)).log10().mean()),
+            "feature_psnr": float(-10 * features.log10().mean()),
+        }
+
+    def export(self, folder: Path | None) -> None:
+        """``vae.safetensors`` (fp32) and ``vae.json``: its config with the measured scaling factor."""
+        config: dict[str, Any] = {**self.config.vae, "scaling_factor": self._scaling_factor()}
+        save_networks([("vae", self.vae)], config, "vae.json", folder, torch.float32)
+
+    def _held_out(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        config = self.config
+        batch = PuppetPictures(self.seed, "held-out", config.size, config.validation_pictures, 2.0)[0]
+        return to_signed(batch["pictures"].to(device)), batch["weights"].to(device)
+
+    def _reconstruct(self, pictures: Tensor) -> Tensor:
+        return self.vae.decode(self.vae.encode(pictures).latent_dist.mean).sample.clamp(-1, 1)
+
+    @torch.no_grad()
+    def _scaling_factor(self) -> float:
+        """1 / deviation of the latents of training pictures, as in latent diffusion (Rombach et al. 2022)."""
+        device = next(self.vae.parameters()).device
+        batch = PuppetPictures(self.seed, "train", self.config.size, 256, 1.0)[0]
+        pictures = to_signed(batch["pictures"].to(device))
+        means = torch.cat([self.vae.encode(part).latent_dist.mean for part in pictures.split(16)])
+        return float(1 / means.std())

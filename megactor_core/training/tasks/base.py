@@ -1,0 +1,76 @@
+"""What the training loop asks of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ..distributed import Processes
+from ..data.loader import Batch
+
+@dataclass(frozen=True)
+class Position:
+    """Where in the run a batch stands.
+
+    Attributes:
+        step: optimizer step, 0-based.
+        steps: optimizer steps of the whole run.
+        generator: the only source of random numbers for this batch, on the CPU; the same on every process,
+            which draws for the whole batch and keeps the numbers of its own clips.
+        processes: that share the batch.
+    """
+
+    step: int
+    steps: int
+    generator: torch.Generator
+    processes: Processes
+
+
+class Task(Protocol):
+    """Networks, data and loss of one kind of training."""
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Networks that are trained, at least in part."""
+
+    @property
+    def frozen(self) -> Sequence[nn.Module]:
+        """Other networks the loss needs."""
+
+    @property
+    def family(self) -> str:
+        """What kind of model this is; checkpoints of another one are refused."""
+
+    @property
+    def batch_size(self) -> int:
+        """Entries of a batch (clips or pictures), over all processes."""
+
+    def trainable(self, name: str) -> bool:
+        """Whether the parameter ``network.parameter`` is trained."""
+
+    def dataset(self, processes: Processes) -> Dataset[Batch]:
+        """This process's part of batches by index: item ``i`` depends on the seed and ``i`` alone.
+
+        Runs in worker processes.
+        """
+
+    def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Scalar loss of this process's part, and scalars for the log (detached).
+
+        Means over the processes are those of the whole batch.
+        """
+
+    def validate(self, device: torch.device, folder: Path | None) -> Mapping[str, float]:
+        """Metrics on held-out data; writes pictures into ``folder``, nothing without one."""
+
+    def set_gradient_checkpointing(self) -> None:
+        """Let the networks recompute their activations."""
+
+    def export(self, folder: Path | None) -> None:
+        """Write the networks as they are into a folder; without one, only help to put them together."""

@@ -1,0 +1,94 @@
+"""What is drawn at random for the clips of a batch: timesteps, noise, and which conditions are left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .losses import LAST_TIMESTEP, draw_noise, draw_timesteps, start_some
+from ..distributed import Processes
+from ..config.tasks import DenoiserTaskConfig
+
+
+@dataclass(frozen=True)
+class ClipDraws:
+    """Draws for the clips of one process (R clips), on the CPU.
+
+    Attributes:
+        timesteps: (R,), int64.
+        noise: like the latents, (R, C, F, h, w).
+        reading: so many of the last clips read the reference.
+        joins_reading: whether this process reads references at all: with its own clips, or only because
+            others do and weights are spread over the processes, which must then all call the same networks.
+        joins_start: likewise whether it makes the first step of sampling.
+        shows_background: (R,), bool; the others get background tokens of zero.
+        shows_driver: (R,), bool; the others get a black driver.
+    """
+
+    timesteps: Tensor
+    noise: Tensor
+    reading: int
+    joins_reading: bool
+    joins_start: bool
+    shows_background: Tensor
+    shows_driver: Tensor
+
+
+def draw_clips(
+    config: DenoiserTaskConfig, own_shape: torch.Size, processes: Processes, generator: torch.Generator
+) -> ClipDraws:
+    """Draw for the whole batch and keep what belongs to the clips of this process.
+
+    Args:
+        config: how.
+        own_shape: of this process's latents, (R, C, F, h, w).
+        processes: that share the batch.
+        generator: on the CPU, the same on every process.
+    """
+    whole = own_shape[0] * processes.count
+    part = processes.part(whole)
+    timesteps = draw_timesteps(whole, config.timestep_power, generator)
+    noise = draw_noise((whole, *own_shape[1:]), config.shared_noise, config.offset_noise, generator)
+    if config.start_share:
+        timesteps, noise = start_some(
+            timesteps, noise, config.start_share, config.start_noise_scale, generator
+        )
+    reading = int((torch.rand(whole, generator=generator) >= config.reference_dropout).sum())
+    own_reading = max(0, part.stop - max(part.start, whole - reading))
+    seen = timesteps if processes.sharded else timesteps[part]
+    return ClipDraws(
+        timesteps=timesteps[part],
+        noise=noise[part],
+        reading=own_reading,
+        joins_reading=bool(reading if processes.sharded else own_reading),
+        joins_start=config.own_start and bool((seen < LAST_TIMESTEP).any()),
+        shows_background=_kept(whole, config.background_dropout, generator)[part],
+        shows_driver=_kept(whole, config.driving_dropout, generator)[part],
+    )
+
+
+def _kept(count: int, dropout: float, generator: torch.Generator) -> Tensor:
+    """Which of the clips keep a condition; nothing is drawn where all do."""
+    if not dropout:
+        return torch.ones(count, dtype=torch.bool)
+    return torch.rand(count, generator=generator) >= dropout
+
+
+def posterior_noise(
+    shape: torch.Size, frames: int, processes: Processes, generator: torch.Generator
+) -> Tensor:
+    """Noise for sampled latents of this process's pictures: its references, then its targets.
+
+    Args:
+        shape: of these latents, (R + R * frames, C, h, w).
+        frames: targets of each reference.
+        processes: that share the batch.
+        generator: on the CPU, the same on every process.
+    """
+    whole = shape[0] // (1 + frames) * processes.count
+    noise = torch.randn(whole * (1 + frames), *shape[1:], generator=generator)
+    part = processes.part(whole)
+    targets = noise[whole:].unflatten(0, (whole, frames))[part].flatten(0, 1)
+    return torch.cat([noise[:whole][part], targets])

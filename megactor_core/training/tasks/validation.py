@@ -1,0 +1,143 @@
+"""Validation of the denoiser: held-out clips animated as a user would, beside their truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...animator import Animator
+from ...media.writing import VideoWriter
+from ...models.networks import Networks
+from ...models.config import ModelConfig
+from ...sampling.sampler import SamplingSettings
+from ...weights.loading import LoadedModel
+from ..data.batches import clip_batches
+from ...media.contact_sheet import save_sheet
+from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
+
+Images = NDArray[np.uint8]
+
+_KEPT_CLIPS = 4
+_SHEET_FRAMES = 8
+_FRAME_RATE = 25
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One animated clip: the reference uint8 (S, S, 3), the others uint8 (F, S, S, 3)."""
+
+    reference: Images
+    driver: Images
+    truth: Images
+    output: Images
+
+
+@dataclass(frozen=True)
+class _Still:
+    image: Images
+    mask: NDArray[np.float32]
+
+
+def validate_denoiser(
+    config: DenoiserTaskConfig, model: ModelConfig, networks: Networks, seed: int, folder: Path | None
+) -> Mapping[str, float]:
+    """Measures of held-out clips, always the same ones; the first few are kept to look at.
+
+    Puppets are measured as ``evaluate puppets`` does it: ``psnr/cross``, ``gain/over_copy`` and so on. Of
+    clips in shards, PSNR in dB and SSIM against the truth (``shards/psnr``), beside those of the reference
+    copied over (``shards/copy_psnr``); puppets are measured as well.
+
+    Args:
+        config: of the task.
+        model: of the networks.
+        networks: as they are in training, in evaluation mode.
+        seed: of data and sampling.
+        folder: for ``*.mp4`` (reference, driver, truth and result side by side) and ``*.png`` (the same as
+            sheets); None writes nothing.
+    """
+    from ...evaluation.puppets.validation import measure_puppets
+    from ...evaluation.puppets.evaluate import EvaluationSettings
+
+    animator = Animator(LoadedModel(model, networks, Path("training")))
+    sampling = SamplingSettings.from_defaults(
+        model.defaults,
+        num_inference_steps=config.validation.num_inference_steps,
+        guidance_scale=1.0,
+        shared_noise=config.shared_noise,
+        seed=seed,
+    )
+    settings = EvaluationSettings(
+        seed=seed,
+        clips=config.validation.clips,
+        frames=config.validation.frames,
+        size=config.data.size,
+        driving_condition="face",
+        fit_frames=0,
+        sampling=sampling,
+    )
+    numbers, clips = measure_puppets(animator, settings)
+    shown = [("puppet", Pair(clip.reference, clip.driver, clip.truth, clip.output)) for clip in clips]
+    if not isinstance(config.data, PuppetClipsConfig):
+        pairs = _shard_pairs(config, model, animator, sampling, seed)
+        numbers |= _measure(pairs)
+        shown = [("clip", pair) for pair in pairs]
+    if folder is not None:
+        for index, (kind, pair) in enumerate(shown[:_KEPT_CLIPS]):
+            _save(folder, f"{kind}_{index}", pair)
+    return numbers
+
+
+def _shard_pairs(
+    config: DenoiserTaskConfig, model: ModelConfig, animator: Animator, sampling: SamplingSettings, seed: int
+) -> list[Pair]:
+    from ...evaluation.puppets.animation import PuppetAnimation
+
+    batches = clip_batches(config, model, seed, "held-out", config.validation.frames)
+    pairs = []
+    for index in range(config.validation.clips):
+        batch = batches[index]
+        image, truth = _images(batch["references"])[0], _images(batch["targets"][0])
+        background = F.interpolate(batch["background_masks"], size=image.shape[:2])[0, 0]
+        driving = batch["driving"][0].numpy()
+        output = PuppetAnimation(animator, _Still(image, 1 - background.numpy()), sampling).drive(driving)
+        pairs.append(Pair(image, driving[..., None].repeat(3, -1), truth, output))
+    return pairs
+
+
+def _measure(pairs: Sequence[Pair]) -> dict[str, float]:
+    from ...evaluation.measures import pixels as metrics
+
+    numbers = {}
+    for name, measure in (("psnr", metrics.psnr), ("ssim", metrics.ssim)):
+        copies = [np.broadcast_to(pair.reference, pair.truth.shape).copy() for pair in pairs]
+        numbers[f"shards/{name}"] = float(np.mean([measure(pair.output, pair.truth) for pair in pairs]))
+        numbers[f"shards/copy_{name}"] = float(
+            np.mean([measure(copy, pair.truth) for copy, pair in zip(copies, pairs, strict=True)])
+        )
+    return numbers
+
+
+def _save(folder: Path, name: str, pair: Pair) -> None:
+    reference = np.broadcast_to(pair.reference, pair.truth.shape)
+    frames = np.concatenate([reference, pair.driver, pair.truth, pair.output], axis=2)
+    height, width = frames.shape[1:3]
+    with VideoWriter(folder / f"{name}.mp4", width, height, Fraction(_FRAME_RATE), overwrite=True) as video:
+        for frame in frames:
+            video.write(frame)
+    rows = [
+        np.concatenate([pair.reference[None], images[:_SHEET_FRAMES]])
+        for images in (pair.driver, pair.truth, pair.output)
+    ]
+    save_sheet(folder / f"{name}.png", rows)
+
+
+def _images(pictures: Tensor) -> Images:
+    """(n, 3, H, W) -> (n, H, W, 3)."""
+    return np.ascontiguousarray(pictures.permute(0, 2, 3, 1).numpy())

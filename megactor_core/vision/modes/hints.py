@@ -1,0 +1,82 @@
+"""What X-Portrait's ControlNets see of a driving clip: the aligned frames, and their eyes and mouth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..face_patches import BestFrame, align, alignment, choose_best_frame, keep_patches, moved, patch_boxes
+from ..landmarks import hold_landmarks, to_68
+
+
+@dataclass(frozen=True)
+class HintPlan:
+    """What is needed of the whole clip.
+
+    Attributes:
+        affine: float64 (2, 3), lays every square over the portrait's; None leaves them in place.
+        best_frame: the frame that decided it.
+        boxes: int64 (frames, 3, 4), eyes and mouth of every aligned square: left, top, right, bottom. No rows
+            of boxes, (frames, 0, 4), where no frame shows a face: then only the whole frames drive.
+    """
+
+    affine: NDArray[np.float64] | None
+    best_frame: int | None
+    boxes: NDArray[np.int64]
+
+    def pictures(self, index: int, square: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Hints of frame ``index`` by ControlNet, float32 (S, S, 3) in [-1, 1].
+
+        Args:
+            index: of the frame.
+            square: float32 (S, S, 3), 0..1.
+        """
+        aligned = align(square, self.affine)
+        patches = keep_patches(aligned, self.boxes[index])
+        return {"face_control": aligned * 2 - 1, "patch_control": patches * 2 - 1}
+
+
+def plan_hints(
+    portrait_landmarks: NDArray[np.floating] | None,
+    driving_landmarks: list[NDArray[np.floating] | None],
+    size: int,
+    best_frame: BestFrame = "auto",
+    subject: str = "driving video",
+) -> tuple[HintPlan, str]:
+    """Alignment of the clip and patches of every frame.
+
+    A frame without a face keeps the patches of the last one with a face, at the beginning of the first.
+
+    Args:
+        portrait_landmarks: (68 or 478, 2) in pixels of the square portrait, None where no face was seen.
+        driving_landmarks: (68, 2) in pixels of the squares, None where no face was seen.
+        size: side of the squares in pixels.
+        best_frame: see ``BestFrame``.
+        subject: name of the clip in error messages.
+
+    Returns:
+        The plan, and a line for the user, which is empty where everything was found.
+
+    Raises:
+        InputError: see ``choose_best_frame``.
+    """
+    target = None if portrait_landmarks is None else to_68(portrait_landmarks)
+    best = choose_best_frame(best_frame, target, driving_landmarks, subject)
+    affine = None
+    if best is not None and target is not None:
+        source = driving_landmarks[best]
+        assert source is not None
+        affine = alignment(source, target)
+    held = hold_landmarks(driving_landmarks)
+    if held is None:
+        boxes = np.empty((len(driving_landmarks), 0, 4), np.int64)
+    else:
+        boxes = np.stack([patch_boxes(points, size) for points in moved(held, affine)])
+    notes = []
+    if held is None:
+        notes.append("no landmarks were found in the driver: the whole frames drive alone")
+    elif affine is None and best_frame != "off":
+        notes.append("no landmarks were found in the portrait: the driver is not aligned with it")
+    return HintPlan(affine, best, boxes), "; ".join(notes)

@@ -1,0 +1,57 @@
+"""Networks to train from, and the model folder that training ends in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..models.networks import Networks, build_networks
+from ..models.config import ModelConfig
+from .loading import load_model
+from ..files import write_tensors, write_text
+from ..training.distributed import full
+from ..training.config.tasks import DenoiserTaskConfig
+from ..training.tasks.registry import initial_networks
+
+def save_model(config: ModelConfig, networks: Networks, folder: Path | None, dtype: torch.dtype) -> None:
+    """Write a model folder that ``weights.loading.load_model`` reads; see ``save_networks``."""
+    save_networks(networks.items(), config.to_dict(), "config.json", folder, dtype)
+
+
+def save_networks(
+    networks: Iterable[tuple[str, nn.Module]],
+    config: Mapping[str, Any],
+    config_name: str,
+    folder: Path | None,
+    dtype: torch.dtype,
+) -> None:
+    """One safetensors file per network, and a JSON file; each appears whole, the JSON file last.
+
+    Args:
+        networks: by the stem of their file; weights that are spread over processes are put together.
+        config: for the JSON file.
+        config_name: name of the JSON file.
+        folder: where to; None on processes that only help to put the weights together.
+        dtype: of the written weights.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    for name, network in networks:
+        state: dict[str, Tensor] = {}
+        for key, tensor in network.state_dict().items():
+            whole = full(tensor.detach())
+            if folder is not None:
+                state[key] = whole.to("cpu", dtype).contiguous()
+        if folder is not None:
+            write_tensors(folder / f"{name}.safetensors", state)
+    if folder is not None:
+        write_text(folder / config_name, json.dumps(config, indent=1))
