@@ -12,10 +12,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from megactor_core.conditioning.audio import ROWS_AFTER, ROWS_BEFORE, ROWS_PER_SECOND
-from megactor_core.models.networks import build_networks
 from megactor_core.models.config import ModelConfig
 from megactor_core.models.denoiser import add_up, gather_rows
 from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
+from megactor_core.models.networks import build_networks
 
 FRAME_RATE = 25
 

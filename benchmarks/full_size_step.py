@@ -12,7 +12,12 @@ import time
 
 import torch
 
-from megactor_core.models.conditions import BackgroundCondition, Conditions, DrivingCondition, ReferenceCondition
+from megactor_core.models.conditions import (
+    BackgroundCondition,
+    Conditions,
+    DrivingCondition,
+    ReferenceCondition,
+)
 from megactor_core.models.config import ModelConfig
 from megactor_core.models.sd15.reference import ReferenceNetwork
 from megactor_core.models.sd15.unet import DenoisingUNet

@@ -21,22 +21,22 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
+from megactor_core.training.config.run.run import TrainingConfig, read_config
+from megactor_core.training.tasks.registry.animation import DenoiserTask
+from megactor_core.training.tasks.registry.base import Position
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.checkpoint import checkpoint
 
-from megactor_core.models.sd15 import blocks
-from megactor_core.models.networks import build_networks
+from megactor_core import seeds
 from megactor_core.models.families import MEGACTOR
+from megactor_core.models.networks import build_networks
+from megactor_core.models.sd15 import blocks
 from megactor_core.models.sd15.resnet import ResnetBlock
 from megactor_core.models.sd15.temporal import MotionModule
-from megactor_core import seeds
-from megactor_core.training.config.run.run import TrainingConfig, read_config
-from megactor_core.training.tasks.registry.animation import DenoiserTask
 from megactor_core.training.distributed import Processes
-from megactor_core.training.tasks.registry.base import Position
 
 GIB = 2**30
 SPREAD = (ResnetBlock, FeedForward, MotionModule)

@@ -13,16 +13,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .animation.animator import AnimationReport, PathLike, PortraitAnimator
+from .animation.checks import check_base
+from .animation.memory import check_memory
 from .conditioning.audio import encode_audio
 from .conditioning.background import encode_context
-from .models.conditions import AudioCondition, BackgroundCondition, Conditions, ControlCondition, ControlStrength, DrivingCondition, ReferenceCondition
-from .conditioning.driving import encode_driving, no_driving_channels
 from .conditioning.control import encode_hints
+from .conditioning.driving import encode_driving, no_driving_channels
 from .conditioning.posterior import encode_posterior
 from .conditioning.reference import encode_reference
 from .errors import InputError
-from .animation.checks import check_base
-from .animation.memory import check_memory
+from .models.conditions import (
+    AudioCondition,
+    BackgroundCondition,
+    Conditions,
+    ControlCondition,
+    ControlStrength,
+    DrivingCondition,
+    ReferenceCondition,
+)
 from .sampling.decode import decode_latents, to_uint8
 from .sampling.sampler import Progress, SamplingSettings, Step, sample
 from .vision.crops import checked_size

@@ -1,40 +1,24 @@
-"""Output files: checked before any work, written under a temporary name, renamed when complete."""
+"""Output files and folders: checked before any work, written under a temporary name, renamed when complete."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import InputError
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
 
 from .errors import InputError
-import errno
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-from .errors import InputError
-
-
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says of a full disk, a user's share of it, and a file larger than the disk can hold."""
+
+_TEMPORARY = re.compile(r"\..{0,20}\.[0-9a-f]{8}(\..*)?")
 
 
 def check_output(
@@ -86,120 +70,7 @@ def check_output(
     return path
 
 
-@contextmanager
-def temporary_output(path: Path, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary name beside ``path``, which becomes ``path`` when the block ends well.
-
-    On any exception, KeyboardInterrupt included, the temporary file is removed and ``path`` is untouched.
-
-    Raises:
-        InputError: ``path`` has come into being meanwhile and ``overwrite`` is false; a failed write (full
-            disk, unwritable folder) inside the block; another file that cannot be read in it.
-    """
-    temporary = temporary_name(path)
-    try:
-        yield temporary
-        if path.exists() and not overwrite:
-            raise _exists(path)
-        os.replace(temporary, path)
-    except (InputError, BrokenPipeError):
-        raise  # no file is a pipe: nobody reads the progress any more
-    except OSError as error:
-        if error.filename not in (None, str(temporary)):
-            raise InputError(error.filename, f"cannot be used ({_reason(error)})", "Check it") from error
-        raise write_error(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _exists(path: Path) -> InputError:
-    return InputError(path, "exists already", "Choose another name, or allow overwriting (--overwrite)")
-
-
-def write_error(path: Path, error: Exception) -> InputError:
-    """The error to show for a failed write to ``path``; ``error`` is the system's or FFmpeg's."""
-    full = getattr(error, "errno", None) in _FULL
-    remedy = "Free some space or choose another folder" if full else "Choose another name or folder"
-    return InputError(path, f"cannot be written ({_reason(error)})", remedy)
-
-
-def temporary_name(path: Path) -> Path:
-    """A name beside ``path`` for what is not complete yet, no longer than any file system allows."""
-    # Names are counted in bytes, of which a character may have four. The suffix stays, since it tells the
-    # writing library the format.
-    return path.with_name(f".{path.stem[:20]}.{secrets.token_hex(4)}{path.suffix}")
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).lower()
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """A safetensors file of contiguous tensors; makes the folder.
-
-    Raises:
-        InputError: it cannot be written (full disk, say); nothing is left, an earlier file stays.
-    """
-    with _replacing(path) as partial:
-        save_file(dict(tensors), partial, metadata)
-
-
-def write_text(path: Path, text: str) -> None:
-    """A text file in UTF-8; see ``write_tensors``."""
-    with _replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Inside, no other training writes into ``folder``; the lock goes with the process, however it ends.
-
-    Raises:
-        InputError: another training does; or the folder cannot be written.
-    """
-    with refused_writes(folder, "it"):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", blocking=False)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(
-                folder, "another training is writing into it", "Wait for its end, or give another --output"
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def refused_writes(path: Path, what: str) -> Iterator[None]:
-    """Inside, a write that fails is an ``InputError`` about ``path``.
-
-    safetensors reports a full disk as an error of its own.
-    """
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            path, f"{what} cannot be written: {error}",
-            "Free space; the same command goes on from the last checkpoint",
-        ) from error  # fmt: skip
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    partial = path.with_name(f".{path.name}.partial")
-    with refused_writes(path, "it"):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield partial
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-
-
-def check_output(output: Path, marker: str, overwrite: bool) -> None:
+def check_output_folder(output: Path, marker: str, overwrite: bool) -> None:
     """Make sure that a folder can be made or replaced.
 
     Args:
@@ -219,38 +90,142 @@ def check_output(output: Path, marker: str, overwrite: bool) -> None:
 
 
 @contextmanager
-def temporary_folder(output: Path, size: int) -> Iterator[Path]:
-    """A folder beside ``output`` that becomes it; nothing is left behind on failure.
+def new_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary name beside ``path``, which becomes ``path`` when the block ends well.
 
-    Args:
-        output: the folder to make or replace.
-        size: bytes that will be written.
+    On any exception, KeyboardInterrupt included, the temporary file is removed and ``path`` is untouched.
 
     Raises:
-        InputError: the disk is full, now or while writing.
+        InputError: ``path`` has come into being meanwhile and ``overwrite`` is false; a failed write (full
+            disk, unwritable folder) inside the block; another file that cannot be read in it.
     """
+    temporary = temporary_name(path)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(output.parent).free
-        if free < size:
-            raise InputError(
-                output, f"needs {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free", "Make room"
-            )
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    except OSError as error:
-        raise InputError(output, f"cannot be written ({error.strerror})", "Choose another folder") from error
-    try:
-        yield folder
-        folder.chmod(0o755)
-        if output.exists():
-            aside = folder.with_name(folder.name + ".old")
-            os.rename(output, aside)
-            os.rename(folder, output)
-            shutil.rmtree(aside)
-        else:
-            os.rename(folder, output)
-    except OSError as error:
-        remedy = "Make room on the disk" if error.errno == errno.ENOSPC else "Choose another folder"
-        raise InputError(output, f"cannot be written ({error.strerror})", remedy) from error
+        with _writes(path, temporary):
+            yield temporary
+            if path.exists() and not overwrite:
+                raise _exists(path)
+            os.replace(temporary, path)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(output: Path, size: int = 0, flushed: bool = False) -> Iterator[Path]:
+    """A folder beside ``output`` that becomes ``output``, and replaces it, when the block ends well.
+
+    On any exception the temporary folder is removed and ``output`` is untouched.
+
+    Args:
+        output: the folder to make or replace; the folder it is in is made where it is missing.
+        size: bytes that will be written; they are refused at once where the disk has no room for them.
+        flushed: whether the files are on the disk before the folder has its name, as what must outlive a loss
+            of power needs.
+
+    Raises:
+        InputError: see ``new_file``; or too little room.
+    """
+    temporary = temporary_name(output)
+    try:
+        with _writes(output, temporary):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(output.parent).free
+            if free < size:
+                problem = f"needs {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free"
+                raise InputError(output, problem, "Make room")
+            temporary.mkdir()
+            yield temporary
+            if flushed:
+                for file in temporary.iterdir():
+                    _flush(file)
+            if output.exists():
+                aside = temporary_name(output)
+                os.rename(output, aside)
+                os.rename(temporary, output)
+                shutil.rmtree(aside)
+            else:
+                os.rename(temporary, output)
+            if flushed:
+                _flush(output.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all; makes its folder, replaces an earlier file.
+
+    Raises:
+        InputError: it cannot be written (full disk, say).
+    """
+    with refused_writes(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(path, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def refused_writes(path: Path, remedy: str = "") -> Iterator[None]:
+    """Inside, a write that fails is an ``InputError`` about ``path``; see ``write_error``."""
+    with _writes(path, None, remedy):
+        yield
+
+
+@contextmanager
+def _writes(path: Path, temporary: Path | None, remedy: str = "") -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # no file is a pipe: nobody reads the progress any more
+    except OSError as error:
+        other = error.filename
+        if temporary is not None and other is not None and not _is_within(other, temporary, path):
+            raise InputError(other, f"cannot be used ({_reason(error)})", "Check it") from error
+        raise write_error(path, error, remedy) from error
+    except SafetensorError as error:  # how safetensors reports a full disk
+        raise write_error(path, error, remedy) from error
+
+
+def _is_within(name: str, *paths: Path) -> bool:
+    return any(Path(name).is_relative_to(path) for path in paths)
+
+
+def _exists(path: Path) -> InputError:
+    return InputError(path, "exists already", "Choose another name, or allow overwriting (--overwrite)")
+
+
+def write_error(path: Path, error: Exception, remedy: str = "") -> InputError:
+    """The error to show for a failed write.
+
+    Args:
+        path: what should have been written.
+        error: the system's, FFmpeg's or safetensors'.
+        remedy: what to do; by default to free space or to choose another place.
+    """
+    full = getattr(error, "errno", None) in _FULL
+    usual = "Free some space or choose another folder" if full else "Choose another name or folder"
+    return InputError(path, f"cannot be written ({_reason(error)})", remedy or usual)
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside ``path`` for what is not complete yet, no longer than any file system allows."""
+    # Names are counted in bytes, of which a character may have four. The suffix stays, since it tells the
+    # writing library the format.
+    return path.with_name(f".{path.stem[:20]}.{secrets.token_hex(4)}{path.suffix}")
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).lower()
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a name is one of ``temporary_name``: what a writer that was killed has left."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def _flush(path: Path) -> None:
+    """Ask the system to put a file or folder on the disk, so that a rename never precedes its content."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

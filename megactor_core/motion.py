@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import limits
 from .errors import InputError
-from dataclasses import dataclass
-from typing import Any
-
 
 Keyframes = float | Sequence[float] | Mapping[int, float]
 """One value for all frames, one per frame, or some by frame: in between linear, outside the nearest."""

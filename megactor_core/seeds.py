@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
-from dataclasses import dataclass
-from typing import Literal
-import numpy as np
-from .puppets.canvas import Image
-from .puppets.identity import Identity, sample_identity
-from .puppets.motion import FloatArray, sample_motion, sample_pose
-from .puppets.renderer import Puppet, PuppetFrame
-from dataclasses import dataclass
-from typing import Literal
-import numpy as np
-from .puppets.canvas import Image
-from .puppets.identity import Identity, sample_identity
-from .puppets.motion import FloatArray, sample_motion, sample_pose
-from .puppets.renderer import Puppet, PuppetFrame
-from dataclasses import dataclass
-from typing import Literal
-import numpy as np
-from .puppets.canvas import Image
-from .puppets.identity import Identity, sample_identity
-from .puppets.motion import FloatArray, sample_motion, sample_pose
-from .puppets.renderer import Puppet, PuppetFrame
-import numpy as np
-import torch
-from torch import Tensor
 
 _SPLIT_KEYS = {"train": 1, "held-out": 2}
 

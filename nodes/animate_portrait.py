@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from comfy_api.latest import InputImpl, io, ui
 
+from ..megactor_core.motion import Motion
 from . import types
 from .family_checks import check_family, check_moved
 from .looking_inputs import crop_input, frame_rate_input, lost_face_input, size_input, trim_inputs
-from ..megactor_core.motion import Motion
 from .sampling_inputs import motion_inputs, sampling_inputs, sampling_settings
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..megactor_core.errors import InputError
 
 if TYPE_CHECKING:
-    from ..megactor_core.motion import Amplitude
     from ..megactor_core.models.config import ModelConfig
+    from ..megactor_core.motion import Amplitude
     from .host.linked_model import Inputs
 
 Check = Callable[["ModelConfig", "Inputs"], Any]
@@ -52,8 +52,8 @@ def check_sampled(config: ModelConfig, inputs: Inputs) -> None:
 
 def check_moved(config: ModelConfig, inputs: Inputs, driving: bool = True) -> None:
     """Sound, amplitudes and strengths that are linked to a node, beside a driver or without."""
-    from ..megactor_core.models.conditions import ControlStrength
     from ..megactor_core.animation.checks import check_controls, check_motion
+    from ..megactor_core.models.conditions import ControlStrength
 
     check_motion(config, driving, "audio" in inputs, _linked_amplitude(inputs))
     if "control_strength" in inputs:
@@ -62,9 +62,8 @@ def check_moved(config: ModelConfig, inputs: Inputs, driving: bool = True) -> No
 
 def _linked_amplitude(inputs: Inputs) -> Amplitude:
     """Amplitudes that are linked to a node; as driven where they cannot be told, or not be read."""
-    from ..megactor_core.motion import AS_DRIVEN
+    from ..megactor_core.motion import AS_DRIVEN, read_motion
     from .host.linked_model import linked_inputs
-    from ..megactor_core.motion import read_motion
 
     widgets = linked_inputs(inputs, "amplitude", "MegActorMotionAmplitude") or {}
     if any(isinstance(value, list) for value in widgets.values()):

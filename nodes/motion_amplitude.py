@@ -7,8 +7,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..megactor_core.errors import InputError
-from . import types
 from ..megactor_core.motion import SCALED, read_motion
+from . import types
 
 _WHAT = {
     "speech": "How far sound moves the mouth (models that hear, as MegActor-Sigma).",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from comfy_api.latest import io, ui
 
+from ..megactor_core.motion import Motion
 from . import types
 from .family_checks import check_family
 from .looking_inputs import (
@@ -17,7 +18,6 @@ from .looking_inputs import (
     size_input,
     trim_inputs,
 )
-from ..megactor_core.motion import Motion
 
 if TYPE_CHECKING:
     from comfy_api.latest import Input
@@ -249,8 +249,8 @@ def read_best_frame(number: int) -> Literal["auto", "off"] | int:
 
 
 def _check(config: ModelConfig, inputs: Inputs) -> None:
-    from ..megactor_core.errors import InputError
     from ..megactor_core.animation.checks import check_best_frame, check_fixed_patches, checked_mode
+    from ..megactor_core.errors import InputError
 
     mode, best_frame = inputs.get("mode"), inputs.get("best_frame", BEST_FRAME_AUTO)
     if isinstance(mode, str) and mode != "auto":

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from . import types
 from ..megactor_core.motion import Motion
+from . import types
 
 if TYPE_CHECKING:
-    from ..megactor_core.models.conditions import AudioCondition, BackgroundCondition, ControlStrength, DrivingFeatures, ReferenceCondition
+    from ..megactor_core.models.conditions import (
+        AudioCondition,
+        BackgroundCondition,
+        ControlStrength,
+        DrivingFeatures,
+        ReferenceCondition,
+    )
     from ..megactor_core.models.config import ModelConfig
     from ..megactor_core.sampling.sampler import SamplingSettings
     from .host.sampling import ClipParts

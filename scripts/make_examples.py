@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from megactor_core.media.pictures import save_picture
+from megactor_core.media.writing import VideoWriter
 from megactor_core.puppets.clips import FRAME_RATE, sample_clip
 from megactor_core.puppets.motion import MOTION_NAMES, NEUTRAL_MOTION
 from megactor_core.puppets.renderer import Puppet
-from megactor_core.media.pictures import save_picture
-from megactor_core.media.writing import VideoWriter
 
 SEED = 7
 PORTRAIT, DRIVER, MOTION = 0, 10, 105

@@ -11,15 +11,15 @@ import av
 import numpy as np
 import pytest
 import torch
+from megactor_core.animation.animator.clip import DRIVERS_SOUND
 from tiny_model import portrait_image, write_driver, write_portrait
 
-from megactor_core.motion import Amplitude
 from megactor_core.animator import Animator
 from megactor_core.cli.main import main
-from megactor_core.animation.animator.clip import DRIVERS_SOUND
 from megactor_core.errors import InputError
 from megactor_core.media.reading import open_driving
 from megactor_core.media.samples import Samples
+from megactor_core.motion import Amplitude
 from megactor_core.vision.coarse_landmarks import MEAN_FACE
 from megactor_core.vision.faces import Face
 from megactor_core.vision.landmarks import Landmarker

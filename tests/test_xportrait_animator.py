@@ -12,9 +12,9 @@ from tiny_model import portrait_image, tiny_model, write_driver, write_portrait
 
 from megactor_core.animator import Animator
 from megactor_core.cli.main import main
-from megactor_core.models.conditions import ControlStrength
 from megactor_core.errors import InputError
 from megactor_core.media.reading import open_driving
+from megactor_core.models.conditions import ControlStrength
 from megactor_core.vision.coarse_landmarks import MEAN_FACE
 from megactor_core.vision.landmarks import Landmarker
 from megactor_core.weights.loading import load_model

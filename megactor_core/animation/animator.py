@@ -16,19 +16,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..motion import AS_DRIVEN, Amplitude
-from ..media.waveform import silence
-from .clip import DRIVERS_SOUND, find_clip
 from ..conditioning.amplitude import scale_conditions
-from ..models.conditions import AudioCondition, BackgroundCondition, Conditions, ControlCondition, ControlStrength, DrivingCondition, ReferenceCondition
 from ..conditioning.start import encode_start
-from .checks import check_controls, check_motion, checked_mode, start_source
 from ..files import check_output
 from ..media.pictures import load_picture
 from ..media.samples import Samples
 from ..media.source import DrivingSource
+from ..media.waveform import silence
 from ..media.writing import FORMATS, VideoWriter
+from ..models.conditions import (
+    AudioCondition,
+    BackgroundCondition,
+    Conditions,
+    ControlCondition,
+    ControlStrength,
+    DrivingCondition,
+    ReferenceCondition,
+)
 from ..models.config import ModelConfig
+from ..motion import AS_DRIVEN, Amplitude
 from ..sampling.sampler import Progress, SamplingSettings, Step
 from ..vision.coarse_landmarks import CoarseLandmarker
 from ..vision.crops import checked_size, squashed_crop
@@ -40,6 +46,8 @@ from ..vision.paste import paste_back
 from ..vision.person_segmenter import Segmenter
 from ..vision.portrait import Portrait, segment_reference
 from ..vision.still import Liveliness, still_driving
+from .checks import check_controls, check_motion, checked_mode, start_source
+from .clip import DRIVERS_SOUND, find_clip
 
 PathLike = str | os.PathLike[str]
 

@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import cast
 
-from ..motion import AS_DRIVEN, Amplitude
-from ..models.conditions import ControlStrength
 from ..errors import InputError
 from ..media.reading import open_driving
 from ..media.source import DrivingSource
+from ..models.conditions import ControlStrength
 from ..models.config import ModelConfig
+from ..motion import AS_DRIVEN, Amplitude
 from ..vision.driving import DrivingMode
 from ..vision.face_patches import BestFrame
 

@@ -9,14 +9,9 @@ import psutil
 import torch
 
 from ..errors import InputError
-from ..models.networks import CONTROLS
 from ..models.config import ModelConfig
+from ..models.networks import CONTROLS, build_networks
 from ..sampling.sampler import SamplingSettings
-import torch
-
-from ..models.networks import build_networks
-from ..models.config import ModelConfig
-
 
 # Working memory of one guided window as a multiple of one full-resolution hidden state; measured with
 # benchmarks/full_size_step.py, which prints the peak.

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..motion import Amplitude
     from ..animator import AnimationReport
+    from ..motion import Amplitude
     from ..vision.framing import CropMode
 
 _DESCRIPTION = """\
@@ -79,8 +79,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Animate; everything that was given is looked at before the weights are loaded."""
-    from ..media.contact_sheet import contact_sheet, sheet_indices
     from ..files import check_output
+    from ..media.contact_sheet import contact_sheet, sheet_indices
     from ..media.pictures import SAVE_SUFFIXES, load_mask, load_picture, save_picture
     from ..media.reading import open_driving
     from ..media.writing import FORMATS
@@ -106,10 +106,10 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
-    from ..animator import Animator, checked_size, default_dtype, usable_device
-    from ..animation.clip import find_clip
     from ..animation.checks import check_motion, checked_mode
+    from ..animation.clip import find_clip
     from ..animation.memory import check_memory, peak_bytes
+    from ..animator import Animator, checked_size, default_dtype, usable_device
     from ..vision.crops import box_crop
     from ..vision.person_segmenter import find_segmenter
     from ..vision.still import Liveliness

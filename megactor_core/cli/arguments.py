@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from .. import limits
-from ..motion import Keyframes, parse_keyframes
 from ..errors import InputError
 from ..media.timing import exact_frame_rate
+from ..motion import Keyframes, parse_keyframes
 
 
 def whole_number(lowest: int, highest: int = limits.COUNT) -> Callable[[str], int]:

@@ -10,8 +10,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from ..dataset.settings import SampleSettings, StepSettings
-from ..dataset.settings import STEPS, PackSettings
+from ..dataset.settings import STEPS, PackSettings, SampleSettings, StepSettings
 from ..errors import InputError
 from .arguments import whole_number
 
@@ -150,7 +149,7 @@ def _settings(kind: type[StepSettings], values: Mapping[str, Any]) -> StepSettin
 
 def _stats(args: argparse.Namespace) -> int:
     from ..dataset.stats import collect_stats, plot_stats
-    from ..files import check_output, temporary_output
+    from ..files import check_output, new_file
 
     check_output(args.output, (".json",), args.overwrite)
     if args.plots:
@@ -162,10 +161,10 @@ def _stats(args: argparse.Namespace) -> int:
                 "--plots", "needs the package matplotlib", "Run: pip install matplotlib"
             ) from error
     stats = collect_stats(args.input)
-    with temporary_output(args.output, args.overwrite) as temporary:
+    with new_file(args.output, args.overwrite) as temporary:
         temporary.write_text(json.dumps(stats.numbers, indent=1) + "\n", encoding="utf-8")
     if args.plots:
-        with temporary_output(args.plots, args.overwrite) as temporary:
+        with new_file(args.plots, args.overwrite) as temporary:
             temporary.write_bytes(plot_stats(stats))
     numbers = stats.numbers
     print(f"{numbers['clips']} clips, {numbers['hours']} hours, {numbers['identities']} persons")

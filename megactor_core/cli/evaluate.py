@@ -115,9 +115,8 @@ def run_puppets(args: argparse.Namespace) -> int:
 
     from ..animator import Animator
     from ..evaluation.puppets.evaluate import evaluate_puppets
-    from ..evaluation.puppets.report import build_report, format_report
-    from ..evaluation.puppets.report import CLIPS, contact_sheet
-    from ..files import temporary_output
+    from ..evaluation.puppets.report import CLIPS, build_report, contact_sheet, format_report
+    from ..files import new_file
     from ..media.pictures import save_picture
     from ..weights.loading import read_config, resolve_model
 
@@ -143,7 +142,7 @@ def run_puppets(args: argparse.Namespace) -> int:
     )
     print(format_report(report))
     if args.output:
-        with temporary_output(args.output, args.overwrite) as temporary:
+        with new_file(args.output, args.overwrite) as temporary:
             temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         print(args.output)
     if args.sheet:

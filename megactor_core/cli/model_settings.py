@@ -48,8 +48,8 @@ def control_strengths(args: argparse.Namespace, config: ModelConfig) -> dict[str
     Raises:
         InputError: impossible ones, or for a model without ControlNets.
     """
-    from ..models.conditions import ControlStrength
     from ..animation.checks import check_controls
+    from ..models.conditions import ControlStrength
 
     given = {"face_control": args.face_control, "patch_control": args.patch_control}
     strengths = {}

@@ -98,9 +98,9 @@ def _write_clip(clip: PuppetClip, stem: Path, size: int, overwrite: bool) -> Non
     """Render and write one clip frame by frame; ``stem``: path that the file names begin with."""
     import numpy as np
 
-    from ..puppets.renderer import Puppet
     from ..media.pictures import save_picture
     from ..media.writing import VideoWriter
+    from ..puppets.renderer import Puppet
 
     count = len(clip.motion)
     shown = set(np.linspace(0, count - 1, min(_SHEET_COLUMNS, count)).round().astype(int).tolist())

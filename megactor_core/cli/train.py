@@ -68,8 +68,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 at the last step, and also after a stop that was asked for."""
     from ..training.config.run import read_config
-    from ..training.engine.trainer import Trainer
     from ..training.distributed import join_processes
+    from ..training.engine.trainer import Trainer
     from ..training.tasks.registry import build_task
 
     config = read_config(args.config)

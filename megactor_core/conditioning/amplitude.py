@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from ..motion import Amplitude
 from ..models.conditions import Conditions
+from ..motion import Amplitude
 
 
 def scale_conditions(conditions: Conditions, amplitude: Amplitude) -> Conditions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -13,13 +14,6 @@ from torch import Tensor
 
 from ..models.audio_encoder import AudioEncoder
 from ..models.conditions import AudioCondition
-import math
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
 
 SAMPLE_RATE = 16_000
 WINDOW = 400

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..vision.foreground import background_image
 from ..models.conditions import BackgroundCondition
+from ..vision.foreground import background_image
 
 if TYPE_CHECKING:  # takes seconds to import, and preprocessing does not need it
     from transformers import CLIPVisionModelWithProjection

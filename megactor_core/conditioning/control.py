@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.sd15.controlnet import ControlNet
 from ..models.conditions import ControlCondition, ControlStrength
+from ..models.sd15.controlnet import ControlNet
 
 CHUNK_LENGTH = 4
 """Frames encoded together: the first layers of a hint work at the full resolution."""

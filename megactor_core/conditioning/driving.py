@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.driving_encoder import DrivingEncoder
 from ..models.conditions import DrivingCondition, DrivingFeatures, ReferenceCondition
+from ..models.driving_encoder import DrivingEncoder
 
 CHUNK_LENGTH = 8
 """Driving frames encoded together."""

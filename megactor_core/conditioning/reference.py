@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.config import LatentSpace
 from ..models.conditions import ReferenceCondition
+from ..models.config import LatentSpace
 from .posterior import encode_posterior
 from .tensors import background_mask, unit_tensor
 
 if TYPE_CHECKING:  # building networks takes seconds to import, and neither function builds any
-    from ..models.networks import Networks
     from ..models.denoiser import Denoiser
+    from ..models.networks import Networks
 
 
 @torch.inference_mode()

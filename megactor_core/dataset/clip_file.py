@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import cast
 
@@ -17,17 +19,8 @@ from numpy.typing import NDArray
 
 from ..media.frames import FrameConverter
 from ..media.timing import FALLBACK_FRAME_RATE
-from .shards import BrokenSample
-from collections.abc import Iterable
-from fractions import Fraction
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import numpy as np
-from numpy.typing import NDArray
-
 from ..media.writing import VideoWriter
-
+from .shards import BrokenSample
 
 
 class ClipReader:

@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..seeds import Split
 from ..errors import InputError
+from ..seeds import Split
 from .shards import CLIP, METADATA, BrokenSample, Entry, find_shards, name_bytes, open_shard
 
 

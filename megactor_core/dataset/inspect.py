@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..media.contact_sheet import picture_rows, sheet_indices
 from .clip_file import ClipReader
-from .parts import face_boxes
-from .parts import read_masks
+from .parts import face_boxes, read_masks
 from .shards import BACKGROUND, CLIP, FACES, STYLED, SWAPPED, BrokenSample, Entry, open_shard
 
 _OUTLINE = (255, 64, 64)

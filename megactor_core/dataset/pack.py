@@ -25,12 +25,11 @@ from ..media.source import DrivingSource
 from ..media.timing import exact_frame_rate
 from .clip_file import encode_clip
 from .parallel import Machines, run_jobs
-from .runner import collect
 from .records import MANIFEST, Record, Remark, begin_folder, finished, read_manifest, write_json
+from .runner import collect
+from .settings import PackSettings, digest
 from .shards import CLIP, METADATA, name_bytes, write_shard
 from .shots import find_cuts
-from .settings import digest
-from .settings import PackSettings
 
 UNREADABLE = "unreadable video"
 SHOTS = "shots"

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..vision.coarse_landmarks import FIVE_POINTS, coarse_landmarks
-from .shards import FACES, BrokenSample, Entry
 import io
 from collections.abc import Sequence
 
@@ -15,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from .shards import BACKGROUND, BrokenSample, Entry
-
+from ..vision.coarse_landmarks import FIVE_POINTS, coarse_landmarks
+from .shards import BACKGROUND, FACES, BrokenSample, Entry
 
 
 def face_boxes(clip: Entry) -> NDArray[np.float32]:

@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import temporary_output
+from ..files import is_leftover, new_file
 
 MANIFEST = "manifest.json"
-
-_LEFTOVER = ".*.????????.*"
-"""Name of a file that was being written when its writer was killed, see ``temporary_output``."""
 
 Remark = tuple[str, str, str]
 """A sample's key, the reason, and more about it."""
@@ -72,7 +69,7 @@ def begin_folder(folder: Path, step: str, facts: Mapping[str, Any], history: Seq
         raise InputError(folder, f"cannot be made a folder ({reason})", "Choose another --output") from error
     manifest = read_manifest(folder)
     if manifest is None:
-        if any(not path.match(_LEFTOVER) for path in folder.iterdir()):
+        if not all(is_leftover(path) for path in folder.iterdir()):
             raise InputError(
                 folder, "holds other files", "Choose an empty folder, or one of an earlier run, as --output"
             )
@@ -85,8 +82,9 @@ def begin_folder(folder: Path, step: str, facts: Mapping[str, Any], history: Seq
         raise InputError(
             folder, f"holds what {_difference(manifest, step, facts)}", "Choose another --output"
         )
-    for leftover in folder.rglob(_LEFTOVER):
-        leftover.unlink()
+    for path in folder.iterdir():
+        if is_leftover(path):
+            path.unlink()
 
 
 def end_folder(folder: Path, records: Mapping[str, Record], finished: bool) -> dict[str, Any]:
@@ -136,7 +134,7 @@ def write_json(path: Path, values: Any) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    with temporary_output(path, overwrite=True) as temporary:
+    with new_file(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from ..errors import InputError
-from .parallel import Machines, run_jobs
-from .records import Record, begin_folder, end_folder, folder_history
-from .shards import find_shards
-from .settings import SampleSettings, StepSettings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 from ..weights.download import file_sha256
-from .records import Record, Remark, finished
-from .shards import BrokenSample, Shard, open_shard, write_shard
-from .settings import Kept, Rejected, SampleSettings, digest
-
+from .parallel import Machines, run_jobs
+from .records import Record, Remark, begin_folder, end_folder, finished, folder_history
+from .settings import Kept, Rejected, SampleSettings, StepSettings, digest
+from .shards import BrokenSample, Shard, find_shards, open_shard, write_shard
 
 DAMAGED = "damaged shard"
 """Why the sample at the end of a broken shard is left out; how many came after it, nobody knows."""

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from .. import limits
 from ..errors import InputError
-from .shards import Shard
-import hashlib
-import json
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
-
 from ..section import Section
-
+from .shards import Shard
 
 if TYPE_CHECKING:
     from .shards import Entry, Sample, Shard

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import temporary_output
+from ..files import new_file
 
 CLIP, SWAPPED, STYLED = "mp4", "swapped.mp4", "mp4_styled"
 """The clip, and the same frames with another face or in another style; all three are MP4 files."""
@@ -159,5 +159,5 @@ def write_shard(path: Path) -> Iterator[ShardWriter]:
     Raises:
         InputError: the file cannot be written.
     """
-    with temporary_output(path, overwrite=True) as temporary, tarfile.open(temporary, "w") as tar:
+    with new_file(path, overwrite=True) as temporary, tarfile.open(temporary, "w") as tar:
         yield ShardWriter(tar)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from .pictures import save_picture
-
 
 COLUMNS = 8
 _CELL = 160

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from ..errors import InputError
+from ..files import check_output, new_file
 from .masks import fitted_mask
-from ..files import check_output, temporary_output
 from .picture_mending import mended_picture
 
 # Formats are recognised by content. Pillow's rarer readers are left out: some of them accept text or video.
@@ -64,7 +64,7 @@ def save_picture(path: str | os.PathLike[str], image: np.ndarray, overwrite: boo
     """
     path = check_output(path, SAVE_SUFFIXES, overwrite)
     options: dict[str, Any] = {} if path.suffix.lower() == ".png" else {"quality": 95, "subsampling": 0}
-    with temporary_output(path, overwrite) as temporary:
+    with new_file(path, overwrite) as temporary:
         Image.fromarray(image).save(temporary, **options)
 
 

@@ -21,9 +21,9 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ..errors import InputError
+from ..files import check_output, new_file, write_error
 from .ffmpeg_files import open_output
 from .frames import SCALING_FLAGS
-from ..files import check_output, temporary_output, write_error
 from .pictures import check_input
 from .samples import Samples
 from .sound import Sound, SoundSource, add_sound, open_sound
@@ -151,7 +151,7 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
-            temporary = stack.enter_context(temporary_output(self.path, self._overwrite))
+            temporary = stack.enter_context(new_file(self.path, self._overwrite))
             source = self._open_sound(stack)
             self._temporary = temporary
             with self._writing():

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .sd15.attention import attend, merge_heads, split_heads
 from .config import AudioEncoderConfig
+from .sd15.attention import attend, merge_heads, split_heads
 
 
 class SelfAttention(nn.Module):

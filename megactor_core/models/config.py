@@ -58,8 +58,6 @@ def _check_heads(heads: int, widths: Sequence[int]) -> None:
             raise ValueError(f"{heads} attention heads cannot share {width} channels evenly")
 
 
-
-
 @dataclass(frozen=True)
 class DrivingEncoderConfig:
     """Convolutional encoder of the raw driving frames, on request modulated by the reference picture.

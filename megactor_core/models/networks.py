@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from diffusers import AutoencoderKL
-from torch import nn
+from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from ..errors import InputError
@@ -14,9 +15,6 @@ from .config import ModelConfig
 from .sd15.controlnet import ControlNet
 from .sd15.reference import ReferenceNetwork
 from .sd15.unet import DenoisingUNet
-import torch
-from torch import Tensor, nn
-
 
 
 class ConstantContext(nn.Module):

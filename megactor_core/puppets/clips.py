@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..seeds import Split, clip_generator
+from ..vision.modes.plain import plain_boxes, plain_condition
 from .canvas import Image
 from .identity import Identity, sample_identity
 from .motion import FloatArray, sample_motion, sample_pose
 from .renderer import Puppet, PuppetFrame
-from ..seeds import Split
-from ..seeds import _SPLIT_KEYS
-from ..seeds import clip_generator
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset
-from ..conditioning.background import clip_pixels
-from ..conditioning.tensors import background_mask
-from ..seeds import Split, clip_generator
-from .identity import sample_identity
-from .motion import sample_motion, sample_pose
-from .renderer import Puppet
-from ..vision.modes.plain import plain_boxes, plain_condition
-from ..vision.foreground import background_image
-from ..training.data.pictures import feature_weights
-from ..training.data.loader import Batch
-from ..training.config.tasks import PuppetClipsConfig
 
 FRAME_RATE = 25
 """Frames per second of a clip unless another rate is asked for."""
-
 
 
 @dataclass(frozen=True)
@@ -76,8 +58,6 @@ class ClipPair:
     def motion(self) -> FloatArray:
         """Motion of driver and truth, float32 (F, 15)."""
         return self.clip.motion
-
-
 
 
 def sample_clip(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
+
 from ..seeds import frame_generator
 
 SHARED = 2**32 - 1
 """Stream of the noise that all frames have in common; no clip has a frame of this index."""
-
-
 
 
 def window_offset(seed: int, step: int, num_frames: int) -> int:

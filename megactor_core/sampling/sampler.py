@@ -12,16 +12,15 @@ import torch
 from torch import Tensor
 
 from .. import limits
-from ..models.conditions import Conditions
 from ..errors import InputError
+from ..models.conditions import Conditions
 from ..models.config import ModelConfig, SamplingDefaults
 from ..models.denoiser import Denoiser, HintReader, ReferenceWriter
 from ..precision import all_finite, not_finite
-from .clip_denoiser import ClipDenoiser
 from ..seeds import frame_generator
+from .clip_denoiser import ClipDenoiser
 from .noise import start_noise, window_offset
-from .schedule import build_scheduler, set_timesteps
-from .schedule import blend_start
+from .schedule import blend_start, build_scheduler, set_timesteps
 from .windows import WindowGrid, WindowWeights, circular_windows, context_windows, shifted_windows
 
 CHECK_RESULT = (

@@ -7,14 +7,11 @@ from typing import Any
 
 import diffusers
 import torch
-
-from ..errors import InputError
-from ..models.config import SchedulerConfig
 from torch import Tensor
 
+from ..errors import InputError
 from ..models.conditions import Conditions
-from ..models.config import ModelConfig
-
+from ..models.config import ModelConfig, SchedulerConfig
 
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ddim": ("DDIMScheduler", {"clip_sample": False}),

@@ -168,11 +168,6 @@ def join_processes(device: str) -> Processes:
     return Processes(str(usable_device(device)))
 
 
-def full(tensor: Tensor) -> Tensor:
-    """A whole tensor from its parts on all processes, which all ask for it; others as they are."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
-
-
 @torch.no_grad()
 def assign(target: Any, value: Tensor) -> None:
     """Copy a whole tensor into one that may be spread over the processes."""

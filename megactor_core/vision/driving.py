@@ -10,19 +10,19 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..motion import AS_DRIVEN, Amplitude
 from ..errors import InputError
 from ..media.source import DrivingSource
+from ..motion import AS_DRIVEN, Amplitude
 from .coarse_landmarks import CoarseLandmarker
-from .modes.patches import PatchPlan, contour_plan, patch_condition, region_plan
-from .modes.plain import plain_boxes, plain_condition
 from .crops import Crop
 from .face_patches import BestFrame
 from .faces import Detector, Face, FaceChoice
 from .framing import CropMode, Framing, cut_faces, frame_square
 from .head_motion import box_anchors, head_corrections, moved_picture, moved_points, rigid_anchors
-from .modes.hints import HintPlan, plan_hints
 from .landmarks import Landmarker, hold_landmarks, to_68
+from .modes.hints import HintPlan, plan_hints
+from .modes.patches import PatchPlan, contour_plan, patch_condition, region_plan
+from .modes.plain import plain_boxes, plain_condition
 from .portrait import Portrait, need_detector
 from .squares import Squares, face_squares
 from .tracking import FaceTrack, LostPolicy, NoFaceError, follow_face, format_frames, track_faces

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..media.source import pictures_source
-from .modes.patches import region_plan
 from .crops import whole_crop
 from .driving import PreparedDriving
 from .head_motion import moved_picture, moved_points
 from .landmarks import to_68
+from .modes.patches import region_plan
 
 _EYES = (slice(36, 42), slice(42, 48))
 _BLINK_SECONDS = 0.28

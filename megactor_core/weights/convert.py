@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..models.networks import build_networks
+from ..files import check_output_folder
 from ..models.config import ModelConfig
+from ..models.networks import build_networks
 from .empty_text import empty_text_tokens
-from ..files import check_output
 from .folder_plan import NetworkPlan, Progress, write_model_folder
 from .official import (
     OfficialFiles,
@@ -77,7 +77,7 @@ def convert_official(
         InputError: the source is incomplete, damaged or of another family; the output exists or the disk is
             full.
     """
-    check_output(output, "config.json", overwrite)
+    check_output_folder(output, "config.json", overwrite)
     files = find_official_files(source, checkpoint)
     config = infer_config(files)
     plans = _plan(files, config)

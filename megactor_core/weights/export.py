@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..files import check_output_folder, new_folder
 from ..models.config import ModelConfig
 from .families import FAMILIES
-from ..files import check_output, temporary_folder
 from .layout import CHECKPOINT_PARTS, Shape
 from .loading import build_on_meta, open_network_file, read_config, resolve_model
 from .tensor_files import TensorFile, write_safetensors
@@ -71,7 +71,7 @@ def export_official(
                 source, f"has its own {field}, of which the official layout cannot tell",
                 "Use the model folder as it is",
             )  # fmt: skip
-    check_output(output, CHECKPOINT_NAME, overwrite)
+    check_output_folder(output, CHECKPOINT_NAME, overwrite)
     files = {
         name: open_network_file(folder, name, network)
         for name, network in build_on_meta(config, folder).items()
@@ -83,7 +83,7 @@ def export_official(
         if name in ("denoiser", "reference_network")
     ]
     size = sum(sum(torch.Size(shape).numel() for shape in file.shapes.values()) for file in files.values())
-    with temporary_folder(output, size * dtype.itemsize) as made:
+    with new_folder(output, size * dtype.itemsize) as made:
         _write(made / CHECKPOINT_NAME, trained, dtype)
         for name, values in _configs(config).items():
             place = made / official.places[name][0]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..files import new_folder
 from ..models.config import ModelConfig
 from ..models.sd15.temporal import PositionTable
-from ..files import temporary_folder
 from .layout import Shape
 from .official import Source
 from .tensor_files import TensorFile, is_finite, write_safetensors
@@ -75,7 +75,7 @@ def write_model_folder(
         InputError: a tensor that is not finite in ``dtype``, or a full disk.
     """
     total, done = sum(plan.size(dtype) for plan in plans.values()), 0
-    with temporary_folder(output, total) as folder:
+    with new_folder(output, total) as folder:
         for name, plan in plans.items():
             with open(folder / f"{name}.safetensors", "wb") as file:
                 for nbytes in write_safetensors(file, plan.order, dtype, _cast(plan, dtype)):

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models.networks import Networks, build_networks
 from ..models.config import ModelConfig
+from ..models.networks import Networks, build_networks
 from ..validation import explain
 from .folders import MODEL_NAMES, named_model_folder
 from .layout import check_keys, describe, recognise

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
-from ..models.networks import build_networks
 from ..models.config import OFFICIAL_VAE, ModelConfig
-from ..models.sd15.config import UNetConfig
 from ..models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
+from ..models.networks import build_networks
+from ..models.sd15.config import UNetConfig
 
 FAMILIES = {config.family: config for config in (MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT)}
 """Published configurations by family."""

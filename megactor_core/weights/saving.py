@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..errors import InputError
-from ..models.networks import Networks, build_networks
+from ..files import new_file, refused_writes, write_text
 from ..models.config import ModelConfig
-from .loading import load_model
-from ..files import write_tensors, write_text
-from ..training.distributed import full
-from ..training.config.tasks import DenoiserTaskConfig
-from ..training.tasks.registry import initial_networks
+from ..models.networks import Networks
+
 
 def save_model(config: ModelConfig, networks: Networks, folder: Path | None, dtype: torch.dtype) -> None:
     """Write a model folder that ``weights.loading.load_model`` reads; see ``save_networks``."""
@@ -55,3 +50,20 @@ def save_networks(
             write_tensors(folder / f"{name}.safetensors", state)
     if folder is not None:
         write_text(folder / config_name, json.dumps(config, indent=1))
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file of contiguous tensors, whole or not at all; makes its folder.
+
+    Raises:
+        InputError: it cannot be written (full disk, say); an earlier file stays.
+    """
+    with refused_writes(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(path, overwrite=True) as temporary:
+        save_file(dict(tensors), temporary, metadata)
+
+
+def full(tensor: Tensor) -> Tensor:
+    """The whole of a tensor that may be spread over processes, all of which must call this."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor

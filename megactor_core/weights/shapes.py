@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE, AudioEncoderConfig, DrivingEncoderConfig
-from ..models.sd15.config import UNetConfig
 from ..models.families import MEGACTOR
+from ..models.sd15.config import UNetConfig
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]

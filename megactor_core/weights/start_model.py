@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..files import check_output_folder
 from ..models.config import ModelConfig
 from ..models.driving_encoder import DrivingEncoder
 from ..models.families import MEGACTOR
 from .base_model import spatial_sources
 from .compvis import vae_key
-from ..files import check_output
 from .folder_plan import NetworkPlan, Progress, write_model_folder
 from .layout import Shape, describe, first_few, map_key, recognise, reconcile_shape
 from .loading import build_on_meta
@@ -61,7 +61,7 @@ def write_start_model(
         InputError: a file that cannot be used or is of another kind or architecture; the output exists or the
             disk is full. Nothing is left behind.
     """
-    check_output(output, "config.json", overwrite)
+    check_output_folder(output, "config.json", overwrite)
     networks = build_on_meta(config, output)
     expected = {
         name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}

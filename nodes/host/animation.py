@@ -19,12 +19,21 @@ from PIL import Image
 from torch import Tensor
 
 from ...megactor_core.animation.animator import PortraitAnimator
-from ...megactor_core.animation.clip import find_clip
-from ...megactor_core.models.conditions import AudioCondition, BackgroundCondition, Conditions, ControlCondition, ControlStrength, DrivingCondition, ReferenceCondition
-from ...megactor_core.conditioning.driving import encode_driving, no_driving_channels
-from ...megactor_core.conditioning.control import encode_hints
 from ...megactor_core.animation.checks import check_controls, check_motion, checked_mode
+from ...megactor_core.animation.clip import find_clip
+from ...megactor_core.conditioning.control import encode_hints
+from ...megactor_core.conditioning.driving import encode_driving, no_driving_channels
 from ...megactor_core.media.timing import exact_frame_rate
+from ...megactor_core.models.conditions import (
+    AudioCondition,
+    BackgroundCondition,
+    Conditions,
+    ControlCondition,
+    ControlStrength,
+    DrivingCondition,
+    ReferenceCondition,
+)
+from ...megactor_core.motion import Motion
 from ...megactor_core.sampling.decode import decode_frames, to_uint8
 from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, sample
 from ...megactor_core.vision.driving import PreparedDriving
@@ -34,7 +43,6 @@ from ...megactor_core.vision.person_segmenter import Segmenter
 from ...megactor_core.vision.portrait import Portrait, all_faces
 from ...megactor_core.vision.still import Liveliness
 from ...megactor_core.vision.tracking import LostPolicy
-from ...megactor_core.motion import Motion
 from .clip_preview import preview_sheet
 from .encoding import (
     encode_background,

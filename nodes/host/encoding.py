@@ -15,19 +15,25 @@ from comfy.sd import VAE
 from comfy_api.latest import Input
 from torch import Tensor
 
+from ...megactor_core.animation.checks import check_background, check_motion, check_patches
 from ...megactor_core.conditioning.audio import SAMPLE_RATE
-from ...megactor_core.media.waveform import read_waveform, silence
 from ...megactor_core.conditioning.audio import encode_audio as hear
-from ...megactor_core.models.conditions import AudioCondition, BackgroundCondition, DrivingFeatures, ReferenceCondition, moved
-from ...megactor_core.conditioning.driving import CHUNK_LENGTH, driving_features
 from ...megactor_core.conditioning.control import CHUNK_LENGTH as HINT_CHUNK_LENGTH
 from ...megactor_core.conditioning.control import encode_hints
+from ...megactor_core.conditioning.driving import CHUNK_LENGTH, driving_features
 from ...megactor_core.conditioning.reference import reference_condition
 from ...megactor_core.errors import InputError
-from ...megactor_core.animation.checks import check_background, check_motion, check_patches
 from ...megactor_core.media.timing import exact_frame_rate
-from ...megactor_core.models.sd15.controlnet import HINT_CHANNELS, ControlNet
+from ...megactor_core.media.waveform import read_waveform, silence
+from ...megactor_core.models.conditions import (
+    AudioCondition,
+    BackgroundCondition,
+    DrivingFeatures,
+    ReferenceCondition,
+    moved,
+)
 from ...megactor_core.models.driving_encoder import DrivingEncoder
+from ...megactor_core.models.sd15.controlnet import HINT_CHANNELS, ControlNet
 from .clip_vision import background_tokens
 from .images import only_mask, only_picture, to_pixels
 from .portrait_model import PortraitModel

@@ -13,10 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...megactor_core.animation.checks import check_best_frame, check_fixed_patches, check_motion, checked_mode
+from ...megactor_core.animation.checks import (
+    check_best_frame,
+    check_fixed_patches,
+    check_motion,
+    checked_mode,
+)
 from ...megactor_core.media.contact_sheet import picture_rows, sheet_indices
 from ...megactor_core.media.source import DrivingSource
 from ...megactor_core.models.config import ModelConfig
+from ...megactor_core.motion import Motion
 from ...megactor_core.vision.coarse_landmarks import CoarseLandmarker
 from ...megactor_core.vision.crops import checked_size, squashed_crop
 from ...megactor_core.vision.driving import DrivingMode, PreparedDriving, prepare_driving
@@ -24,7 +30,6 @@ from ...megactor_core.vision.face_patches import BestFrame
 from ...megactor_core.vision.faces import FaceDetector
 from ...megactor_core.vision.still import Liveliness, still_driving
 from ...megactor_core.vision.tracking import LostPolicy
-from ...megactor_core.motion import Motion
 from .faces import check_faces, check_landmarks, face_choice, find_detector, known_faces, landmarks_of_square
 from .images import only_picture
 from .look_portrait import Crop

@@ -20,8 +20,8 @@ from .latent_format import PortraitLatentFormat
 from .layers import host_patcher, inference_dtypes, use_host_layers
 from .native.denoiser import NativeDenoiser
 from .native.model import CONTROLS, REFERENCE_NETWORK, NativeModel
-from .portrait_model import PortraitModel
 from .native.start_noise import add_run_wrapper
+from .portrait_model import PortraitModel
 from .vae import load_vae
 
 

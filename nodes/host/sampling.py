@@ -8,12 +8,20 @@ from dataclasses import dataclass, field, replace
 import comfy.model_management
 from torch import Tensor
 
-from ...megactor_core.motion import AS_DRIVEN, Amplitude
+from ...megactor_core.animation.checks import check_background, check_controls, check_motion, check_start
 from ...megactor_core.conditioning.amplitude import scale_conditions
-from ...megactor_core.models.conditions import AudioCondition, BackgroundCondition, Conditions, ControlStrength, DrivingFeatures, ReferenceCondition, StartCondition
 from ...megactor_core.conditioning.driving import modulate_driving, no_driving_channels
 from ...megactor_core.errors import InputError
-from ...megactor_core.animation.checks import check_background, check_controls, check_motion, check_start
+from ...megactor_core.models.conditions import (
+    AudioCondition,
+    BackgroundCondition,
+    Conditions,
+    ControlStrength,
+    DrivingFeatures,
+    ReferenceCondition,
+    StartCondition,
+)
+from ...megactor_core.motion import AS_DRIVEN, Amplitude
 from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, sample
 from .clip_preview import preview_sheet
 from .encoding import encode_silence

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from megactor_core.cli import puppets
-from megactor_core.puppets.clips import clip_pair
 from megactor_core.errors import InputError
 from megactor_core.media.pictures import load_picture
+from megactor_core.puppets.clips import clip_pair
 
 
 def command(*arguments: str) -> int:

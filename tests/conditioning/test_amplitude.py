@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from megactor_core.motion import AS_DRIVEN, Amplitude, parse_keyframes
 from megactor_core.conditioning.amplitude import scale_conditions
-from megactor_core.models.conditions import AudioCondition, BackgroundCondition, Conditions, DrivingCondition, ReferenceCondition
 from megactor_core.errors import InputError
+from megactor_core.models.conditions import (
+    AudioCondition,
+    BackgroundCondition,
+    Conditions,
+    DrivingCondition,
+    ReferenceCondition,
+)
+from megactor_core.motion import AS_DRIVEN, Amplitude, parse_keyframes
 
 FRAMES = 4
 

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from megactor_core.puppets.clips import render_motion, sample_clip
 from megactor_core.dataset.shards import write_shard
 from megactor_core.media.writing import VideoWriter
+from megactor_core.puppets.clips import render_motion, sample_clip
 
 
 def encode(images: Sequence[np.ndarray], frame_rate: int = 25, keyframe_interval: int | None = 12) -> bytes:

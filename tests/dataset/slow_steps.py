@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from megactor_core.dataset.shards import Entry, Shard
 from megactor_core.dataset.settings import Kept, Rejected, SampleSettings, Worker
+from megactor_core.dataset.shards import Entry, Shard
 from megactor_core.errors import InputError
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clip_shards import encode, faces_json, write_samples
+from megactor_core.dataset.settings.gaze import GazeFilter, iris_angles, pupil_angles, smoothed_variance
 
+from megactor_core.dataset.settings import GazeSettings, Rejected
+from megactor_core.dataset.shards import Entry, open_shard
 from megactor_core.puppets.clips import render_motion, sample_clip
 from megactor_core.puppets.motion import MOTION_NAMES, NEUTRAL_MOTION
-from megactor_core.dataset.settings.gaze import GazeFilter, iris_angles, pupil_angles, smoothed_variance
-from megactor_core.dataset.shards import Entry, open_shard
-from megactor_core.dataset.settings import Rejected
-from megactor_core.dataset.settings import GazeSettings
 
 FRAMES = 40
 GAZE_X, GAZE_Y = MOTION_NAMES.index("gaze_x"), MOTION_NAMES.index("gaze_y")

@@ -16,13 +16,13 @@ import av
 import numpy as np
 import pytest
 
-from megactor_core.dataset.clip_list import list_clips
 from megactor_core.dataset.clip_file import ClipReader
+from megactor_core.dataset.clip_list import list_clips
 from megactor_core.dataset.pack import pack
 from megactor_core.dataset.parallel import Machines
+from megactor_core.dataset.settings import PackSettings
 from megactor_core.dataset.shards import Entry, find_shards, open_shard
 from megactor_core.dataset.shots import find_cuts
-from megactor_core.dataset.settings import PackSettings
 from megactor_core.errors import InputError
 from megactor_core.media.writing import VideoWriter
 

@@ -12,8 +12,8 @@ from tiny_stylist import write_tiny_stylist
 from megactor_core.dataset.clip_file import ClipReader
 from megactor_core.dataset.parallel import Machines
 from megactor_core.dataset.runner import run_step
-from megactor_core.dataset.shards import Entry, open_shard
 from megactor_core.dataset.settings import StyliseSettings
+from megactor_core.dataset.shards import Entry, open_shard
 from megactor_core.errors import InputError
 
 

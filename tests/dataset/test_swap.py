@@ -14,8 +14,8 @@ from clip_shards import encode, puppet_sample, write_samples
 from megactor_core.dataset.clip_file import ClipReader
 from megactor_core.dataset.parallel import Machines
 from megactor_core.dataset.runner import run_step
-from megactor_core.dataset.shards import Entry, open_shard
 from megactor_core.dataset.settings import SwapSettings
+from megactor_core.dataset.shards import Entry, open_shard
 from megactor_core.errors import InputError
 from megactor_core.media.pictures import load_picture, save_picture
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from megactor_core.evaluation.measures.table.bootstrap import FEWEST, mean_with_interval
 
 

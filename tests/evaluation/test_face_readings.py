@@ -8,9 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from megactor_core.evaluation.measures.table.clip import ClipMeasures, Instruments, rotation_angle
-from megactor_core.evaluation.measures.table.face_readings import CoarseReader, FaceReading, MediaPipeReader, iris_gaze, nearest_rotation, rotation_of_landmarks
+from megactor_core.evaluation.measures.table.face_readings import (
+    CoarseReader,
+    FaceReading,
+    MediaPipeReader,
+    iris_gaze,
+    nearest_rotation,
+    rotation_of_landmarks,
+)
+
 from megactor_core.vision.coarse_landmarks import FIVE_POINTS, MEAN_FACE
 from megactor_core.vision.faces import Face
 from megactor_core.vision.landmarks import MediaPipeLandmarker

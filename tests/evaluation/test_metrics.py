@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from megactor_core.puppets.motion import MOTION_NAMES
 from megactor_core.evaluation.measures.table import pixels as metrics
+from megactor_core.puppets.motion import MOTION_NAMES
 
 
 def flat(*levels: int, size: int = 16) -> np.ndarray:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from megactor_core.evaluation.puppets.evaluate.motion_fit import MotionFitter
 
 from megactor_core.puppets.clips import clip_pair
 from megactor_core.puppets.motion import MOTION_NAMES
-from megactor_core.evaluation.puppets.evaluate.motion_fit import MotionFitter
 
 CLIP = clip_pair(5, 1, 16, 128, "held-out")
 TRUTH = CLIP.motion[::4]

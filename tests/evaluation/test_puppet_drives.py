@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from megactor_core.evaluation.puppets.evaluate.drives import DRIVES, puppet_drives
 
 from megactor_core.puppets.clips import clip_pair, sample_clip
-from megactor_core.evaluation.puppets.evaluate.drives import DRIVES, puppet_drives
 
 
 def test_drivers_share_the_motion_or_not() -> None:

@@ -11,9 +11,8 @@ from tiny_model import write_driver, write_portrait
 from megactor_core.dataset.clip_list import list_clips
 from megactor_core.dataset.shards import open_shard, write_shard
 from megactor_core.errors import InputError
-from megactor_core.evaluation.clips.plan import cross_pairs, self_pairs, usable_clips
-from megactor_core.evaluation.clips.plan import make_plan
 from megactor_core.evaluation.clips.files import choose_frames, find_clips, first_picture
+from megactor_core.evaluation.clips.plan import cross_pairs, make_plan, self_pairs, usable_clips
 from megactor_core.evaluation.clips.request import EvaluationRequest
 from megactor_core.sampling.sampler import SamplingSettings
 

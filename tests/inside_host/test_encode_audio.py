@@ -11,14 +11,13 @@ import pytest
 import torch
 from comfy_api.latest import InputImpl
 from driver_widgets import prepare
-from megactor_pack.megactor_core.motion import Amplitude
 from megactor_pack.megactor_core.errors import InputError
+from megactor_pack.megactor_core.motion import Amplitude, Motion
 from megactor_pack.megactor_core.weights.random_model import write_random_model
 from megactor_pack.nodes.encode_audio import EncodeAudio
 from megactor_pack.nodes.host.images import to_image
 from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.portrait_model import PortraitModel
-from megactor_pack.megactor_core.motion import Motion
 from tiny_model import portrait_image, write_driver
 
 

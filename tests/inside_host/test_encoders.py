@@ -13,9 +13,9 @@ import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL as AutoencodingNetwork
 from comfy.taesd.taesd import TAESD
 from megactor_pack.megactor_core.conditioning import background, driving, reference
-from megactor_pack.megactor_core.models.conditions import DrivingFeatures
 from megactor_pack.megactor_core.conditioning.tensors import signed_tensor
 from megactor_pack.megactor_core.errors import InputError
+from megactor_pack.megactor_core.models.conditions import DrivingFeatures
 from megactor_pack.megactor_core.models.config import OFFICIAL_VAE, ModelConfig
 from megactor_pack.megactor_core.vision.foreground import background_image
 from megactor_pack.megactor_core.weights.folders import named_model_folder

@@ -11,12 +11,12 @@ import torch
 from comfy_api.latest import InputImpl
 from driver_widgets import prepare
 from face_values import face_landmarks
-from megactor_pack.megactor_core.motion import Amplitude
 from megactor_pack.megactor_core.animator import Animator
-from megactor_pack.megactor_core.models.conditions import ControlStrength
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.media.reading import open_driving
 from megactor_pack.megactor_core.media.samples import Samples
+from megactor_pack.megactor_core.models.conditions import ControlStrength
+from megactor_pack.megactor_core.motion import Amplitude, Motion
 from megactor_pack.megactor_core.weights.loading import load_model
 from megactor_pack.megactor_core.weights.random_model import write_random_model
 from megactor_pack.nodes.animate_portrait import AnimatePortrait
@@ -27,7 +27,6 @@ from megactor_pack.nodes.host.animation import HostAnimator
 from megactor_pack.nodes.host.images import to_image
 from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.portrait_model import PortraitModel
-from megactor_pack.megactor_core.motion import Motion
 from megactor_pack.nodes.sampler import MegActorSampler
 from tiny_model import portrait_image, write_driver
 

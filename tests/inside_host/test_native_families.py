@@ -14,9 +14,15 @@ import comfy.sample
 import comfy.samplers
 import pytest
 import torch
-from megactor_pack.megactor_core.motion import Amplitude
-from megactor_pack.megactor_core.models.conditions import AudioCondition, ControlCondition, ControlStrength, DrivingFeatures, ReferenceCondition
 from megactor_pack.megactor_core.errors import InputError
+from megactor_pack.megactor_core.models.conditions import (
+    AudioCondition,
+    ControlCondition,
+    ControlStrength,
+    DrivingFeatures,
+    ReferenceCondition,
+)
+from megactor_pack.megactor_core.motion import Amplitude, Motion
 from megactor_pack.megactor_core.sampling.noise import start_noise
 from megactor_pack.megactor_core.weights.random_model import write_random_model
 from megactor_pack.nodes.apply import ApplyMegActor
@@ -25,7 +31,6 @@ from megactor_pack.nodes.host.native.clip import native_clip
 from megactor_pack.nodes.host.native.conditions import KEY
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.host.sampling import ClipParts, sample_clip
-from megactor_pack.megactor_core.motion import Motion
 from megactor_pack.nodes.sampling_inputs import sampling_settings
 from test_native_model import difference, easy_cache, lazy_cache
 from torch import Tensor

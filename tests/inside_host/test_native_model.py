@@ -16,8 +16,12 @@ import comfy.sd
 import comfy.utils
 import pytest
 import torch
-from megactor_pack.megactor_core.models.conditions import BackgroundCondition, DrivingFeatures, ReferenceCondition
 from megactor_pack.megactor_core.errors import InputError
+from megactor_pack.megactor_core.models.conditions import (
+    BackgroundCondition,
+    DrivingFeatures,
+    ReferenceCondition,
+)
 from megactor_pack.megactor_core.sampling.noise import start_noise
 from megactor_pack.nodes.host.model_loading import load_portrait_model
 from megactor_pack.nodes.host.native.clip import native_clip

@@ -12,8 +12,8 @@ import torch
 from diffusers import AutoencoderKL
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.models.config import OFFICIAL_VAE, ModelConfig
-from megactor_pack.megactor_core.weights.saving import save_model
 from megactor_pack.megactor_core.vision.crops import whole_crop
+from megactor_pack.megactor_core.weights.saving import save_model
 from megactor_pack.nodes.host.animation import HostAnimator
 from megactor_pack.nodes.host.images import only_picture
 from megactor_pack.nodes.host.model_loading import load_portrait_model

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from face_values import bounding_box, face_landmarks
-from megactor_pack.megactor_core.puppets.clips import clip_pair
 from megactor_pack.megactor_core.errors import InputError
+from megactor_pack.megactor_core.puppets.clips import clip_pair
 from megactor_pack.megactor_core.vision.foreground import background_image
 from megactor_pack.megactor_core.vision.portrait import segment_reference
 from megactor_pack.nodes.animate_portrait import AnimatePortrait

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from media_files import decoded_sound, grey_images, make_video
 
-from megactor_core.media.waveform import read_waveform
 from megactor_core.media.samples import Samples
 from megactor_core.media.sound import read_sound
+from megactor_core.media.waveform import read_waveform
 from megactor_core.media.writing import VideoWriter
 
 RATE = 16_000

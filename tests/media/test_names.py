@@ -13,7 +13,7 @@ from media_files import grey_images, make_video
 from PIL import Image
 
 from megactor_core.errors import InputError
-from megactor_core.files import check_output, temporary_output
+from megactor_core.files import check_output, new_file
 from megactor_core.media.pictures import load_picture, save_picture
 from megactor_core.media.reading import open_driving
 from megactor_core.media.sound import read_sound
@@ -73,7 +73,7 @@ def test_a_name_too_long_is_told_before_any_work(tmp_path: Path) -> None:
 
 
 def test_a_read_that_fails_is_no_fault_of_the_disk_written_to(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught, temporary_output(tmp_path / "a.txt"):
+    with pytest.raises(InputError) as caught, new_file(tmp_path / "a.txt"):
         (tmp_path / "gone.tar").read_bytes()
     assert str(caught.value).startswith(
         f"{tmp_path / 'gone.tar'}: cannot be used (no such file or directory)"

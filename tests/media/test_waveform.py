@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from megactor_core.animation.animator.clip import find_clip
 
 from megactor_core.conditioning.audio import log_mel
-from megactor_core.media.waveform import read_waveform, silence
-from megactor_core.animation.animator.clip import find_clip
 from megactor_core.errors import InputError
 from megactor_core.media.samples import Samples
+from megactor_core.media.waveform import read_waveform, silence
 
 
 def tone(rate: int, seconds: float, hertz: float = 440) -> np.ndarray:

@@ -10,9 +10,14 @@ from networks import driving_modulation, golden_vae, megactor_denoiser, megactor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from megactor_core.conditioning.background import clip_pixels, image_tokens
-from megactor_core.models.conditions import BackgroundCondition, Conditions, DrivingCondition, ReferenceCondition
-from megactor_core.models.networks import Networks
+from megactor_core.models.conditions import (
+    BackgroundCondition,
+    Conditions,
+    DrivingCondition,
+    ReferenceCondition,
+)
 from megactor_core.models.config import ModelConfig
+from megactor_core.models.networks import Networks
 from megactor_core.sampling.decode import decode_latents
 from megactor_core.sampling.sampler import SamplingSettings, sample
 from megactor_core.sampling.schedule import build_scheduler

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from formula import Case
 
-from megactor_core.vision.modes.patches import grown_box, patch_box, patch_condition, region_plan
 from megactor_core.vision.crops import Crop, face_area_ratios
 from megactor_core.vision.head_crop import head_crop, head_rectangle
+from megactor_core.vision.modes.patches import grown_box, patch_box, patch_condition, region_plan
 from megactor_core.vision.tracking import fill_lost
 
 

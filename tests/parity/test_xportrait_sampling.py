@@ -9,9 +9,15 @@ import torch
 from formula import Case
 from xportrait_networks import control_networks, denoiser, local_hint, reference_network
 
-from megactor_core.models.conditions import BackgroundCondition, Conditions, ControlCondition, DrivingCondition, ReferenceCondition
-from megactor_core.models.networks import Networks
+from megactor_core.models.conditions import (
+    BackgroundCondition,
+    Conditions,
+    ControlCondition,
+    DrivingCondition,
+    ReferenceCondition,
+)
 from megactor_core.models.config import ModelConfig, SchedulerConfig
+from megactor_core.models.networks import Networks
 from megactor_core.sampling.sampler import SamplingSettings, Step, sample
 from megactor_core.sampling.schedule import build_scheduler, set_timesteps
 from megactor_core.sampling.windows import circular_windows

@@ -12,9 +12,9 @@ import torch
 from formula import Case, weight
 from torch import Tensor, nn
 
+from megactor_core.models.denoiser import Control
 from megactor_core.models.sd15.config import UNetConfig
 from megactor_core.models.sd15.controlnet import ControlNet
-from megactor_core.models.denoiser import Control
 from megactor_core.models.sd15.reference import ReferenceNetwork
 from megactor_core.models.sd15.unet import DenoisingUNet
 from megactor_core.weights.compvis import unet_key

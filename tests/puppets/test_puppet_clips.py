@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from megactor_core.seeds import clip_generator
 from megactor_core.puppets.clips import clip_pair, sample_clip
 from megactor_core.puppets.renderer import render
+from megactor_core.seeds import clip_generator
 
 SIZE = 64
 

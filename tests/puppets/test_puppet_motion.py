@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from megactor_core.puppets.motion import MOTION_NAMES, MOTION_RANGES, NEUTRAL_MOTION, sample_motion, sample_pose
+from megactor_core.puppets.motion import (
+    MOTION_NAMES,
+    MOTION_RANGES,
+    NEUTRAL_MOTION,
+    sample_motion,
+    sample_pose,
+)
 
 # Fastest change within 1/25 s; gaze and lids jump in life too.
 FASTEST = {

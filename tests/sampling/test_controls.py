@@ -7,8 +7,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from megactor_core.models.conditions import BackgroundCondition, Conditions, ControlCondition, ControlStrength, DrivingCondition, ReferenceCondition, StartCondition
 from megactor_core.errors import InputError
+from megactor_core.models.conditions import (
+    BackgroundCondition,
+    Conditions,
+    ControlCondition,
+    ControlStrength,
+    DrivingCondition,
+    ReferenceCondition,
+    StartCondition,
+)
 from megactor_core.sampling.sampler import SamplingSettings, sample
 from megactor_core.weights.loading import LoadedModel, load_model
 from megactor_core.weights.random_model import write_random_model

@@ -12,9 +12,17 @@ import torch
 from tiny_model import portrait_image, tiny_config, tiny_model, tiny_networks, write_driver
 
 from megactor_core.animator import Animator
-from megactor_core.models.conditions import AudioCondition, BackgroundCondition, Conditions, ControlCondition, DrivingCondition, ReferenceCondition, StartCondition
 from megactor_core.conditioning.posterior import encode_posterior
 from megactor_core.errors import InputError
+from megactor_core.models.conditions import (
+    AudioCondition,
+    BackgroundCondition,
+    Conditions,
+    ControlCondition,
+    DrivingCondition,
+    ReferenceCondition,
+    StartCondition,
+)
 from megactor_core.models.networks import Networks
 from megactor_core.sampling.decode import decode_latents
 from megactor_core.sampling.sampler import Progress, SamplingSettings, sample

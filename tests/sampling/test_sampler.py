@@ -7,8 +7,13 @@ import pytest
 import torch
 from tiny_model import CHANNELS, tiny_config, tiny_networks
 
-from megactor_core.models.conditions import BackgroundCondition, Conditions, DrivingCondition, ReferenceCondition
 from megactor_core.errors import InputError
+from megactor_core.models.conditions import (
+    BackgroundCondition,
+    Conditions,
+    DrivingCondition,
+    ReferenceCondition,
+)
 from megactor_core.sampling.decode import decode_latents
 from megactor_core.sampling.sampler import SamplingSettings, sample
 from megactor_core.sampling.schedule import SCHEDULERS

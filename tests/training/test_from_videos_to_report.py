@@ -15,10 +15,10 @@ from killing import kill_after_a_checkpoint
 from tiny_stylist import write_tiny_stylist
 
 from megactor_core.cli.main import main
-from megactor_core.puppets.clips import render_motion, sample_clip
 from megactor_core.dataset.clip_list import list_clips
 from megactor_core.media.reading import open_driving
 from megactor_core.media.writing import VideoWriter
+from megactor_core.puppets.clips import render_motion, sample_clip
 
 pytest.importorskip("accelerate")
 pytest.importorskip("webdataset")

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from megactor_core.seeds import clip_generator
 from megactor_core.puppets.clips import sample_clip
 from megactor_core.puppets.identity import sample_identity
 from megactor_core.puppets.renderer import Puppet, PuppetFrame
+from megactor_core.seeds import clip_generator
 from megactor_core.vision.faces import Face
 
 Place = tuple[float, float, float] | None

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from megactor_core.puppets.clips import clip_pair
 from megactor_core.errors import InputError
 from megactor_core.media.pictures import load_picture
+from megactor_core.puppets.clips import clip_pair
 from megactor_core.vision.faces import Face, FaceDetector, choose_face
 
 

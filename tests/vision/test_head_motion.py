@@ -7,9 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from megactor_core.motion import Amplitude
 from megactor_core.errors import InputError
 from megactor_core.media.source import pictures_source
+from megactor_core.motion import Amplitude
 from megactor_core.vision.coarse_landmarks import MEAN_FACE
 from megactor_core.vision.driving import prepare_driving
 from megactor_core.vision.faces import Face

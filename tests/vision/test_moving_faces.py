@@ -11,8 +11,8 @@ import pytest
 from moving_people import Person, Place, Scene, walk
 from numpy.typing import NDArray
 
-from megactor_core.motion import Amplitude
 from megactor_core.media.source import pictures_source
+from megactor_core.motion import Amplitude
 from megactor_core.vision.crops import face_crop
 from megactor_core.vision.driving import PreparedDriving, prepare_driving
 from megactor_core.vision.faces import Face

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from megactor_core.puppets.clips import clip_pair
 from megactor_core.errors import InputError
 from megactor_core.media.pictures import load_picture
 from megactor_core.media.reading import open_driving
+from megactor_core.puppets.clips import clip_pair
 from megactor_core.vision.faces import Face, FaceDetector
 from megactor_core.vision.foreground import foreground_mask, segmented_person
 from megactor_core.vision.person_segmenter import PersonSegmenter, find_segmenter

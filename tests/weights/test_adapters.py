@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from megactor_core.errors import InputError
-from megactor_core.models.networks import build_networks
 from megactor_core.models.families import XPORTRAIT
+from megactor_core.models.networks import build_networks
 from megactor_core.models.sd15.unet import DenoisingUNet
 from megactor_core.weights.lora import match_lora, merge_lora
 from megactor_core.weights.random_model import tiny_config

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from megactor_core.models.networks import Networks, build_networks
 from megactor_core.models.families import XPORTRAIT
+from megactor_core.models.networks import Networks, build_networks
 from megactor_core.weights.compvis import split_xportrait
 from megactor_core.weights.layout import reconcile_shape
 

@@ -9,10 +9,15 @@ import pytest
 import torch
 
 from megactor_core.errors import InputError
-from megactor_core.models.networks import Networks, build_networks
-from megactor_core.models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE, DrivingEncoderConfig, ModelConfig
-from megactor_core.models.sd15.config import UNetConfig
+from megactor_core.models.config import (
+    OFFICIAL_IMAGE_ENCODER,
+    OFFICIAL_VAE,
+    DrivingEncoderConfig,
+    ModelConfig,
+)
 from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA
+from megactor_core.models.networks import Networks, build_networks
+from megactor_core.models.sd15.config import UNetConfig
 from megactor_core.weights.layout import check_keys, map_key, recognise, split_checkpoint
 from megactor_core.weights.shapes import (
     audio_encoder_config,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from megactor_core.animation.animator.memory import weight_bytes
 from safetensors.torch import load_file, save_file
 
 from megactor_core.errors import InputError
 from megactor_core.models.config import ModelConfig
 from megactor_core.weights.convert import convert_official
-from megactor_core.animation.animator.memory import weight_bytes
 from megactor_core.weights.loading import load_model
 
 State = dict[str, torch.Tensor]

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from megactor_core.errors import InputError
-from megactor_core.models.networks import build_networks
 from megactor_core.models.families import XPORTRAIT
+from megactor_core.models.networks import build_networks
 from megactor_core.weights.base_model import swap_base
 from megactor_core.weights.convert import convert_official
 from megactor_core.weights.loading import load_model

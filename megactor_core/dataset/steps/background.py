@@ -8,11 +8,9 @@ import numpy as np
 from ...vision.foreground import foreground_mask
 from ...vision.person_segmenter import find_segmenter
 from ..clip_file import ClipReader
-from ..parts import face_boxes
-from ..parts import pack_masks
+from ..parts import face_boxes, pack_masks
+from ..settings import BackgroundSettings, Kept
 from ..shards import BACKGROUND, CLIP, BrokenSample, Entry
-from ..settings import Kept
-from ..settings import BackgroundSettings
 
 _LONGEST_SIDE = 256
 """Of a mask, in pixels: finer than latents and CLIP see it."""

@@ -20,9 +20,8 @@ from ...vision.tracking import FaceTrack, NoFaceError, follow_face
 from ...weights.catalogue import find_known
 from ...weights.folders import models_folder
 from ..clip_file import ClipReader
+from ..settings import FacesSettings, Kept, Rejected
 from ..shards import CLIP, FACES, Entry
-from ..settings import Kept, Rejected
-from ..settings import FacesSettings
 
 
 class FaceFinder:

@@ -17,9 +17,8 @@ from ...vision.gaze import MESH_EYES, eye_angles
 from ...vision.landmarks import Landmarker, MediaPipeLandmarker
 from ..clip_file import ClipReader
 from ..parts import face_landmarks
+from ..settings import GazeSettings, Kept, Rejected
 from ..shards import CLIP, GAZE, Entry
-from ..settings import Kept, Rejected
-from ..settings import GazeSettings
 
 _EYES_OF_68 = (slice(36, 42), slice(42, 48))
 # A lid that leaves less than this share of the eye's width open hides the iris.

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import InputError
-from ..clip_file import ClipReader
-from ..clip_file import encode_clip
+from ..clip_file import ClipReader, encode_clip
+from ..settings import Kept, StyliseSettings
 from ..shards import CLIP, STYLED, Entry, name_bytes
-from ..settings import Kept
-from ..settings import StyliseSettings
 
 
 class Styliser:

@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...media.pictures import load_picture, save_picture
+from ..clip_file import ClipReader, encode_clip
 from ..clip_list import identity_of
-from ..clip_file import ClipReader
-from ..clip_file import encode_clip
-from .disguise import Disguise
 from ..parts import five_points
+from ..settings import Kept, SwapSettings
 from ..shards import CLIP, SWAPPED, BrokenSample, Entry, Shard, find_shards, name_bytes, open_shard
-from ..settings import Kept
-from ..settings import SwapSettings
+from .disguise import Disguise
 
 
 class SwapFailed(Exception):

@@ -9,11 +9,11 @@ from ...errors import InputError
 from ...vision.faces import FaceDetector
 from ...vision.landmarks import MediaPipeLandmarker
 from ..measures.clip import Instruments
-from ..measures.face_readings import CoarseReader, FaceReader, MediaPipeReader
 from ..measures.face_identity import IdentityRecogniser
+from ..measures.face_readings import CoarseReader, FaceReader, MediaPipeReader
 from ..measures.lpips import Lpips
-from .request import EvaluationRequest
 from ..measures.video_distance import VideoFeatures
+from .request import EvaluationRequest
 
 _DETECTOR_HINT = "python -m megactor_core weights download face-detector"
 

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import torch
-
-from ...motion import AS_DRIVEN
-from ...animator import find_detector, usable_device
-from ...dataset.clip_list import held_out_identities
-from ...errors import InputError
-from ...animation.checks import check_controls, check_motion, checked_mode
-from ...animation.memory import check_memory
-from ...models.config import ModelConfig
-from ...vision.crops import checked_size
-from ...weights.loading import read_config, resolve_model
-from .files import ClipFile, Rejected, find_clips, find_portraits, readable_portraits
-from .request import EvaluationRequest
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from ...animation.checks import check_controls, check_motion, checked_mode
+from ...animation.memory import check_memory
+from ...animator import find_detector, usable_device
+from ...dataset.clip_list import held_out_identities
 from ...errors import InputError
-from .files import ClipFile, Rejected, check_length
+from ...models.config import ModelConfig
+from ...motion import AS_DRIVEN
+from ...vision.crops import checked_size
+from ...weights.loading import read_config, resolve_model
+from .files import ClipFile, Rejected, check_length, find_clips, find_portraits, readable_portraits
 from .request import EvaluationRequest
-
 
 
 @dataclass(frozen=True)

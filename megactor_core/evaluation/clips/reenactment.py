@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...animator import Animator
 from ...animation.clip import DRIVERS_SOUND
+from ...animator import Animator
 from ...errors import InputError
 from ...media.pictures import load_picture
 from ...media.source import DrivingSource
@@ -22,8 +22,8 @@ from ...vision.tracking import track_faces
 from ...weights.download import file_sha256
 from ..measures.clip import ClipMeasures, FrameValues, Images, Instruments
 from ..measures.table import AGAINST_TRUTH
-from .plan import Pair
 from .files import ClipFile, Rejected, choose_frames, first_picture
+from .plan import Pair
 from .request import EvaluationRequest
 
 

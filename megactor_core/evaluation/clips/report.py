@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ..measures.bootstrap import mean_with_interval
 from ..measures.clip import FrameValues
 from ..measures.table import FVD, MEASURES, by_name
-from .provenance import file_digests, package_versions
+from ..measures.video_distance import frechet_distance
 from .files import Rejected
+from .provenance import file_digests, package_versions
 from .reenactment import ClipScores
 from .request import EvaluationRequest
-from ..measures.video_distance import frechet_distance
 
 Report = dict[str, Any]
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from ...animation.checks import checked_mode
 from ...animator import Animator
 from ...errors import InputError
-from ...animation.checks import checked_mode
-from ...files import temporary_name, write_error
+from ...files import new_folder, refused_writes
 from ...sampling.sampler import Progress
 from ...vision.landmarks import MediaPipeLandmarker, find_landmarker
 from ...weights.loading import read_config, resolve_model
+from .files import Rejected
 from .instruments import open_instruments
+from .page import report_page
 from .plan import Plan
 from .provenance import helper_files
-from .files import Rejected
 from .reenactment import ClipScores, evaluate_pairs
 from .report import Report, build_report
-from .page import report_page
 from .request import EvaluationRequest
 from .worst import WorstClips
 
@@ -57,9 +54,9 @@ def run_evaluation(
     rejected: list[Rejected] = list(plan.rejected)
     worst = WorstClips(request.test)
     landmarker = _landmarker(request)
-    with _new_folder(output, overwrite, request.data) as folder:
+    with new_folder(output) as folder:
         instruments, notes = open_instruments(request, landmarker)
-        with _writing(output):
+        with refused_writes(output):
             (folder / CLIPS).mkdir()
         animator = Animator.from_pretrained(
             request.model,
@@ -86,10 +83,11 @@ def run_evaluation(
         report = build_report(request, scores, rejected, notes)
         text = json.dumps(report, indent=1, allow_nan=False) + "\n"
         page = report_page(report, scores, worst)
-        with _writing(output):
+        with refused_writes(output):
             (folder / REPORT).write_text(text, encoding="utf-8")
             # names of files may hold bytes that are no text
             (folder / PAGE).write_text(page, encoding="utf-8", errors="backslashreplace")
+        check_folder(output, overwrite, request.data)  # it may have come into being meanwhile
     return report
 
 
@@ -109,31 +107,6 @@ def check_folder(output: Path, overwrite: bool, data: Path) -> None:
             raise InputError(output, problem, "Choose another folder, or allow overwriting (--overwrite)")
     if not output.absolute().parent.is_dir():
         raise InputError(output, "the folder it is to be in does not exist", "Create it, or choose another")
-
-
-@contextmanager
-def _new_folder(output: Path, overwrite: bool, data: Path) -> Iterator[Path]:
-    """A folder under a temporary name, which becomes ``output`` when the block ends well."""
-    temporary = temporary_name(output)
-    try:
-        with _writing(output):
-            temporary.mkdir()
-        yield temporary
-        check_folder(output, overwrite, data)
-        with _writing(output):
-            if output.is_dir():
-                shutil.rmtree(output)
-            os.replace(temporary, output)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def _writing(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise write_error(output, error) from error
 
 
 def _landmarker(request: EvaluationRequest) -> MediaPipeLandmarker | None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ...animator import Animator
 from ...conditioning.background import encode_context
-from ...models.conditions import Conditions
 from ...conditioning.driving import encode_driving
+from ...models.conditions import Conditions
 from ...puppets.motion import FloatArray
 from ...sampling.sampler import SamplingSettings
 from ...vision.crops import whole_crop

@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...puppets.clips import ClipPair, clip_pair, render_motion, sample_clip
-from ...puppets.clips import driving_frames_condition
+from ...puppets.clips import ClipPair, clip_pair, driving_frames_condition, render_motion, sample_clip
 
 Images = NDArray[np.uint8]
 DrivingCondition = Literal["face", "whole"]

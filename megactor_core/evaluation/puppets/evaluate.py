@@ -12,9 +12,9 @@ from ...animator import Animator
 from ...puppets.motion import FloatArray
 from ...sampling.sampler import SamplingSettings
 from ..measures import pixels as metrics
-from .motion_fit import MotionFitter
 from .animation import PuppetAnimation, autoencode
 from .drives import DRIVES, DrivingCondition, PuppetDrives, puppet_drives
+from .motion_fit import MotionFitter
 
 Images = NDArray[np.uint8]
 Scores = dict[str, dict[str, float]]

@@ -7,18 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...weights.download import file_sha256
 from ...weights.loading import LoadedModel
 from ..measures.pixels import motion_correlation
-from .evaluate import ClipResult, EvaluationSettings, Scores
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
-from .evaluate import ClipFrames
-
+from .evaluate import ClipFrames, ClipResult, EvaluationSettings, Scores
 
 _ROWS = {
     "autoencoder": "autoencoder (truth through the VAE)",

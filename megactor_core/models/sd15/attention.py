@@ -15,8 +15,8 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-from .blocked_attention import attend_in_blocks
 from ..denoiser import Control, KeyValues
+from .blocked_attention import attend_in_blocks
 
 
 @dataclass

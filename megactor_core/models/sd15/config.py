@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from ... import limits
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
 
 @dataclass(frozen=True)
 class UNetConfig:

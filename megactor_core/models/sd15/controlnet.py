@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from torch import Tensor, nn
 
+from ..denoiser import Control, KeyValues
 from .attention import Pass
 from .config import UNetConfig
-from ..denoiser import Control, KeyValues
 from .unet_encoder import UNetEncoder
 
 HINT_CHANNELS = (16, 32, 96, 256)

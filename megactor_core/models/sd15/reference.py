@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..denoiser import KeyValues
 from .attention import Pass
 from .blocks import UpLevel, end_in_reference_tap
 from .config import UNetConfig
-from ..denoiser import KeyValues
 from .unet import UNetTrunk
 
 

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Pass, TransformerBlock, add_control, project
-from .blocks import UpLevel
 from ..config import DrivingEncoderConfig
-from .config import UNetConfig
 from ..denoiser import Control, KeyValues
 from ..driving_encoder import DrivingEncoder
+from .attention import Pass, TransformerBlock, add_control, project
+from .blocks import UpLevel
+from .config import UNetConfig
 from .resnet import ClipGroupNorm
 from .unet_encoder import UNetEncoder
 

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
+from ..denoiser import KeyValues
 from .attention import Pass, TransformerBlock, project
 from .blocks import DownLevel, Level, MidLevel
 from .config import UNetConfig
-from ..denoiser import KeyValues
 
 
 class UNetEncoder(nn.Module):

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from .run import TrainingConfig
 from ...section import Section
+from .run import TrainingConfig
 
 _CONFIG = "see `megactor_core/models/config.py`"
 _HEAD = "| field | allowed | default | |\n|---|---|---|---|\n"

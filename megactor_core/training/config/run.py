@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from ... import limits
 from ...errors import InputError
-from ...validation import explain
 from ...section import Section
+from ...validation import explain
 from .tasks import TaskConfig
 from .yaml_file import read_yaml
 

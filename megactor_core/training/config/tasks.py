@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from ... import limits
-from .data import ShardClipsConfig
 from ...models.config import ModelConfig, SchedulerConfig
 from ...section import Section
+from .data import ShardClipsConfig
 
 _HEAVIEST = 1e6
 """Of the weights of errors."""

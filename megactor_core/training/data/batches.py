@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch.utils.data import Dataset
 from transformers import CLIPVisionConfig
 
-from ...seeds import Split
 from ...models.config import ModelConfig
-from .puppets import PuppetClips
-from .loader import Batch
+from ...seeds import Split
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
+from .loader import Batch
+from .puppets import PuppetClips
 
 
 def clip_batches(

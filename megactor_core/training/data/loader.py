@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ...errors import InputError
 from ..engine.trainer import kept_from_workers
-import torch
-from torch.utils.data import Dataset
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
-import torch
-from torch import Tensor, nn
-from torch.utils.data import Dataset
-from ..distributed import Processes
 
 Batch = Mapping[str, Any]
+
 
 def batches(
     dataset: Dataset[Batch], first: int, stop: int, num_workers: int, pin: bool

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...seeds import Split, clip_generator
 from ...puppets.identity import sample_identity
 from ...puppets.motion import sample_pose
 from ...puppets.renderer import Puppet, PuppetFrame
+from ...seeds import Split, clip_generator
 from .loader import Batch
 
 # dlib's 68 points: each eye with its brow, and the mouth. Glances and expressions live here.

@@ -10,16 +10,16 @@ from torch.utils.data import Dataset
 
 from ...conditioning.background import clip_pixels
 from ...conditioning.tensors import background_mask
-from ...seeds import Split, clip_generator
+from ...puppets.clips import driving_frames_condition
 from ...puppets.identity import sample_identity
 from ...puppets.motion import sample_motion, sample_pose
 from ...puppets.renderer import Puppet
-from ...vision.modes.plain import plain_boxes, plain_condition
+from ...seeds import Split, clip_generator
 from ...vision.foreground import background_image
-from .pictures import feature_weights
-from .loader import Batch
 from ..config.tasks import PuppetClipsConfig
-from ...puppets.clips import driving_frames_condition
+from .loader import Batch
+from .pictures import feature_weights
+
 
 class PuppetClips(Dataset[Batch]):
     """Item ``i`` is a batch of R identities with F frames each (S: size, L: size of the latents).
@@ -89,8 +89,6 @@ class PuppetClips(Dataset[Batch]):
         frames = [driver.frame(pose) for pose in motion]
         boxes = np.stack([frame.face_box for frame in frames])
         return driving_frames_condition(np.stack([frame.image for frame in frames]), boxes, whole)
-
-
 
 
 def _channels_first(images: NDArray[np.uint8]) -> Tensor:

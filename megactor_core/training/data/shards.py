@@ -13,18 +13,18 @@ from torch.utils.data import Dataset
 
 from ...conditioning.background import clip_pixels
 from ...conditioning.tensors import background_mask
-from ...seeds import Split, clip_generator
-from ...errors import InputError
-from .loader import Batch
-from ...vision.modes.plain import plain_boxes, plain_condition
-from ...vision.crops import Crop, face_area_ratios, face_crop
-from ...vision.foreground import background_image, foreground_mask
-from ...vision.person_segmenter import find_segmenter
-from ...dataset.clip_list import list_clips
 from ...dataset.clip_file import ClipReader
-from ..config.data import ShardClipsConfig
+from ...dataset.clip_list import list_clips
 from ...dataset.parts import read_masks
 from ...dataset.shards import BACKGROUND, CLIP, FACES, STYLED, SWAPPED, BrokenSample, Entry
+from ...errors import InputError
+from ...seeds import Split, clip_generator
+from ...vision.crops import Crop, face_area_ratios, face_crop
+from ...vision.foreground import background_image, foreground_mask
+from ...vision.modes.plain import plain_boxes, plain_condition
+from ...vision.person_segmenter import find_segmenter
+from ..config.data import ShardClipsConfig
+from .loader import Batch
 
 _ATTEMPTS = 100
 """Draws without a usable clip after which the data are given up."""

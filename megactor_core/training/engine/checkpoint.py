@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import zlib
 from collections.abc import Callable, Mapping
@@ -15,9 +14,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ...files import refused_writes
+from ...errors import InputError
+from ...files import new_folder
 
 _PREFIX = "step_"
+
+GOES_ON = "Free space; the same command goes on from the last checkpoint"
+"""What to do where a run could not write."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +55,19 @@ class CheckpointFolder:
             InputError: it cannot be written (full disk, say); earlier checkpoints are untouched.
         """
         target = self.folder / f"{_PREFIX}{checkpoint.step:08d}"
-        partial = self.folder / f".{target.name}.partial"
-        with refused_writes(self.folder, f"the checkpoint of step {checkpoint.step}"):
-            try:
-                self._remove_partial()
-                partial.mkdir(parents=True)
+        self._remove_leftovers()
+        try:
+            with new_folder(target, flushed=True) as made:
                 sums = {}
                 for group, tensors in checkpoint.tensors.items():
-                    file = partial / f"{group}.safetensors"
+                    file = made / f"{group}.safetensors"
                     save_file({name: t.detach().contiguous() for name, t in tensors.items()}, file)
                     sums[file.name] = _checksum(file)
                 state = {"step": checkpoint.step, "files": sums, **checkpoint.state}
-                (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-                for file in partial.iterdir():
-                    _flush(file)
-                shutil.rmtree(target, ignore_errors=True)
-                partial.rename(target)
-                _flush(self.folder)
-            finally:
-                self._remove_partial()
+                (made / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+        except InputError as error:
+            problem = f"the checkpoint of step {checkpoint.step} cannot be written: {error.__cause__}"
+            raise InputError(self.folder, problem, GOES_ON) from error
         for old in self.paths()[: -self.kept]:
             shutil.rmtree(old)
         return target
@@ -101,10 +98,10 @@ class CheckpointFolder:
     def _skip(self, path: Path, error: Exception) -> None:
         self.warn(f"{path} is damaged ({error}); trying the one before")
 
-    def _remove_partial(self) -> None:
+    def _remove_leftovers(self) -> None:
         """What a killed process left half-written would fill the disk."""
-        for partial in self.folder.glob(f".{_PREFIX}*.partial"):
-            shutil.rmtree(partial, ignore_errors=True)
+        for leftover in self.folder.glob(f".{_PREFIX}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _group(file_name: str) -> str:
@@ -123,12 +120,3 @@ def _checksum(path: Path) -> int:
         while block := file.read(1 << 22):
             value = zlib.crc32(block, value)
     return value
-
-
-def _flush(path: Path) -> None:
-    """Ask the system to put a file or folder on the disk, so that a rename never precedes its content."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

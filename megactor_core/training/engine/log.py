@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,12 +15,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...animation.memory import peak_bytes
-import json
-from pathlib import Path
-from typing import Any
-
 from ...files import refused_writes, write_text
-
+from .checkpoint import GOES_ON
 
 
 class Journal:
@@ -36,7 +33,7 @@ class Journal:
         Raises:
             InputError: the file cannot be written.
         """
-        with refused_writes(self.path, "it"), self.path.open("a", encoding="utf-8") as file:
+        with refused_writes(self.path, GOES_ON), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
 
 

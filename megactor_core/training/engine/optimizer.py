@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +12,6 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ..config.run import OptimizerConfig
 from ..distributed import assign
-import math
-
-from ..config.run import OptimizerConfig
-
 
 Numbers = dict[str, Any]
 

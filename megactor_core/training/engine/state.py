@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from .checkpoint import Checkpoint
+from ...weights.saving import full
 from ..config.run import TrainingConfig, differences
-from .optimizer import optimizer_state, restore_optimizer
-from ..distributed import Processes, assign, full
+from ..distributed import Processes, assign
 from ..tasks.base import Task
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-
-import torch
-from torch import Tensor, nn
-
-from ..distributed import assign
-
+from .checkpoint import Checkpoint
+from .optimizer import optimizer_state, restore_optimizer
 
 
 class ExponentialMovingAverage:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..config.run import TrainingConfig
-from ..distributed import Processes
 from ..data.loader import Batch
+from ..distributed import Processes
 from ..tasks.base import Position, Task
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

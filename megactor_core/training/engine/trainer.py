@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
-from pathlib import Path
-
-import torch
-from torch import Tensor, nn
-from tqdm import tqdm
-
-from ...errors import InputError
-from ... import seeds
-from .checkpoint import CheckpointFolder
-from ..config.run import TrainingConfig
-from ..data.loader import batches, lost_workers_told
-from .state import ExponentialMovingAverage
-from ...files import refused_writes, sole_writer, write_text
-from .optimizer import build_optimizer
-from ..distributed import Processes, full
-from .log import RunLog
-from .state import RunState, check_identity, run_identity
-from .optimizer import learning_rate
-from .step import autocast, prepare_step, to_device
-from ..data.loader import Batch
-from ..tasks.base import Position, Task
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ... import seeds
+from ...errors import InputError
+from ...files import refused_writes, write_text
+from ...weights.saving import full
+from ..config.run import TrainingConfig
+from ..data.loader import Batch, batches, lost_workers_told
+from ..distributed import Processes
+from ..tasks.base import Position, Task
+from .checkpoint import GOES_ON, CheckpointFolder
+from .log import RunLog
+from .optimizer import build_optimizer, learning_rate
+from .state import ExponentialMovingAverage, RunState, check_identity, run_identity
+from .step import autocast, prepare_step, to_device
 
 _OF_TERMINALS = {getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)}
 """Sent to every process of a command at once."""
@@ -129,7 +125,7 @@ class Trainer:
             InputError: the loss or a gradient is not finite, a checkpoint cannot be written, or another
                 training writes into the folder.
         """
-        with sole_writer(self.folder) if self.processes.is_main else nullcontext():
+        with _sole_writer(self.folder) if self.processes.is_main else nullcontext():
             self._train()
             if self.state.step < self.config.steps:
                 return False
@@ -224,7 +220,7 @@ class Trainer:
         for network in self.task.networks.values():
             network.eval()
         if log:
-            with refused_writes(folder, "it"):
+            with refused_writes(folder, GOES_ON):
                 folder.mkdir(parents=True, exist_ok=True)
         with (
             self._averages(),
@@ -259,6 +255,28 @@ class Trainer:
         checkpoint = self.state.collect(self.processes)
         if self.processes.is_main:
             self.checkpoints.save(checkpoint)
+
+
+@contextmanager
+def _sole_writer(folder: Path) -> Iterator[None]:
+    """Inside, no other training writes into ``folder``; the lock goes with the process, however it ends.
+
+    Raises:
+        InputError: another training does; or the folder cannot be written.
+    """
+    with refused_writes(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                folder, "another training is writing into it", "Wait for its end, or give another --output"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _say_nothing(_: str) -> None:

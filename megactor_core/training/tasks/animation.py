@@ -12,27 +12,24 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ...conditioning.background import image_tokens
-from ...puppets.motion import MOTION_NAMES
 from ...errors import InputError
-from ...models.networks import Networks
 from ...models.config import ModelConfig
 from ...models.denoiser import KeyValues
 from ...models.families import MEGACTOR
-from ..data.loader import BatchPart
-from ..data.batches import clip_batches
-from .draws import draw_clips
-from .validation import validate_denoiser
-from .latents import LatentCache
-from .latents import encode_clips
-from .lora import add_lora, save_lora
+from ...models.networks import Networks
+from ...puppets.motion import MOTION_NAMES
 from ...weights.saving import save_model
-from .losses import LAST_TIMESTEP, Noising
-from .losses import prediction_error
-from ..distributed import Processes
-from ..data.pictures import to_signed
-from ..data.loader import Batch
-from .base import Position
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
+from ..data.batches import clip_batches
+from ..data.loader import Batch, BatchPart
+from ..data.pictures import to_signed
+from ..distributed import Processes
+from .base import Position
+from .draws import draw_clips
+from .latents import LatentCache, encode_clips
+from .lora import add_lora, save_lora
+from .losses import LAST_TIMESTEP, Noising, prediction_error
+from .validation import validate_denoiser
 
 _POOLED = 4
 

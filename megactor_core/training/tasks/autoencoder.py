@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ...errors import InputError
-from ..data.loader import BatchPart
-from ...weights.saving import save_networks
-from ..distributed import Processes
-from ..data.pictures import PuppetPictures, to_signed
 from ...media.contact_sheet import save_sheet, to_images
-from ..data.loader import Batch
-from .base import Position
+from ...weights.saving import save_networks
 from ..config.tasks import AutoencoderTaskConfig
+from ..data.loader import Batch, BatchPart
+from ..data.pictures import PuppetPictures, to_signed
+from ..distributed import Processes
+from .base import Position
 
 
 class AutoencoderTask:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ..distributed import Processes
 from ..data.loader import Batch
+from ..distributed import Processes
+
 
 @dataclass(frozen=True)
 class Position:

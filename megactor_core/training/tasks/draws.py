@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .losses import LAST_TIMESTEP, draw_noise, draw_timesteps, start_some
-from ..distributed import Processes
 from ..config.tasks import DenoiserTaskConfig
+from ..distributed import Processes
+from .losses import LAST_TIMESTEP, draw_noise, draw_timesteps, start_some
 
 
 @dataclass(frozen=True)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import torch
-from diffusers import AutoencoderKL
-from torch import Tensor
-
-from ...models.config import LatentSpace
-from .draws import posterior_noise
-from ..data.pictures import to_signed
-from .base import Position
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+import torch
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ...models.config import LatentSpace
+from ...weights.saving import write_tensors
 from ..data.loader import Batch
-
+from ..data.pictures import to_signed
+from .base import Position
+from .draws import posterior_noise
 
 _TOGETHER = 1 << 20
 """Pixels that are encoded at a time: the first layers are wide."""
@@ -78,12 +75,9 @@ class LatentCache(Dataset[Batch]):
 
     def store(self, batch: Batch, latents: Mapping[str, Tensor], replaced: tuple[str, ...]) -> None:
         """Keep a batch with its latents, without what they replace."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(batch["cache_index"])
         kept = {n: v for n, v in batch.items() if isinstance(v, Tensor) and n not in replaced}
-        temporary = path.with_suffix(".partial")
-        save_file({n: v.cpu().contiguous() for n, v in {**kept, **latents}.items()}, temporary)
-        os.replace(temporary, path)
+        tensors = {n: v.cpu().contiguous() for n, v in {**kept, **latents}.items()}
+        write_tensors(self._path(batch["cache_index"]), tensors)
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index:06d}.safetensors"

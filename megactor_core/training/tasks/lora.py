@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...files import write_tensors
-from ..distributed import full
+from ...weights.saving import full, write_tensors
 from ..config.tasks import LoraConfig
 
 FILE_NAME = "lora.safetensors"

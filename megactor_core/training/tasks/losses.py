@@ -7,10 +7,7 @@ from torch import Tensor
 
 from ...models.config import SchedulerConfig
 from ...sampling.schedule import build_scheduler
-from torch import Tensor
-
 from ..distributed import Processes
-
 
 LAST_TIMESTEP = 999
 

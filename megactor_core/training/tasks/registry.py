@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import json
 from pathlib import Path
 
-from ...errors import InputError
-from ..config.run import TrainingConfig
-from .base import Task
-from ..config.tasks import AutoencoderTaskConfig
-import dataclasses
-import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
+
 from ...errors import InputError
-from ...models.networks import Networks, build_networks
 from ...models.config import ModelConfig
+from ...models.networks import Networks, build_networks
 from ...weights.loading import load_model
-from ...files import write_tensors, write_text
-from ..distributed import full
-from ..config.tasks import DenoiserTaskConfig
+from ..config.run import TrainingConfig
+from ..config.tasks import AutoencoderTaskConfig, DenoiserTaskConfig
+from .base import Task
+
 
 def build_task(config: TrainingConfig, folder: Path) -> Task:
     """The task of a config, its networks with their initial weights; ``folder`` is the run's.
@@ -38,6 +33,7 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
     if importlib.util.find_spec("torchmetrics") is None:
         raise InputError("validation", "needs torchmetrics", "pip install 'megactor[train]'")
     from .animation import DenoiserTask
+
     pass  # import gone
 
     model, networks = initial_networks(config.task, config.seed)

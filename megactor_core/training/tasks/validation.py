@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...animator import Animator
+from ...media.contact_sheet import save_sheet
 from ...media.writing import VideoWriter
-from ...models.networks import Networks
 from ...models.config import ModelConfig
+from ...models.networks import Networks
 from ...sampling.sampler import SamplingSettings
 from ...weights.loading import LoadedModel
-from ..data.batches import clip_batches
-from ...media.contact_sheet import save_sheet
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
+from ..data.batches import clip_batches
 
 Images = NDArray[np.uint8]
 
@@ -62,8 +62,8 @@ def validate_denoiser(
         folder: for ``*.mp4`` (reference, driver, truth and result side by side) and ``*.png`` (the same as
             sheets); None writes nothing.
     """
-    from ...evaluation.puppets.validation import measure_puppets
     from ...evaluation.puppets.evaluate import EvaluationSettings
+    from ...evaluation.puppets.validation import measure_puppets
 
     animator = Animator(LoadedModel(model, networks, Path("training")))
     sampling = SamplingSettings.from_defaults(

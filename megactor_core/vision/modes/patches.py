@@ -13,12 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from .plain import _GREY
-from .plain import _MARGIN_ABOVE
-from .plain import _keep_boxes
-from .plain import _grow
-from .plain import plain_boxes
-from .plain import plain_condition
+
+from .plain import _GREY, _keep_boxes
 
 # Points of the 68 that carry expression: right eye, left eye, mouth, brows.
 _PATCHES = (slice(36, 42), slice(42, 48), slice(48, 68), slice(17, 27))
@@ -51,12 +47,6 @@ class PatchPlan:
     def boxes_of(self, index: int) -> tuple[Box, ...]:
         """Patches of a frame."""
         return self.boxes[index if len(self.boxes) > 1 else 0]
-
-
-
-
-
-
 
 
 def contour_plan(driving_landmarks: ArrayLike, reference_landmarks: ArrayLike | None, size: int) -> PatchPlan:
@@ -162,5 +152,3 @@ def _alignment(driving: NDArray[np.float64], reference: ArrayLike) -> NDArray[np
 def _corners(points: NDArray[np.float64]) -> NDArray[np.float32]:
     (left, top), (right, bottom) = np.trunc(points.min(axis=0)), np.trunc(points.max(axis=0))
     return np.array([[left, top], [right, bottom], [left, bottom]], np.float32)
-
-

@@ -2,28 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-import cv2
-import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
-from dataclasses import dataclass
-import cv2
-import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
-from dataclasses import dataclass
-import cv2
-import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
-from dataclasses import dataclass
-import cv2
-import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
-from dataclasses import dataclass
-import cv2
-import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
-from dataclasses import dataclass
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 

@@ -10,10 +10,10 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ....megactor_core.sampling.sampler import SamplingSettings
-from .conditions import conditioning
-from .windows import use_context_windows
 from ..portrait_model import PortraitModel
 from ..sampling import ClipParts, join_conditions, with_silence
+from .conditions import conditioning
+from .windows import use_context_windows
 
 
 def native_clip(

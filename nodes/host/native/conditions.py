@@ -10,8 +10,8 @@ import comfy.conds
 import torch
 from torch import Tensor
 
-from ....megactor_core.models.conditions import Conditions
 from ....megactor_core.errors import InputError
+from ....megactor_core.models.conditions import Conditions
 
 KEY = "megactor"
 """Key of a ``Row`` in the dictionary of a CONDITIONING entry."""

@@ -13,12 +13,12 @@ import comfy.supported_models_base
 import torch
 from torch import Tensor
 
-from ....megactor_core.models.conditions import Conditions
 from ....megactor_core.errors import InputError
-from ....megactor_core.models.networks import CONTROLS as CONTROL_NAMES
+from ....megactor_core.models.conditions import Conditions
 from ....megactor_core.models.config import ModelConfig, SchedulerConfig
-from ....megactor_core.precision import all_finite, not_finite
+from ....megactor_core.models.networks import CONTROLS as CONTROL_NAMES
 from ....megactor_core.models.sd15.reader import ClipReader
+from ....megactor_core.precision import all_finite, not_finite
 from ....megactor_core.sampling.sampler import CHECK_RESULT
 from ..layers import inference_dtypes
 from .conditions import KEY, CONDRows, Row

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ....megactor_core.models.config import ModelConfig
 from ....megactor_core.sampling.noise import SHARED
-from ....megactor_core.seeds import frame_generator
 from ....megactor_core.sampling.schedule import blend_start
+from ....megactor_core.seeds import frame_generator
 from .conditions import KEY, Row
 
 RUN = "megactor_run"
