@@ -68,7 +68,7 @@ def main() -> None:
     import comfy.sample
     import torch
     from megactor_pack.nodes.host.model_loading import load_portrait_model
-    from megactor_pack.nodes.host.native.clip import native_clip
+    from megactor_pack.nodes.host.native_clip import native_clip
     from megactor_pack.nodes.host.sampling import sample_clip
     from megactor_pack.nodes.sampling_inputs import sampling_settings
 

@@ -1,4 +1,4 @@
-"""Output files and folders: checked before any work, written under a temporary name, renamed when complete."""
+"""Output files and folders: checked before any work, written under temporary names, then renamed."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class ApplyMegActor(io.ComfyNode):
     def execute(
         cls, model: PortraitModel, context_length: int, context_overlap: int, **parts: Any
     ) -> io.NodeOutput:
-        from .host.native.clip import native_clip
+        from .host.native_clip import native_clip
 
         settings = sampling_settings(
             model.config, context_length=context_length, context_overlap=context_overlap

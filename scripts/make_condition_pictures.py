@@ -18,13 +18,13 @@ from PIL import Image, ImageDraw
 
 from megactor_core.media.pictures import load_picture
 from megactor_core.media.source import pictures_source
-from megactor_core.motion import Amplitude
+from megactor_core.motion import Amplitude, Liveliness
 from megactor_core.puppets.clips import FRAME_RATE, render_motion, sample_clip
 from megactor_core.puppets.motion import MOTION_NAMES, NEUTRAL_MOTION
 from megactor_core.puppets.renderer import Puppet
 from megactor_core.vision.driving import PreparedDriving, prepare_driving
 from megactor_core.vision.faces import Face
-from megactor_core.vision.still import Liveliness, still_driving
+from megactor_core.vision.still import still_driving
 
 SIDE = 256
 HELP_SIDE = 112

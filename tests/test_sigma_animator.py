@@ -19,11 +19,10 @@ from megactor_core.cli.main import main
 from megactor_core.errors import InputError
 from megactor_core.media.reading import open_driving
 from megactor_core.media.samples import Samples
-from megactor_core.motion import Amplitude
+from megactor_core.motion import Amplitude, Liveliness
 from megactor_core.vision.coarse_landmarks import MEAN_FACE
 from megactor_core.vision.faces import Face
 from megactor_core.vision.landmarks import Landmarker
-from megactor_core.vision.still import Liveliness
 from megactor_core.weights.loading import LoadedModel, load_model
 from megactor_core.weights.random_model import write_random_model
 

@@ -34,7 +34,7 @@ from ..models.conditions import (
     ReferenceCondition,
 )
 from ..models.config import ModelConfig
-from ..motion import AS_DRIVEN, Amplitude
+from ..motion import AS_DRIVEN, Amplitude, Liveliness
 from ..sampling.sampler import Progress, SamplingSettings, Step
 from ..vision.coarse_landmarks import CoarseLandmarker
 from ..vision.crops import checked_size, squashed_crop
@@ -45,7 +45,7 @@ from ..vision.landmarks import Landmarker
 from ..vision.paste import paste_back
 from ..vision.person_segmenter import Segmenter
 from ..vision.portrait import Portrait, segment_reference
-from ..vision.still import Liveliness, still_driving
+from ..vision.still import still_driving
 from .checks import check_controls, check_motion, checked_mode, start_source
 from .clip import DRIVERS_SOUND, find_clip
 

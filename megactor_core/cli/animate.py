@@ -110,9 +110,9 @@ def run(args: argparse.Namespace) -> int:
     from ..animation.clip import find_clip
     from ..animation.memory import check_memory, peak_bytes
     from ..animator import Animator, checked_size, default_dtype, usable_device
+    from ..motion import Liveliness
     from ..vision.crops import box_crop
     from ..vision.person_segmenter import find_segmenter
-    from ..vision.still import Liveliness
     from ..weights.loading import read_config, resolve_model
     from ..weights.tensor_files import open_tensor_file
 

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..media.waveform import SAMPLE_RATE
 from ..models.audio_encoder import AudioEncoder
 from ..models.conditions import AudioCondition
 
-SAMPLE_RATE = 16_000
 WINDOW = 400
 HOP = 160
 _FLOOR = 1e-10

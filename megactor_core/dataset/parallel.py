@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from ..errors import InputError
-from ..training.engine.trainer import kept_from_workers
+from ..interruption import kept_from_workers
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

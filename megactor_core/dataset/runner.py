@@ -15,6 +15,7 @@ from .parallel import Machines, run_jobs
 from .records import Record, Remark, begin_folder, end_folder, finished, folder_history
 from .settings import Kept, Rejected, SampleSettings, StepSettings, digest
 from .shards import BrokenSample, Shard, find_shards, open_shard, write_shard
+from .steps.registry import check_step, open_worker
 
 DAMAGED = "damaged shard"
 """Why the sample at the end of a broken shard is left out; how many came after it, nobody knows."""
@@ -67,7 +68,7 @@ def run_shard_job(job: ShardJob) -> tuple[str, Record]:
 
 
 def _results(settings: SampleSettings, shard: Shard, rejected: list[Remark]) -> Iterator[tuple[str, Kept]]:
-    worker = settings.open(shard)
+    worker = open_worker(settings, shard)
     for entry in shard.entries:
         try:
             yield entry.key, worker(entry)
@@ -96,7 +97,7 @@ def run_step(settings: SampleSettings, source: Path, target: Path, machines: Mac
         InputError: no shards; a target of other settings or with other files; a job that cannot be done. The
             shards that are finished by then stay.
     """
-    settings.check()
+    check_step(settings)
     sources = find_shards([source])
     if target.resolve() == source.resolve():
         raise InputError(target, "is the --input", "Choose another --output")

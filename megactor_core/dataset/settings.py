@@ -1,4 +1,4 @@
-"""Settings of every step; light to import, each step loads its own module when it runs."""
+"""Settings of the steps over shards, and what a step returns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 import shlex
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,9 @@ from pydantic import Field, field_validator
 from .. import limits
 from ..errors import InputError
 from ..section import Section
-from .shards import Shard
 
 if TYPE_CHECKING:
-    from .shards import Entry, Sample, Shard
+    from .shards import Entry, Sample
 
 
 class StepSettings(Section):
@@ -45,12 +43,13 @@ class StepSettings(Section):
         return self.model_dump(mode="json")
 
 
-class SampleSettings(StepSettings, ABC):
-    """Settings of a step that turns the samples of a shard into those of another, one by one."""
+class SampleSettings(StepSettings):
+    """Settings of a step that turns the samples of a shard into those of another, one by one.
 
-    @abstractmethod
-    def open(self, shard: Shard) -> Worker:
-        """Load what the step needs for the samples of one shard."""
+    ``needs_files`` says that the step reads files of its own, such as a detector's, whatever the shard.
+    """
+
+    needs_files: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,7 @@ class FacesSettings(SampleSettings):
     """Find the face in every frame; leave out clips without a steady, large, lit face."""
 
     step: ClassVar[str] = "faces"
+    needs_files: ClassVar[bool] = True
     face_detector: Path | None = Field(
         None, exclude=True, description="YuNet's ONNX file; else the one in the models folder"
     )
@@ -128,16 +128,6 @@ class FacesSettings(SampleSettings):
     maximum_jump: float = Field(
         0.5, gt=0, le=1000, description="way of the face's centre from frame to frame, in widths of the face"
     )
-
-    def check(self) -> None:
-        """See ``StepSettings``: detector and landmarker must be at hand."""
-        self.open(Shard(Path(), ()))
-
-    def open(self, shard: Shard) -> Worker:
-        """See ``SampleSettings``."""
-        from .steps.faces import FaceFinder
-
-        return FaceFinder.from_files(self)
 
 
 class SwapSettings(SampleSettings):
@@ -198,12 +188,6 @@ class SwapSettings(SampleSettings):
             raise InputError(self.faces, "holds no pictures", f"Give a folder of {', '.join(suffixes)}")
         return found
 
-    def open(self, shard: Shard) -> Worker:
-        """See ``SampleSettings``."""
-        from .steps.swap import FaceSwap
-
-        return FaceSwap(self, shard)
-
 
 class StyliseSettings(SampleSettings):
     """Give every clip a version in another style, by diffusers image-to-image with one seed per clip."""
@@ -228,17 +212,12 @@ class StyliseSettings(SampleSettings):
         """One, unless the device is the CPU."""
         return 0 if self.device == "cpu" else 1
 
-    def open(self, shard: Shard) -> Worker:
-        """See ``SampleSettings``."""
-        from .steps.stylise import Styliser
-
-        return Styliser(self)
-
 
 class GazeSettings(SampleSettings):
     """Keep the clips in which the eyes move much: about one in twenty."""
 
     step: ClassVar[str] = "gaze"
+    needs_files: ClassVar[bool] = True
     landmarker: Path | None = Field(
         None, description="MediaPipe's face_landmarker.task; without it pupils are sought by darkness: rough"
     )
@@ -248,21 +227,12 @@ class GazeSettings(SampleSettings):
     interval: int = Field(10, ge=1, le=limits.COUNT, description="every so many frames are looked at")
     readings: int = Field(32, ge=3, le=limits.COUNT, description="at most so many")
 
-    def check(self) -> None:
-        """See ``StepSettings``: the landmarker must be at hand."""
-        self.open(Shard(Path(), ()))
-
-    def open(self, shard: Shard) -> Worker:
-        """See ``SampleSettings``."""
-        from .steps.gaze import GazeFilter
-
-        return GazeFilter.from_files(self)
-
 
 class BackgroundSettings(SampleSettings):
     """Part the person from the background in some frames of every clip."""
 
     step: ClassVar[str] = "background"
+    needs_files: ClassVar[bool] = True
     masks: int = Field(
         8,
         ge=1,
@@ -274,16 +244,6 @@ class BackgroundSettings(SampleSettings):
         exclude=True,
         description="MediaPipe's selfie_segmentation.tflite; else the one in the models folder, else GrabCut",
     )
-
-    def check(self) -> None:
-        """See ``StepSettings``: a person segmenter that is named must be at hand."""
-        self.open(Shard(Path(), ()))
-
-    def open(self, shard: Shard) -> Worker:
-        """See ``SampleSettings``."""
-        from .steps.background import BackgroundMasks
-
-        return BackgroundMasks(self)
 
 
 STEPS: tuple[type[StepSettings], ...] = (

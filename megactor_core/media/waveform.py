@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..conditioning.audio import SAMPLE_RATE
 from ..errors import InputError
 from .samples import Samples
 from .sound import open_sound
+
+SAMPLE_RATE = 16_000
 
 _BLOCK = SAMPLE_RATE // 2
 """Samples in which it is looked for opposite channels."""

@@ -6,7 +6,7 @@ The defaults are the official MegActor (v1) model; smaller models and other fami
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,28 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from .. import limits
+from .fields import DEEPEST, LARGEST, Count, Depth, Share, Size, Widths, check_heads
 from .sd15.config import UNetConfig
 
 if TYPE_CHECKING:  # configurations are read where nothing is computed
     from torch import Tensor
 
-_LARGEST, _DEEPEST = 65536, 128
-
-Size = Annotated[int, Field(ge=1, le=_LARGEST)]
-"""A width or a number of parts; there is at least one."""
-Count = Annotated[int, Field(ge=0, le=_LARGEST)]
-"""The same, or none."""
-Depth = Annotated[int, Field(ge=1, le=_DEEPEST)]
-"""Layers, each of which is built."""
-Widths = Annotated[tuple[Size, ...], Field(min_length=1, max_length=8)]
-"""Of resolution levels; each halves the resolution."""
-Share = Annotated[float, Field(ge=0, le=1)]
-
 
 def _check_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """Numbers that a network of another library could be built with, in time."""
     for name, value in arguments.items():
-        largest = _DEEPEST if "layers" in name else _LARGEST
+        largest = DEEPEST if "layers" in name else LARGEST
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, int | float) and not abs(number) <= largest:
                 raise ValueError(f"{name} has a number beyond {largest}")
@@ -50,12 +39,6 @@ def _check_vae(vae: Mapping[str, Any]) -> Mapping[str, Any]:
         except ValidationError as error:
             raise ValueError(f"{name}: {error.errors()[0]['msg']}") from None
     return _check_arguments(vae)
-
-
-def _check_heads(heads: int, widths: Sequence[int]) -> None:
-    for width in widths:
-        if width % heads:
-            raise ValueError(f"{heads} attention heads cannot share {width} channels evenly")
 
 
 @dataclass(frozen=True)
@@ -106,7 +89,7 @@ class AudioEncoderConfig:
     positions: Size = 1500
 
     def __post_init__(self) -> None:
-        _check_heads(self.heads, (self.width,))
+        check_heads(self.heads, (self.width,))
 
 
 @dataclass(frozen=True)
@@ -267,9 +250,11 @@ class ModelConfig:
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # its parts have it too
 
     family: str = "megactor"
-    denoiser: UNetConfig = UNetConfig()
+    denoiser: UNetConfig = field(default_factory=UNetConfig)
     driving_encoder: DrivingEncoderConfig | None = DrivingEncoderConfig()
-    reference_network: UNetConfig = UNetConfig(in_channels=4, out_channels=0, motion_modules=False)
+    reference_network: UNetConfig = field(
+        default_factory=lambda: UNetConfig(in_channels=4, out_channels=0, motion_modules=False)
+    )
     vae: Annotated[Mapping[str, Any], AfterValidator(_check_vae)] = field(
         default_factory=lambda: dict(OFFICIAL_VAE)
     )

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
 from ..media.source import pictures_source
+from ..motion import Liveliness
 from .crops import whole_crop
 from .driving import PreparedDriving
 from .head_motion import moved_picture, moved_points
@@ -20,60 +20,6 @@ from .landmarks import to_68
 from .modes.patches import region_plan
 
 _EYES = (slice(36, 42), slice(42, 48))
-_BLINK_SECONDS = 0.28
-_SHORTEST_PAUSE, _MORE_PAUSE = 1.5, 3.5  # seconds between blinks, as people talk
-_CLOSED = 0.12  # height of a shut eye
-# Of a head that listens to itself: shares of the picture and degrees, seconds of a sway.
-_SHIFT, _TURN, _PERIODS = 0.012, 2.5, (2.3, 3.7, 5.9)
-
-
-@dataclass(frozen=True)
-class Liveliness:
-    """What a portrait does without a driver; 0 = nothing, 1 = as people do.
-
-    Attributes:
-        blink: how far the eyes shut.
-        sway: how far the head moves.
-        seed: when it blinks and how it sways.
-    """
-
-    blink: float = 1.0
-    sway: float = 1.0
-    seed: int = 42
-
-    def __post_init__(self) -> None:
-        for name, value in (("blink", self.blink), ("sway", self.sway)):
-            if not 0 <= value <= 1:
-                raise InputError(
-                    f"{name} {value}", "must be from 0 to 1", "Use 1 for as people do, 0 for still"
-                )
-
-    def openness(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Height of the eyes at these seconds, 1 = as in the portrait."""
-        random = np.random.default_rng([self.seed, 0])
-        shut, begin = np.zeros_like(times), 0.0
-        while times.size and begin <= times[-1]:
-            begin += _SHORTEST_PAUSE + _MORE_PAUSE * random.random()
-            phase = (times - begin) / _BLINK_SECONDS
-            shut += np.where((phase > 0) & (phase < 1), np.sin(np.pi * np.clip(phase, 0, 1)) ** 2, 0)
-        return 1 - min(self.blink, 1.0) * (1 - _CLOSED) * shut
-
-    def head(
-        self,
-        times: NDArray[np.float64],
-        amplitude: NDArray[np.floating],
-        center: NDArray[np.float64],
-        size: int,
-    ) -> NDArray[np.float64]:
-        """Affines (F, 2, 3) of the head at these seconds; the first is the identity."""
-        random = np.random.default_rng([self.seed, 1])
-        phases = random.uniform(0, 2 * np.pi, (3, len(_PERIODS), 1))
-        waves = np.sin(2 * np.pi * times / np.array(_PERIODS)[:, None] + phases).mean(axis=1)
-        waves = self.sway * amplitude * (waves - waves[:, :1])
-        shift = waves[:2].T * _SHIFT * size
-        angle = np.deg2rad(waves[2] * _TURN)
-        turn = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], -1).reshape(-1, 2, 2)
-        return np.concatenate([turn, (center + shift - turn @ center)[:, :, None]], axis=2)
 
 
 def still_driving(

@@ -33,7 +33,7 @@ from ...megactor_core.models.conditions import (
     DrivingCondition,
     ReferenceCondition,
 )
-from ...megactor_core.motion import Motion
+from ...megactor_core.motion import Liveliness, Motion
 from ...megactor_core.sampling.decode import decode_frames, to_uint8
 from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, sample
 from ...megactor_core.vision.driving import PreparedDriving
@@ -41,7 +41,6 @@ from ...megactor_core.vision.faces import Detector
 from ...megactor_core.vision.foreground import background_image
 from ...megactor_core.vision.person_segmenter import Segmenter
 from ...megactor_core.vision.portrait import Portrait, all_faces
-from ...megactor_core.vision.still import Liveliness
 from ...megactor_core.vision.tracking import LostPolicy
 from .clip_preview import preview_sheet
 from .encoding import (

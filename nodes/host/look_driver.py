@@ -22,13 +22,13 @@ from ...megactor_core.animation.checks import (
 from ...megactor_core.media.contact_sheet import picture_rows, sheet_indices
 from ...megactor_core.media.source import DrivingSource
 from ...megactor_core.models.config import ModelConfig
-from ...megactor_core.motion import Motion
+from ...megactor_core.motion import Liveliness, Motion
 from ...megactor_core.vision.coarse_landmarks import CoarseLandmarker
 from ...megactor_core.vision.crops import checked_size, squashed_crop
 from ...megactor_core.vision.driving import DrivingMode, PreparedDriving, prepare_driving
 from ...megactor_core.vision.face_patches import BestFrame
 from ...megactor_core.vision.faces import FaceDetector
-from ...megactor_core.vision.still import Liveliness, still_driving
+from ...megactor_core.vision.still import still_driving
 from ...megactor_core.vision.tracking import LostPolicy
 from .faces import check_faces, check_landmarks, face_choice, find_detector, known_faces, landmarks_of_square
 from .images import only_picture

@@ -17,8 +17,8 @@ from ...megactor_core.weights.loading import build_on_meta, load_network, read_c
 from ...megactor_core.weights.tensor_files import open_tensor_file
 from .clip_vision import load_clip_vision
 from .latent_format import PortraitLatentFormat
-from .layers import host_patcher, inference_dtypes, use_host_layers
 from .native.denoiser import NativeDenoiser
+from .native.layers import host_patcher, inference_dtypes, use_host_layers
 from .native.model import CONTROLS, REFERENCE_NETWORK, NativeModel
 from .native.start_noise import add_run_wrapper
 from .portrait_model import PortraitModel

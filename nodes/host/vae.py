@@ -146,7 +146,7 @@ class DiffusersVAE(PortraitVAE):
     """
 
     def __init__(self, network: AutoencoderKL, config: ModelConfig, dtype: torch.dtype) -> None:
-        from .layers import use_host_layers
+        from .native.layers import use_host_layers
 
         # The constructor sets all that the host's methods read, but it builds its network itself: it is given
         # the smallest there is, and that is replaced.

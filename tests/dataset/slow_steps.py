@@ -12,6 +12,7 @@ from pydantic import Field
 
 from megactor_core.dataset.settings import Kept, Rejected, SampleSettings, Worker
 from megactor_core.dataset.shards import Entry, Shard
+from megactor_core.dataset.steps.registry import open_worker
 from megactor_core.errors import InputError
 
 
@@ -31,10 +32,7 @@ class LogSettings(SampleSettings):
     def gpus(self) -> int:
         return self.gpus_needed
 
-    def open(self, shard: Shard) -> Worker:
-        return self._work
-
-    def _work(self, entry: Entry) -> Kept:
+    def work(self, entry: Entry) -> Kept:
         with self.log.open("a") as file:
             file.write(f"{entry.shard.stem}/{entry.key}\n")
         time.sleep(self.seconds)
@@ -45,3 +43,8 @@ class LogSettings(SampleSettings):
         if int(entry.key[-1]) % 2:
             raise Rejected("odd", entry.key)
         return Kept({**entry.sample(), "mark": self.mark.encode()}, "zero" if entry.key == "clip0" else "")
+
+
+@open_worker.register
+def _(settings: LogSettings, shard: Shard) -> Worker:
+    return settings.work

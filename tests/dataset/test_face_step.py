@@ -14,6 +14,7 @@ from megactor_core.dataset.settings.faces import FaceFinder
 from megactor_core.dataset.parts import face_boxes, face_landmarks, five_points
 from megactor_core.dataset.settings import FacesSettings, Rejected
 from megactor_core.dataset.shards import Entry, open_shard
+from megactor_core.dataset.steps.registry import check_step, open_worker
 from megactor_core.errors import InputError
 from megactor_core.vision.faces import Detector, Face
 
@@ -107,9 +108,9 @@ def test_a_landmarkers_points_are_kept(clip: Entry) -> None:
 def test_a_missing_detector_is_told_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEGACTOR_MODELS", str(tmp_path))
     with pytest.raises(InputError, match="weights download face-detector"):
-        FacesSettings().check()
+        check_step(FacesSettings())
     with pytest.raises(InputError, match="the face detector's file does not exist"):
-        FacesSettings(face_detector=tmp_path / "none.onnx").check()
+        check_step(FacesSettings(face_detector=tmp_path / "none.onnx"))
 
 
 def test_yunet_sees_a_puppet_where_it_is(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_yunet_sees_a_puppet_where_it_is(tmp_path: Path) -> None:
     path = write_samples(tmp_path / "00000.tar", {"clip": sample})
     clip = open_shard(path).entries[0]
     settings = FacesSettings(face_detector=Path(detector), minimum_frames=12, minimum_face_ratio=0.05)
-    kept = settings.open(open_shard(path))(clip)
+    kept = open_worker(settings, open_shard(path))(clip)
     out = write_samples(tmp_path / "out.tar", {"clip": kept.sample})
     found, truth = face_boxes(open_shard(out).entries[0]), face_boxes(clip)
     centers = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (found, truth)]

@@ -27,8 +27,8 @@ from megactor_pack.megactor_core.sampling.noise import start_noise
 from megactor_pack.megactor_core.weights.random_model import write_random_model
 from megactor_pack.nodes.apply import ApplyMegActor
 from megactor_pack.nodes.host.model_loading import load_portrait_model
-from megactor_pack.nodes.host.native.clip import native_clip
 from megactor_pack.nodes.host.native.conditions import KEY
+from megactor_pack.nodes.host.native_clip import native_clip
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.host.sampling import ClipParts, sample_clip
 from megactor_pack.nodes.sampling_inputs import sampling_settings

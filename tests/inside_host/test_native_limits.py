@@ -10,7 +10,7 @@ import comfy.sample
 import pytest
 import torch
 from megactor_pack.megactor_core.errors import InputError
-from megactor_pack.nodes.host.native.clip import native_clip
+from megactor_pack.nodes.host.native_clip import native_clip
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.sampling_inputs import sampling_settings
 from test_native_model import SEED, STEPS, difference, ksampler, make_clip, unit_noise

@@ -24,7 +24,7 @@ from megactor_pack.megactor_core.models.conditions import (
 )
 from megactor_pack.megactor_core.sampling.noise import start_noise
 from megactor_pack.nodes.host.model_loading import load_portrait_model
-from megactor_pack.nodes.host.native.clip import native_clip
+from megactor_pack.nodes.host.native_clip import native_clip
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.host.sampling import ClipParts, sample_clip
 from megactor_pack.nodes.sampling_inputs import sampling_settings

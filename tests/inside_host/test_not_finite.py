@@ -17,7 +17,7 @@ from megactor_pack.megactor_core.weights.saving import save_model
 from megactor_pack.nodes.host.animation import HostAnimator
 from megactor_pack.nodes.host.images import only_picture
 from megactor_pack.nodes.host.model_loading import load_portrait_model
-from megactor_pack.nodes.host.native.clip import native_clip
+from megactor_pack.nodes.host.native_clip import native_clip
 from megactor_pack.nodes.host.paste import paste_frames
 from megactor_pack.nodes.host.sampling import sample_clip
 from megactor_pack.nodes.host.vae import PortraitVAE, encode_posterior, in_float32

@@ -7,8 +7,9 @@ from fractions import Fraction
 import numpy as np
 from tiny_model import portrait_image
 
+from megactor_core.motion import Liveliness
 from megactor_core.vision.coarse_landmarks import MEAN_FACE
-from megactor_core.vision.still import Liveliness, still_driving
+from megactor_core.vision.still import still_driving
 
 PICTURE = portrait_image(128, 128)
 LANDMARKS = MEAN_FACE[:, :2] * 6 + 64

@@ -1,4 +1,4 @@
-"""config."""
+"""Configuration of the SD1.5-shaped UNets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
+
+from ..fields import Count, Depth, Size, Widths, check_heads
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class UNetConfig:
     reading_levels: Literal["mid_up", "all"] = "mid_up"
 
     def __post_init__(self) -> None:
-        _check_heads(self.num_attention_heads, self.block_out_channels)
+        check_heads(self.num_attention_heads, self.block_out_channels)
 
     def reads(self, block: str) -> bool:
         """Whether the transformer block of this name reads (or, in a reference network, writes) tokens."""

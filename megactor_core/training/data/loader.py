@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ...errors import InputError
-from ..engine.trainer import kept_from_workers
+from ...interruption import kept_from_workers
 
 Batch = Mapping[str, Any]
 

@@ -20,9 +20,9 @@ from ....megactor_core.models.networks import CONTROLS as CONTROL_NAMES
 from ....megactor_core.models.sd15.reader import ClipReader
 from ....megactor_core.precision import all_finite, not_finite
 from ....megactor_core.sampling.sampler import CHECK_RESULT
-from ..layers import inference_dtypes
 from .conditions import KEY, CONDRows, Row
 from .denoiser import NativeDenoiser
+from .layers import inference_dtypes
 from .start_noise import RUN, Run, model_sampling
 
 REFERENCE_NETWORK = "megactor_reference_network"

@@ -8,7 +8,7 @@ import comfy.ops
 import torch
 from torch import nn
 
-from ...megactor_core.models.sd15.resnet import ClipGroupNorm
+from ....megactor_core.models.sd15.resnet import ClipGroupNorm
 
 
 class HostClipGroupNorm(ClipGroupNorm, comfy.ops.manual_cast.GroupNorm):

@@ -9,11 +9,11 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ....megactor_core.sampling.sampler import SamplingSettings
-from ..portrait_model import PortraitModel
-from ..sampling import ClipParts, join_conditions, with_silence
-from .conditions import conditioning
-from .windows import use_context_windows
+from ...megactor_core.sampling.sampler import SamplingSettings
+from .native.conditions import conditioning
+from .native.windows import use_context_windows
+from .portrait_model import PortraitModel
+from .sampling import ClipParts, join_conditions, with_silence
 
 
 def native_clip(
