@@ -1,7 +1,7 @@
 # make setup   the Python environment in .venv
 # make demo    animate examples/portrait.png with examples/driving.mp4 into output/
 # make test    every test; those in tests/host and tests/ui run in a real ComfyUI, which this makes (see host)
-# make lint    ruff and mypy
+# make lint    ruff, mypy, and import-linter: which module may import which
 # make host    a ComfyUI for the tests in .host: the one at COMFYUI_PATH, or else a downloaded one
 # make package what the registry delivers, checked, in dist/megactor.zip
 
@@ -54,6 +54,7 @@ lint: $(READY)
 	# The nodes reach the core by relative imports, so that they are checked as parts of one package.
 	@mkdir -p .lint && ln -sfn .. .lint/megactor_pack
 	MYPYPATH=.lint $(BIN)/mypy --package megactor_pack.nodes
+	PYTHONPATH=.lint $(BIN)/lint-imports
 
 package: $(READY) host
 	$(BIN)/ruff check . --select S102,S307,E702

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from megactor_core.media.writing import VideoWriter
-from megactor_core.models.config import OFFICIAL_VAE, DrivingEncoderConfig, ModelConfig, SamplingDefaults
+from megactor_core.models.config import OFFICIAL_VAE, ModelConfig, SamplingDefaults
+from megactor_core.models.encoder_config import DrivingEncoderConfig
 from megactor_core.models.networks import Networks, build_networks
 from megactor_core.models.sd15.config import UNetConfig
 from megactor_core.weights.loading import LoadedModel

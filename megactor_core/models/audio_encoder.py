@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import AudioEncoderConfig
+from .encoder_config import AudioEncoderConfig
 from .sd15.attention import attend, merge_heads, split_heads
 
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .config import DrivingEncoderConfig
+from .encoder_config import DrivingEncoderConfig
 
 SILU_GAIN = 1.68
 """1 / sqrt(E[silu(x)^2]) for unit-normal x: keeps the signal's size through a stack without norms. PyTorch's

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .config import AudioEncoderConfig, DrivingEncoderConfig, ModelConfig, SamplingDefaults, SchedulerConfig
+from .config import ModelConfig, SamplingDefaults, SchedulerConfig
+from .encoder_config import AudioEncoderConfig, DrivingEncoderConfig
 from .sd15.config import UNetConfig
 
 MEGACTOR = ModelConfig()

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE, AudioEncoderConfig, DrivingEncoderConfig
+from ..models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE
+from ..models.encoder_config import AudioEncoderConfig, DrivingEncoderConfig
 from ..models.families import MEGACTOR
 from ..models.sd15.config import UNetConfig
 

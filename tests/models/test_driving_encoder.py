@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from megactor_core.models.config import DrivingEncoderConfig
 from megactor_core.models.driving_encoder import DrivingEncoder
+from megactor_core.models.encoder_config import DrivingEncoderConfig
 
 
 @torch.inference_mode()

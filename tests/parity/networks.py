@@ -8,8 +8,8 @@ import torch
 from diffusers import AutoencoderKL
 from formula import Case, layout_crc32
 
-from megactor_core.models.config import DrivingEncoderConfig
 from megactor_core.models.denoiser import KeyValues
+from megactor_core.models.encoder_config import DrivingEncoderConfig
 from megactor_core.models.families import MEGACTOR_SIGMA
 from megactor_core.models.sd15.config import UNetConfig
 from megactor_core.models.sd15.reference import ReferenceNetwork

@@ -7,8 +7,8 @@ import torch
 from formula import Case, layout_crc32
 from networks import driving_modulation, megactor_denoiser, megactor_reference_network, unet_config
 
-from megactor_core.models.config import DrivingEncoderConfig
 from megactor_core.models.driving_encoder import DrivingEncoder
+from megactor_core.models.encoder_config import DrivingEncoderConfig
 from megactor_core.models.sd15.temporal import MotionModule
 from megactor_core.models.sd15.unet import DenoisingUNet
 

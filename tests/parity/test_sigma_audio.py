@@ -11,8 +11,8 @@ from formula import Case
 
 from megactor_core.conditioning.audio import audio_features, frame_rows, log_mel
 from megactor_core.models.audio_encoder import AudioEncoder
-from megactor_core.models.config import AudioEncoderConfig
 from megactor_core.models.denoiser import KeyValues, gather_rows
+from megactor_core.models.encoder_config import AudioEncoderConfig
 
 
 def times(num_frames: int, rate: float) -> list[Fraction]:

@@ -11,12 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from megactor_core.models.config import (
-    OFFICIAL_IMAGE_ENCODER,
-    OFFICIAL_VAE,
-    DrivingEncoderConfig,
-    ModelConfig,
-)
+from megactor_core.models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE, ModelConfig
+from megactor_core.models.encoder_config import DrivingEncoderConfig
 from megactor_core.models.networks import build_networks
 from megactor_core.models.sd15.config import UNetConfig
 

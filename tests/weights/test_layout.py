@@ -9,12 +9,8 @@ import pytest
 import torch
 
 from megactor_core.errors import InputError
-from megactor_core.models.config import (
-    OFFICIAL_IMAGE_ENCODER,
-    OFFICIAL_VAE,
-    DrivingEncoderConfig,
-    ModelConfig,
-)
+from megactor_core.models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE, ModelConfig
+from megactor_core.models.encoder_config import DrivingEncoderConfig
 from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA
 from megactor_core.models.networks import Networks, build_networks
 from megactor_core.models.sd15.config import UNetConfig

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import DrivingEncoderConfig
 from ..denoiser import Control, KeyValues
 from ..driving_encoder import DrivingEncoder
+from ..encoder_config import DrivingEncoderConfig
 from .attention import Pass, TransformerBlock, add_control, project
 from .blocks import UpLevel
 from .config import UNetConfig
