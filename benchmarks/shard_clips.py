@@ -18,13 +18,13 @@ from time import perf_counter, process_time
 import cv2
 import numpy as np
 import torch
-from megactor_core.training.config.run.data import ShardClipsConfig
-from megactor_core.training.data.loader.shards import ShardClips
 
 from megactor_core.dataset.clip_file import encode_clip
 from megactor_core.dataset.parts import pack_masks
 from megactor_core.dataset.shards import write_shard
 from megactor_core.puppets.clips import clip_pair
+from megactor_core.training.config.data import ShardClipsConfig
+from megactor_core.training.data.shards import ShardClips
 
 SIDE, FRAMES, FRAME_RATE, CLIPS = 512, 150, 30, 8
 

@@ -21,9 +21,6 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
-from megactor_core.training.config.run.run import TrainingConfig, read_config
-from megactor_core.training.tasks.registry.animation import DenoiserTask
-from megactor_core.training.tasks.registry.base import Position
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -36,7 +33,10 @@ from megactor_core.models.networks import build_networks
 from megactor_core.models.sd15 import blocks
 from megactor_core.models.sd15.resnet import ResnetBlock
 from megactor_core.models.sd15.temporal import MotionModule
+from megactor_core.training.config.run import TrainingConfig, read_config
 from megactor_core.training.distributed import Processes
+from megactor_core.training.tasks.animation import DenoiserTask
+from megactor_core.training.tasks.base import Position
 
 GIB = 2**30
 SPREAD = (ResnetBlock, FeedForward, MotionModule)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from megactor_core.animation.animator.memory import check_memory, hint_bytes
 
+from megactor_core.animation.memory import check_memory, hint_bytes
 from megactor_core.errors import InputError
 from megactor_core.models.families import MEGACTOR, XPORTRAIT
 from megactor_core.sampling.sampler import SamplingSettings

@@ -11,9 +11,9 @@ import av
 import numpy as np
 import pytest
 import torch
-from megactor_core.animation.animator.clip import DRIVERS_SOUND
 from tiny_model import portrait_image, write_driver, write_portrait
 
+from megactor_core.animation.clip import DRIVERS_SOUND
 from megactor_core.animator import Animator
 from megactor_core.cli.main import main
 from megactor_core.errors import InputError

@@ -9,16 +9,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from .. import limits
 from ..errors import InputError
 from ..section import Section
-
-if TYPE_CHECKING:
-    from .shards import Entry, Sample
+from .shards import Entry, Sample
 
 
 class StepSettings(Section):
@@ -80,7 +78,7 @@ class Rejected(Exception):
         self.reason, self.detail = reason, detail
 
 
-Worker = Callable[["Entry"], Kept]
+Worker = Callable[[Entry], Kept]
 """Looks at one sample; raises ``Rejected`` or ``BrokenSample`` where it cannot go on."""
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clip_shards import puppet_sample, write_puppet_shards, write_samples
-from megactor_core.training.config.run.data import ShardClipsConfig
-from megactor_core.training.data.loader.shards import ShardClips
 
 from megactor_core.cli.main import main
 from megactor_core.dataset.settings import STEPS
 from megactor_core.media.pictures import load_picture
 from megactor_core.media.writing import VideoWriter
 from megactor_core.puppets.clips import render_motion, sample_clip
+from megactor_core.training.config.data import ShardClipsConfig
+from megactor_core.training.data.shards import ShardClips
 
 Run = Callable[..., tuple[int, str, str]]
 

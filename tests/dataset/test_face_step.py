@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from clip_shards import encode, puppet_sample, write_samples
-from megactor_core.dataset.settings.faces import FaceFinder
 
 from megactor_core.dataset.parts import face_boxes, face_landmarks, five_points
 from megactor_core.dataset.settings import FacesSettings, Rejected
 from megactor_core.dataset.shards import Entry, open_shard
+from megactor_core.dataset.steps.faces import FaceFinder
 from megactor_core.dataset.steps.registry import check_step, open_worker
 from megactor_core.errors import InputError
 from megactor_core.vision.faces import Detector, Face

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clip_shards import encode, faces_json, write_samples
-from megactor_core.dataset.settings.gaze import GazeFilter, iris_angles, pupil_angles, smoothed_variance
 
 from megactor_core.dataset.settings import GazeSettings, Rejected
 from megactor_core.dataset.shards import Entry, open_shard
+from megactor_core.dataset.steps.gaze import GazeFilter, iris_angles, pupil_angles, smoothed_variance
 from megactor_core.puppets.clips import render_motion, sample_clip
 from megactor_core.puppets.motion import MOTION_NAMES, NEUTRAL_MOTION
 

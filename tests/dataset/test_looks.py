@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 from clip_shards import encode, puppet_sample, write_puppet_shards, write_samples
-from megactor_core.dataset.settings.background import BackgroundMasks
 
 from megactor_core.dataset.inspect import shard_sheet
 from megactor_core.dataset.parts import pack_masks, read_masks
 from megactor_core.dataset.settings import BackgroundSettings
 from megactor_core.dataset.shards import BrokenSample, open_shard
 from megactor_core.dataset.stats import collect_stats, head_angles, plot_stats
+from megactor_core.dataset.steps.background import BackgroundMasks
 from megactor_core.errors import InputError
 from megactor_core.puppets.clips import render_motion, sample_clip
 from megactor_core.vision.coarse_landmarks import FIVE_POINTS, MEAN_FACE

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 from clip_shards import encode, faces_json, puppet_sample, write_puppet_shards, write_samples
-from megactor_core.training.config.run.data import ShardClipsConfig
-from megactor_core.training.config.run.tasks import PuppetClipsConfig
-from megactor_core.training.data.loader.loader import batches
-from megactor_core.training.data.loader.puppets import PuppetClips
-from megactor_core.training.data.loader.shards import ShardClips
 
 from megactor_core.dataset.parts import pack_masks
 from megactor_core.dataset.shards import open_shard
 from megactor_core.errors import InputError
 from megactor_core.seeds import Split
+from megactor_core.training.config.data import ShardClipsConfig
+from megactor_core.training.config.tasks import PuppetClipsConfig
+from megactor_core.training.data.loader import batches
+from megactor_core.training.data.puppets import PuppetClips
+from megactor_core.training.data.shards import ShardClips
 
 NUMBERED, FRAMES = 96, 40
 

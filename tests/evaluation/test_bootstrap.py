@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from megactor_core.evaluation.measures.table.bootstrap import FEWEST, mean_with_interval
+
+from megactor_core.evaluation.measures.bootstrap import FEWEST, mean_with_interval
 
 
 def test_the_interval_has_the_width_of_the_means_deviation() -> None:

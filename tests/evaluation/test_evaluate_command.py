@@ -8,12 +8,12 @@ import json
 from pathlib import Path
 
 import pytest
-from megactor_core.evaluation.puppets.evaluate.drives import DRIVES
-from megactor_core.evaluation.puppets.evaluate.evaluate import EvaluationSettings
-from megactor_core.evaluation.puppets.evaluate.validation import measure_puppets
 
 from megactor_core.animator import Animator
 from megactor_core.cli.main import main
+from megactor_core.evaluation.puppets.drives import DRIVES
+from megactor_core.evaluation.puppets.evaluate import EvaluationSettings
+from megactor_core.evaluation.puppets.validation import measure_puppets
 from megactor_core.media.pictures import load_picture
 from megactor_core.puppets.motion import MOTION_NAMES
 

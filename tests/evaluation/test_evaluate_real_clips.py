@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from megactor_core.evaluation.measures.table.clip import Instruments
-from megactor_core.evaluation.measures.table.lpips import alexnet_features
 from onnx_file import write_pooling
 from safetensors.torch import load_file, save_file
 from tiny_model import tiny_model, write_driver, write_portrait
@@ -27,6 +25,8 @@ from megactor_core.evaluation.clips.files import ClipFile
 from megactor_core.evaluation.clips.plan import Pair
 from megactor_core.evaluation.clips.reenactment import animate_pair, score_clip
 from megactor_core.evaluation.clips.request import EvaluationRequest
+from megactor_core.evaluation.measures.clip import Instruments
+from megactor_core.evaluation.measures.lpips import alexnet_features
 from megactor_core.media.reading import open_driving
 from megactor_core.media.writing import VideoWriter
 from megactor_core.puppets.clips import clip_pair

@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from megactor_core.evaluation.measures.table.clip import ClipMeasures, Instruments, rotation_angle
-from megactor_core.evaluation.measures.table.face_readings import (
+
+from megactor_core.evaluation.measures.clip import ClipMeasures, Instruments, rotation_angle
+from megactor_core.evaluation.measures.face_readings import (
     CoarseReader,
     FaceReading,
     MediaPipeReader,
@@ -17,7 +18,6 @@ from megactor_core.evaluation.measures.table.face_readings import (
     nearest_rotation,
     rotation_of_landmarks,
 )
-
 from megactor_core.vision.coarse_landmarks import FIVE_POINTS, MEAN_FACE
 from megactor_core.vision.faces import Face
 from megactor_core.vision.landmarks import MediaPipeLandmarker

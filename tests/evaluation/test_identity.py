@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from megactor_core.evaluation.measures.table.face_identity import IdentityRecogniser
 from onnx_file import write_pooling
 
 from megactor_core.errors import InputError
+from megactor_core.evaluation.measures.face_identity import IdentityRecogniser
 from megactor_core.vision.faces import Face
 
 POINTS = np.array([(40, 50), (70, 50), (55, 68), (43, 85), (67, 85)], np.float32)

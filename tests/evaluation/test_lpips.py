@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from megactor_core.evaluation.measures.table.lpips import Lpips, alexnet_features
 from safetensors.torch import save_file
 from torchmetrics.functional.image import lpips as reference
 
 from megactor_core.errors import InputError
+from megactor_core.evaluation.measures.lpips import Lpips, alexnet_features
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from megactor_core.evaluation.measures.table import pixels as metrics
+from megactor_core.evaluation.measures import pixels as metrics
 from megactor_core.puppets.motion import MOTION_NAMES
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from megactor_core.evaluation.puppets.evaluate.motion_fit import MotionFitter
 
+from megactor_core.evaluation.puppets.motion_fit import MotionFitter
 from megactor_core.puppets.clips import clip_pair
 from megactor_core.puppets.motion import MOTION_NAMES
 

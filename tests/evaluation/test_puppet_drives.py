@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from megactor_core.evaluation.puppets.evaluate.drives import DRIVES, puppet_drives
 
+from megactor_core.evaluation.puppets.drives import DRIVES, puppet_drives
 from megactor_core.puppets.clips import clip_pair, sample_clip
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from megactor_core.evaluation.measures.table.video_distance import VideoFeatures, frechet_distance
 from onnx_file import write_pooling
 
 from megactor_core.errors import InputError
+from megactor_core.evaluation.measures.video_distance import VideoFeatures, frechet_distance
 
 
 def test_distance_of_normal_distributions() -> None:

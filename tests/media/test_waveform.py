@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from megactor_core.animation.animator.clip import find_clip
 
+from megactor_core.animation.clip import find_clip
 from megactor_core.conditioning.audio import log_mel
 from megactor_core.errors import InputError
 from megactor_core.media.samples import Samples

@@ -13,17 +13,17 @@ import pytest
 import torch
 import yaml
 from clip_shards import write_puppet_shards
-from megactor_core.animation.animator.memory import weight_bytes
-from megactor_core.training.config.run.run import TrainingConfig, read_config
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from tiny_model import write_tiny_model
 
+from megactor_core.animation.memory import weight_bytes
 from megactor_core.cli.main import main
 from megactor_core.dataset.settings import STEPS
 from megactor_core.errors import InputError
 from megactor_core.evaluation.clips.request import EvaluationRequest
 from megactor_core.models.config import ModelConfig
+from megactor_core.training.config.run import TrainingConfig, read_config
 from megactor_core.validation import explain
 from megactor_core.weights import loading
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from megactor_core.training.config.run.reference import field_reference
-from megactor_core.training.config.run.run import read_config
 
 from megactor_core.errors import InputError
+from megactor_core.training.config.reference import field_reference
+from megactor_core.training.config.run import read_config
 
 SHARDS = {"name": "shards", "shards": "data/shards"}
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"

@@ -8,10 +8,10 @@ import signal
 import psutil
 import pytest
 import torch
-from megactor_core.training.data.loader.loader import batches
 from torch.utils.data import Dataset
 
 from megactor_core.errors import InputError
+from megactor_core.training.data.loader import batches
 
 
 class Items(Dataset):

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from megactor_core.training.config.run.run import TrainingConfig, read_config
-from megactor_core.training.tasks.registry.registry import build_task
 from safetensors.torch import load_file
 
 from megactor_core.errors import InputError
+from megactor_core.training.config.run import TrainingConfig, read_config
 from megactor_core.training.distributed import Processes
 from megactor_core.training.engine.trainer import Trainer
+from megactor_core.training.tasks.registry import build_task
 from megactor_core.weights.loading import load_model
 from megactor_core.weights.lora import merge_lora
 from megactor_core.weights.random_model import write_random_model

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from megactor_core.training.config.run.run import read_config
 
 from benchmarks.training_memory import GIB, count_step
+from megactor_core.training.config.run import read_config
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 

@@ -7,28 +7,28 @@ from itertools import pairwise
 
 import pytest
 import torch
-from megactor_core.training.config.run.run import OptimizerConfig, TrainingConfig
-from megactor_core.training.config.run.tasks import DenoiserTaskConfig, PuppetClipsConfig
-from megactor_core.training.data.loader.loader import BatchPart
-from megactor_core.training.data.loader.pictures import PuppetPictures
-from megactor_core.training.data.loader.puppets import PuppetClips
-from megactor_core.training.tasks.registry.base import Position
-from megactor_core.training.tasks.registry.draws import draw_clips
-from megactor_core.training.tasks.registry.losses import (
+
+from megactor_core.cli import train
+from megactor_core.models.config import SchedulerConfig
+from megactor_core.seeds import torch_generator
+from megactor_core.training.config.run import OptimizerConfig, TrainingConfig
+from megactor_core.training.config.tasks import DenoiserTaskConfig, PuppetClipsConfig
+from megactor_core.training.data.loader import BatchPart
+from megactor_core.training.data.pictures import PuppetPictures
+from megactor_core.training.data.puppets import PuppetClips
+from megactor_core.training.distributed import Processes
+from megactor_core.training.engine.optimizer import learning_rate
+from megactor_core.training.engine.state import ExponentialMovingAverage
+from megactor_core.training.tasks.base import Position
+from megactor_core.training.tasks.draws import draw_clips
+from megactor_core.training.tasks.losses import (
     Noising,
     draw_noise,
     draw_timesteps,
     prediction_error,
     start_some,
 )
-from megactor_core.training.tasks.registry.registry import build_task
-
-from megactor_core.cli import train
-from megactor_core.models.config import SchedulerConfig
-from megactor_core.seeds import torch_generator
-from megactor_core.training.distributed import Processes
-from megactor_core.training.engine.optimizer import learning_rate
-from megactor_core.training.engine.state import ExponentialMovingAverage
+from megactor_core.training.tasks.registry import build_task
 
 
 def test_learning_rate_warms_up_holds_and_falls_to_zero():

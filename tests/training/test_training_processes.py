@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 from killing import kill_after_a_checkpoint
-from megactor_core.training.config.run.run import TrainingConfig
-from megactor_core.training.tasks.registry.registry import build_task
 from safetensors.torch import load_file
 
 from megactor_core.errors import InputError
+from megactor_core.training.config.run import TrainingConfig
 from megactor_core.training.distributed import Processes
 from megactor_core.training.engine.trainer import Trainer
+from megactor_core.training.tasks.registry import build_task
 
 pytest.importorskip("accelerate")
 

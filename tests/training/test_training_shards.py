@@ -6,12 +6,12 @@ import json
 
 import pytest
 from clip_shards import puppet_sample, write_samples
-from megactor_core.training.config.run.run import TrainingConfig
-from megactor_core.training.tasks.registry.registry import build_task
 
 from megactor_core.errors import InputError
+from megactor_core.training.config.run import TrainingConfig
 from megactor_core.training.distributed import Processes
 from megactor_core.training.engine.trainer import Trainer
+from megactor_core.training.tasks.registry import build_task
 
 
 @pytest.fixture

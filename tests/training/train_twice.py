@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import torch
-from megactor_core.training.config.run.run import read_config
-from megactor_core.training.tasks.registry.registry import build_task
 
+from megactor_core.training.config.run import read_config
 from megactor_core.training.distributed import join_processes
 from megactor_core.training.engine.trainer import Trainer
+from megactor_core.training.tasks.registry import build_task
 
 path, folder = Path(sys.argv[1]), Path(sys.argv[2])
 config = read_config(path)

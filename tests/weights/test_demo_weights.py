@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from megactor_core.evaluation.puppets.evaluate.animation import PuppetAnimation, autoencode
-from megactor_core.evaluation.puppets.evaluate.drives import puppet_drives
 
 from megactor_core.animator import Animator
-from megactor_core.evaluation.measures.table import pixels as metrics
+from megactor_core.evaluation.measures import pixels as metrics
+from megactor_core.evaluation.puppets.animation import PuppetAnimation, autoencode
+from megactor_core.evaluation.puppets.drives import puppet_drives
 from megactor_core.weights.folders import BUNDLED
 from megactor_core.weights.verify import verify
 

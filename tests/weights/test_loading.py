@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from megactor_core.animation.animator.memory import weight_bytes
 from safetensors.torch import load_file, save_file
 
+from megactor_core.animation.memory import weight_bytes
 from megactor_core.errors import InputError
 from megactor_core.models.config import ModelConfig
 from megactor_core.weights.convert import convert_official

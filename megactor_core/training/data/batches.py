@@ -15,7 +15,7 @@ from .puppets import PuppetClips
 def clip_batches(
     config: DenoiserTaskConfig, model: ModelConfig, seed: int, split: Split, frames: int | None = None
 ) -> Dataset[Batch]:
-    """Batches of a single clip each; see ``PuppetClips`` and ``training.data.loader.shards.ShardClips``.
+    """Batches of a single clip each; see ``PuppetClips`` and ``training.data.shards.ShardClips``.
 
     Args:
         config: which data, and how much errors around eyes, brows and mouth weigh.
