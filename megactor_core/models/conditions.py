@@ -131,8 +131,8 @@ class ControlStrength:
             )
 
     def at(self, timestep: int) -> float:
-        """Factor at a timestep, which sampling counts from 999 down to 0."""
-        return self.strength if self.start <= 1 - timestep / 999 <= self.end else 0.0
+        """Factor at a timestep, which sampling counts from the last one down to 0."""
+        return self.strength if self.start <= 1 - timestep / (limits.STEPS - 1) <= self.end else 0.0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ..precision import all_finite, not_finite
 from ..seeds import frame_generator
 from .clip_denoiser import ClipDenoiser
 from .noise import start_noise, window_offset
-from .schedule import blend_start, build_scheduler, set_timesteps
+from .schedule import blend_start, build_scheduler, schedule_of, set_timesteps
 from .windows import WindowGrid, WindowWeights, circular_windows, context_windows, shifted_windows
 
 CHECK_RESULT = (
@@ -35,7 +35,7 @@ class SamplingSettings:
     """How a clip is sampled; ``from_defaults`` starts from what suits a model.
 
     Attributes:
-        num_inference_steps: 1 to 1000; a scheduler may have fewer, see ``schedulers.set_timesteps``.
+        num_inference_steps: 1 to 1000; a scheduler may have fewer, see ``schedule.set_timesteps``.
         guidance_scale: 0 to 100; 1 evaluates the conditional row only.
         scheduler: ``ddim``, ``euler``, ``dpm++2m``, ``unipc`` or ``lcm``.
         seed: 0 to 2^63 - 1.
@@ -188,6 +188,7 @@ def sample(
     num_frames = conditions.num_frames
     device = conditions.reference.latents.device
     scheduler = settings.build_scheduler(config)
+    schedule = schedule_of(scheduler)
     if start_latents is None:
         _, channels, height, width = conditions.reference.latents.shape
         shape = (channels, height, width)
@@ -223,14 +224,6 @@ def sample(
         if step in (0, len(scheduler.timesteps) - 1) and not all_finite(latents):
             raise not_finite("the model's result", conditions.reference.latents.dtype, CHECK_RESULT)
         if on_step is not None:
-            clean = _clean_estimate(scheduler, scaled, prediction, timestep)
+            clean = schedule.clean(scaled, prediction, timestep)
             on_step(Step(step, len(scheduler.timesteps), prediction, clean, latents))
     return latents
-
-
-def _clean_estimate(scheduler: Any, scaled: Tensor, prediction: Tensor, timestep: Tensor) -> Tensor:
-    signal = scheduler.alphas_cumprod[int(timestep)] ** 0.5
-    noise = (1 - scheduler.alphas_cumprod[int(timestep)]) ** 0.5
-    if scheduler.config.prediction_type == "v_prediction":
-        return signal * scaled - noise * prediction
-    return (scaled - noise * prediction) / signal

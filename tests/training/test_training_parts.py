@@ -10,6 +10,7 @@ import torch
 
 from megactor_core.cli import train
 from megactor_core.models.config import SchedulerConfig
+from megactor_core.sampling.schedule import build_schedule, build_scheduler
 from megactor_core.seeds import torch_generator
 from megactor_core.training.config.run import OptimizerConfig, TrainingConfig
 from megactor_core.training.config.tasks import DenoiserTaskConfig, PuppetClipsConfig
@@ -22,9 +23,9 @@ from megactor_core.training.engine.state import ExponentialMovingAverage
 from megactor_core.training.tasks.base import Position
 from megactor_core.training.tasks.draws import draw_clips
 from megactor_core.training.tasks.losses import (
-    Noising,
     draw_noise,
     draw_timesteps,
+    min_snr_weights,
     prediction_error,
     start_some,
 )
@@ -73,42 +74,6 @@ def test_a_share_of_the_clips_is_what_sampling_starts_from():
     started = timesteps == 999
     assert started.float().mean() == pytest.approx(0.25, abs=0.07)
     assert (noise[started] == 0.1).all() and (noise[~started] == 1).all()
-
-
-def test_velocity_and_noise_recover_the_latents():
-    latents, noise = torch.randn(2, 2, 4, 2, 3, 3).unbind()
-    timesteps = torch.tensor([10, 999])
-    config = SchedulerConfig(
-        beta_schedule="scaled_linear", prediction_type="v_prediction", rescale_betas_zero_snr=True
-    )
-    noising = Noising(config)
-    noisy, velocity = noising(latents, noise, timesteps)
-    expected = noising.scheduler.get_velocity(latents, noise, timesteps)
-    torch.testing.assert_close(velocity, expected)
-    torch.testing.assert_close(noisy, noising.scheduler.add_noise(latents, noise, timesteps))
-    torch.testing.assert_close(noisy[1], noise[1], atol=1e-3, rtol=0)
-
-
-def test_the_correction_of_a_guess_leads_to_the_truth():
-    latents, guess, noise = torch.randn(3, 2, 4, 2, 3, 3).unbind()
-    timesteps = torch.tensor([100, 900])
-    config = SchedulerConfig(
-        beta_schedule="scaled_linear", prediction_type="v_prediction", rescale_betas_zero_snr=True
-    )
-    noising = Noising(config)
-    noisy, velocity, sizes = noising.correction(latents, guess, noise, timesteps)
-    torch.testing.assert_close(noisy, noising(guess, noise, timesteps)[0])
-    torch.testing.assert_close(noising.clean(noisy, velocity, timesteps), latents, atol=1e-5, rtol=1e-4)
-    wrong = noising.clean(noisy, velocity + 1, timesteps)
-    torch.testing.assert_close(latents - wrong, sizes.expand_as(latents), atol=1e-5, rtol=1e-4)
-
-
-def test_noise_around_a_guess_and_the_guess_make_up_the_latents():
-    noisy, guess = torch.randn(2, 2, 4, 2, 3, 3).unbind()
-    timesteps = torch.tensor([300, 999])
-    noising = Noising(SchedulerConfig(beta_end=0.002, prediction_type="v_prediction"))
-    noise = noising.noise(noisy, guess, timesteps)
-    torch.testing.assert_close(noising(guess, noise, timesteps)[0], noisy)
 
 
 def test_a_start_from_the_portrait_needs_no_velocity_to_paint_it(denoiser_data, tmp_path):
@@ -169,9 +134,9 @@ def test_min_snr_weights_are_those_of_the_paper(prediction_type, expected):
     config = SchedulerConfig(
         beta_schedule="scaled_linear", prediction_type=prediction_type, rescale_betas_zero_snr=True
     )
-    noising, timesteps = Noising(config), torch.tensor([1, 300, 700, 999])
-    alphas = noising.scheduler.alphas_cumprod[timesteps]
-    weights = noising.min_snr_weights(timesteps, 5.0)
+    schedule, timesteps = build_schedule(config), torch.tensor([1, 300, 700, 999])
+    alphas = build_scheduler("ddim", config).alphas_cumprod[timesteps]
+    weights = min_snr_weights(schedule, timesteps, 5.0)
     torch.testing.assert_close(weights, expected(alphas / (1 - alphas)))
     assert weights.isfinite().all() and weights[0] < 0.5 < weights[2 if prediction_type == "epsilon" else 1]
 

@@ -18,6 +18,7 @@ from ...models.denoiser import KeyValues
 from ...models.families import MEGACTOR
 from ...models.networks import Networks
 from ...puppets.motion import MOTION_NAMES
+from ...sampling.schedule import LAST_TIMESTEP, build_schedule
 from ...weights.saving import save_model
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
@@ -28,7 +29,7 @@ from .base import Position
 from .draws import draw_clips
 from .latents import LatentCache, encode_clips
 from .lora import add_lora, save_lora
-from .losses import LAST_TIMESTEP, Noising, prediction_error
+from .losses import min_snr_weights, prediction_error
 from .validation import validate_denoiser
 
 _POOLED = 4
@@ -79,12 +80,12 @@ class DenoiserTask:
         self.config, self.model, self.all_networks, self.seed = config, model, networks, seed
         self.cache_folder = cache
         self.cache: LatentCache | None = None
-        self.noising = Noising(model.training_scheduler)
+        self.schedule = build_schedule(model.training_scheduler)
         self.from_reference = model.start == "reference"
-        if (config.own_start or self.from_reference) and self.noising.prediction_type != "v_prediction":
+        if (config.own_start or self.from_reference) and self.schedule.prediction_type != "v_prediction":
             raise InputError(
                 "task.own_start" if config.own_start else "start: reference",
-                f"needs a model that predicts velocity; this one has {self.noising.prediction_type}",
+                f"needs a model that predicts velocity; this one has {self.schedule.prediction_type}",
                 "Leave it out",
             )
         width = driving_encoder.channels[-1]
@@ -137,6 +138,7 @@ class DenoiserTask:
 
     def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
         config, networks, processes = self.config, self.all_networks, position.processes
+        schedule = self.schedule
         references = to_signed(batch["references"])
         latents, reference_latents, static_latents = self._latents(batch, references, position)
         device, frames = latents.device, latents.shape[2]
@@ -153,21 +155,22 @@ class DenoiserTask:
         later = timesteps < LAST_TIMESTEP
         start_noise = torch.where(later, config.start_noise_scale, 1.0).view(-1, 1, 1, 1, 1) * noise
         start = self._start(start_noise, given)
-        noisy, target = self.noising(latents, noise, timesteps)
+        noisy, target = schedule.noisy(latents, noise, timesteps), schedule.target(latents, noise, timesteps)
         sizes = torch.ones_like(noisy[:, :1, :1, :1, :1])
         if self.from_reference:
-            remaining = self.noising.noise(start, latents, _last(start))
-            noisy, target, sizes = self.noising.correction(latents, latents, remaining, timesteps)
+            noisy = schedule.renoise(start, latents, _last(start), timesteps)
+            target = schedule.prediction(noisy, latents, timesteps)
+            sizes = schedule.error_scale(noisy, timesteps)
         if config.min_snr_gamma:
-            weights = self.noising.min_snr_weights(timesteps, config.min_snr_gamma)
+            weights = min_snr_weights(schedule, timesteps, config.min_snr_gamma)
             sizes = sizes * weights.sqrt().view(sizes.shape)
         if draws.joins_start:
             rows = later.nonzero().flatten()
             taken = rows if len(rows) else torch.zeros(1, dtype=torch.int64, device=device)
-            guess, remaining = self._first_guess(start[taken], given.rows(taken))
-            noisy[rows], target[rows], sizes[rows] = self.noising.correction(
-                latents[rows], guess[: len(rows)], remaining[: len(rows)], timesteps[rows]
-            )
+            after_start = self._after_first_step(start[taken], given.rows(taken), timesteps[taken])
+            noisy[rows] = after_start[: len(rows)]
+            target[rows] = schedule.prediction(noisy[rows], latents[rows], timesteps[rows])
+            sizes[rows] = schedule.error_scale(noisy[rows], timesteps[rows])
         prediction = self._predict(noisy, timesteps, given, draws.reading, draws.joins_reading)
         difference = (prediction.float() - target) * sizes
         loss = prediction_error(difference, batch["weights"], config.change_weight, processes)
@@ -279,15 +282,15 @@ class DenoiserTask:
         """What sampling starts from, with this noise (R, C, F, h, w)."""
         if not self.from_reference:
             return noise
-        return self.noising(given.reference_latents[:, :, None], noise, _last(noise))[0]
+        return self.schedule.noisy(given.reference_latents[:, :, None], noise, _last(noise))
 
     @torch.no_grad()
-    def _first_guess(self, start: Tensor, given: Given) -> tuple[Tensor, Tensor]:
-        """Latents as the first step of sampling sees them, and the noise around them (R, C, F, h, w)."""
-        timesteps = _last(start)
-        velocity = self._predict(start, timesteps, given, len(start)).float()
-        guess = self.noising.clean(start, velocity, timesteps)
-        return guess, self.noising.noise(start, guess, timesteps)
+    def _after_first_step(self, start: Tensor, given: Given, timesteps: Tensor) -> Tensor:
+        """What sampling has at ``timesteps`` if its first step leads there (R, C, F, h, w)."""
+        last = _last(start)
+        velocity = self._predict(start, last, given, len(start)).float()
+        guess = self.schedule.clean(start, velocity, last)
+        return self.schedule.renoise(start, guess, last, timesteps)
 
     def _read_reference(self, given: Given, timesteps: Tensor, reading: int) -> Mapping[str, KeyValues]:
         """Keys and values for the last ``reading`` rows; the others train the unguided prediction."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...sampling.schedule import LAST_TIMESTEP
 from ..config.tasks import DenoiserTaskConfig
 from ..distributed import Processes
-from .losses import LAST_TIMESTEP, draw_noise, draw_timesteps, start_some
+from .losses import draw_noise, draw_timesteps, start_some
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,19 @@
-"""Timesteps, noise and targets of diffusion training."""
+"""Timesteps, noise and errors of diffusion training."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from ...models.config import SchedulerConfig
-from ...sampling.schedule import build_scheduler
+from ... import limits
+from ...sampling.schedule import LAST_TIMESTEP, Schedule
 from ..distributed import Processes
-
-LAST_TIMESTEP = 999
 
 
 def draw_timesteps(count: int, power: float, generator: torch.Generator) -> Tensor:
     """Timesteps (count,), int64 in [0, 1000): ``floor(1000 u^(1/power))`` with ``u`` uniform."""
     uniform = torch.rand(count, generator=generator)
-    return (1000 * uniform ** (1 / power)).long().clamp(max=999)
+    return (limits.STEPS * uniform ** (1 / power)).long().clamp(max=LAST_TIMESTEP)
 
 
 def draw_noise(
@@ -56,63 +54,15 @@ def start_some(
     return torch.where(chosen, LAST_TIMESTEP, timesteps), noise * sizes
 
 
-class Noising:
-    """Noisy latents and training targets of one noise schedule."""
+def min_snr_weights(schedule: Schedule, timesteps: Tensor, gamma: float) -> Tensor:
+    """Weights of the squared errors of clips ``(clips,)`` (Hang et al. 2023, "Min-SNR weighting").
 
-    def __init__(self, config: SchedulerConfig) -> None:
-        self.scheduler = build_scheduler("ddim", config)
-        self.prediction_type = config.prediction_type
-
-    def __call__(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-        """Noisy latents, and what is to be predicted: the noise, or the velocity (Salimans & Ho 2022)."""
-        signal, deviation = self._sizes(latents, timesteps)
-        noisy = signal * latents + deviation * noise
-        return noisy, noise if self.prediction_type == "epsilon" else signal * noise - deviation * latents
-
-    def clean(self, noisy: Tensor, velocity: Tensor, timesteps: Tensor) -> Tensor:
-        """The latents that a predicted velocity sees in noisy ones."""
-        signal, deviation = self._sizes(noisy, timesteps)
-        return signal * noisy - deviation * velocity
-
-    def noise(self, noisy: Tensor, guess: Tensor, timesteps: Tensor) -> Tensor:
-        """What is noise in noisy latents to one who takes a guess for the clean ones."""
-        signal, deviation = self._sizes(noisy, timesteps)
-        return (noisy - signal * guess) / deviation
-
-    def correction(
-        self, latents: Tensor, guess: Tensor, noise: Tensor, timesteps: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What sampling has at ``timesteps`` after a guess, and the velocity that leads to the truth.
-
-        Args:
-            latents: true latents (clips, channels, frames, h, w).
-            guess: the model's own, or what sampling starts from, at the last timestep.
-            noise: that the guess lies in.
-            timesteps: (clips,), int64, above 0.
-
-        Returns:
-            noisy latents, velocity, and the noise's size (clips, 1, 1, 1, 1): an error of the velocity, times
-            that size, is the error of the latents.
-        """
-        signal, deviation = self._sizes(latents, timesteps)
-        noisy = signal * guess + deviation * noise
-        return noisy, (signal * noisy - latents) / deviation, deviation
-
-    def min_snr_weights(self, timesteps: Tensor, gamma: float) -> Tensor:
-        """Weights of the squared errors of clips ``(clips,)`` (Hang et al. 2023, "Min-SNR weighting").
-
-        With a predicted velocity the last timestep of a schedule without terminal signal weighs nothing.
-        """
-        alphas = self.scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
-        ratio = alphas / (1 - alphas)
-        if self.prediction_type == "epsilon":
-            return (gamma / ratio).clamp(max=1)
-        return ratio.clamp(max=gamma) / (ratio + 1)
-
-    def _sizes(self, latents: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-        """Sizes of signal and noise, each (clips, 1, 1, 1, 1)."""
-        alphas = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, *[1] * (latents.ndim - 1))
-        return alphas.sqrt(), (1 - alphas).sqrt()
+    With a predicted velocity the last timestep of a schedule without terminal signal weighs nothing.
+    """
+    ratio = schedule.signal_to_noise(timesteps)
+    if schedule.prediction_type == "epsilon":
+        return (gamma / ratio).clamp(max=1)
+    return ratio.clamp(max=gamma) / (ratio + 1)
 
 
 def prediction_error(

@@ -13,6 +13,7 @@ import comfy.supported_models_base
 import torch
 from torch import Tensor
 
+from ....megactor_core import limits
 from ....megactor_core.errors import InputError
 from ....megactor_core.models.conditions import Conditions
 from ....megactor_core.models.config import ModelConfig, SchedulerConfig
@@ -53,7 +54,7 @@ def _sampling_settings(scheduler: SchedulerConfig) -> dict[str, Any]:
         "beta_schedule": _BETA_SCHEDULES[scheduler.beta_schedule],
         "linear_start": scheduler.beta_start,
         "linear_end": scheduler.beta_end,
-        "timesteps": 1000,
+        "timesteps": limits.STEPS,
         "zsnr": scheduler.rescale_betas_zero_snr,
     }
 
