@@ -19,7 +19,7 @@ LAST_TIMESTEP = limits.STEPS - 1
 
 
 class Schedule(Protocol):
-    """Formulas of a noise schedule: how clean latents, noise and the model's prediction follow from each other.
+    """Formulas of a noise schedule: how clean latents, noise and prediction follow from each other.
 
     Latents, noise and predictions are ``(rows, channels, frames, h, w)`` of one floating-point type.
     ``timesteps`` are one for all, ``()`` or ``(1,)``, one per row ``(rows,)``, or one per frame
@@ -53,7 +53,7 @@ class Schedule(Protocol):
         """Latents at the last timestep, of unit variance; its factors are of double precision."""
 
     def error_scale(self, latents: Tensor, timesteps: Tensor) -> Tensor:
-        """Factor from an error of the prediction to that of the clean latents; broadcasts over ``latents``."""
+        """Factor from an error of the prediction to that of the clean latents; broadcasts over latents."""
 
     def signal_to_noise(self, timesteps: Tensor) -> Tensor:
         """Ratio of the variances of signal and noise, float32 in the timesteps' shape."""
@@ -153,7 +153,9 @@ def build_scheduler(name: str, config: SchedulerConfig) -> Any:
     scheduler_class = getattr(diffusers, class_name)
     options = {**dataclasses.asdict(config), **changes}
     known = set(scheduler_class._get_init_keys(scheduler_class))
-    return scheduler_class(num_train_timesteps=limits.STEPS, **{k: v for k, v in options.items() if k in known})
+    return scheduler_class(
+        num_train_timesteps=limits.STEPS, **{k: v for k, v in options.items() if k in known}
+    )
 
 
 def set_timesteps(scheduler: Any, config: SchedulerConfig, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""The formulas of a noise schedule agree with diffusers and with each other, whatever shape timesteps have."""
+"""The formulas of a noise schedule agree with diffusers and with each other, for timesteps of any shape."""
 
 from __future__ import annotations
 
