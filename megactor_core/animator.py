@@ -162,7 +162,7 @@ class Animator(PortraitAnimator):
         denoiser = self.model.networks.denoiser
         return encode_hints(
             networks,
-            driving.hint_pictures(),
+            driving.pictures(),
             driving.num_frames,
             strengths,
             device=denoiser.device,

@@ -98,7 +98,7 @@ def main() -> None:
     hints = prepare_driving(
         source, SIDE, crop="whole", mode="hints", faces=faces, portrait_landmarks=face.landmarks
     )
-    controls = list(hints.hint_pictures())[widest]
+    controls = list(hints.pictures())[widest]
     person, moved = Image.fromarray(portrait), Image.fromarray(frames[widest])
     patches = hint(controls["patch_control"])
     thumbnails = {

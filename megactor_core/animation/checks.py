@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import cast
 
 from ..errors import InputError
 from ..media.reading import open_driving
@@ -12,11 +11,11 @@ from ..media.source import DrivingSource
 from ..models.conditions import ControlStrength
 from ..models.config import ModelConfig
 from ..motion import AS_DRIVEN, Amplitude
-from ..vision.driving import DrivingMode
 from ..vision.face_patches import BestFrame
+from ..vision.modes.registry import some_read
 
 
-def checked_mode(config: ModelConfig, mode: str | None = None, speech: bool = False) -> DrivingMode:
+def checked_mode(config: ModelConfig, mode: str | None = None, speech: bool = False) -> str:
     """What is shown of the driver to a model; its usual way where none is given.
 
     Args:
@@ -35,7 +34,7 @@ def checked_mode(config: ModelConfig, mode: str | None = None, speech: bool = Fa
             f"use {' or '.join(modes)}",
         )
     usual = modes[-1 if speech and config.audio_encoder is not None else 0]
-    return cast(DrivingMode, mode or usual)
+    return mode or usual
 
 
 def start_source(
@@ -134,7 +133,7 @@ def check_controls(
 
 def check_best_frame(config: ModelConfig, best_frame: BestFrame | None) -> None:
     """Raises InputError where a best frame is chosen for a model that is not shown hints."""
-    if best_frame not in (None, "auto") and "hints" not in config.driving_modes:
+    if best_frame not in (None, "auto") and not some_read(config.driving_modes, "best_frame"):
         raise InputError(
             f"best frame {best_frame}",
             f"a model of the family {config.family} has no ControlNets",
@@ -144,7 +143,7 @@ def check_best_frame(config: ModelConfig, best_frame: BestFrame | None) -> None:
 
 def check_fixed_patches(config: ModelConfig) -> None:
     """Raises InputError where patches that stay in their places are asked of a model without such patches."""
-    if "eyes_mouth" not in config.driving_modes:
+    if not some_read(config.driving_modes, "fixed_patches"):
         raise InputError(
             "fixed patches",
             f"a model of the family {config.family} is not shown patches that could stay in their places",

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from ..models.conditions import ControlStrength
     from ..models.config import ModelConfig
     from ..sampling.sampler import SamplingSettings
-    from ..vision.driving import DrivingMode
     from ..vision.faces import FaceDetector
     from ..vision.framing import CropMode
     from ..vision.landmarks import Landmarker
@@ -88,13 +87,15 @@ def find_face_detector(args: argparse.Namespace, crops: Mapping[str, CropMode]) 
     return detector
 
 
-def driving_landmarker(args: argparse.Namespace, mode: DrivingMode) -> Landmarker | None:
-    """The landmarker that the contour mode needs, and the others of patches use where it is at hand."""
-    if mode == "plain":
-        return None
+def driving_landmarker(args: argparse.Namespace, mode: str) -> Landmarker | None:
+    """The landmarker that a mode needs, or uses where it is at hand."""
     from ..vision.landmarks import find_landmarker
+    from ..vision.modes.registry import MODES
     from ..weights.catalogue import find_known
     from ..weights.folders import models_folder
 
+    landmarks = MODES[mode].landmarks
+    if landmarks == "none":
+        return None
     usual = models_folder(args.models_folder) / find_known("face-landmarker")[0].file
-    return find_landmarker(args.landmarker, usual, needed=mode == "contour")
+    return find_landmarker(args.landmarker, usual, needed=landmarks == "exact")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +20,14 @@ from .faces import Detector, Face, FaceChoice
 from .framing import CropMode, Framing, cut_faces, frame_square
 from .head_motion import box_anchors, head_corrections, moved_picture, moved_points, rigid_anchors
 from .landmarks import Landmarker, hold_landmarks, to_68
-from .modes.hints import HintPlan, plan_hints
-from .modes.patches import PatchPlan, contour_plan, patch_condition, region_plan
-from .modes.plain import plain_boxes, plain_condition
+from .modes.mode import GREY, ClipFaces, DrivingMode, Plan, PlanOptions
+from .modes.plain import PlainPlan
+from .modes.registry import MODES
 from .portrait import Portrait, need_detector
 from .squares import Squares, face_squares
 from .tracking import FaceTrack, LostPolicy, NoFaceError, follow_face, format_frames, track_faces
 
 T = TypeVar("T")
-
-DrivingMode = Literal["plain", "contour", "hints", "eyes_mouth", "eyes"]
-"""What is kept of a driving frame: in grey the face's surroundings; patches of eyes, brows and mouth; the
-frame in colour and its eyes and mouth, each for a ControlNet of its own (X-Portrait); patches of eyes with
-brows, with or without one of the mouth (MegActor-Sigma)."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +38,8 @@ class PreparedDriving:
         source: the frames that are used.
         crop: the square that is used of every frame; where it follows the face, the smallest square that
             holds all its places, see ``square``.
-        boxes: plain mode: what is kept of each cropped frame, int64 (frames, 4), or None to keep all of it.
-        passed: bool (frames,), True for frames whose whole square is kept because the face was lost.
-        contour: modes of grey patches: these and their alignment.
-        hints: hints mode: alignment and patches.
+        mode: how it is shown.
+        plan: what the mode shows of every square.
         report: one line about the face, empty where none was looked for.
         antialias: how the squares are shrunk, see ``Crop.apply``.
         head: float64 (frames, 2, 3), where the squares are moved to scale the head's motion, if they are.
@@ -56,12 +49,10 @@ class PreparedDriving:
 
     source: DrivingSource
     crop: Crop
-    boxes: NDArray[np.int64] | None
-    passed: NDArray[np.bool_]
-    contour: PatchPlan | None
+    mode: DrivingMode
+    plan: Plan
     report: str
     antialias: bool
-    hints: HintPlan | None = None
     head: NDArray[np.float64] | None = None
     path: NDArray[np.int64] | None = None
 
@@ -94,24 +85,13 @@ class PreparedDriving:
         _, _, image = next(iter(self.source.frames(index, index + 1)))
         return self.square(index).apply(image, antialias=True).round().clip(0, 255).astype(np.uint8)
 
-    def condition(self, index: int, cropped: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Grey condition of frame ``index``, float32 (size, size), 0..255, from its square in ``crops()``."""
-        if self.contour is not None:
-            return patch_condition(cropped, self.contour, index=index)
-        box = None if self.boxes is None or self.passed[index] else self.boxes[index]
-        return plain_condition(cropped, box)
+    def pictures(self) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """Pictures of every frame by name, read from the source one by one; see ``modes.mode.Plan``."""
+        return (self.plan.pictures(index, cropped) for index, cropped in enumerate(self.crops()))
 
     def conditions(self) -> Iterator[NDArray[np.float32]]:
-        """Grey condition frames, float32 (size, size), 0..255, read from the source one by one."""
-        return (self.condition(index, cropped) for index, cropped in enumerate(self.crops()))
-
-    def hint_pictures(self) -> Iterator[dict[str, NDArray[np.float32]]]:
-        """Hints by ControlNet, float32 (size, size, 3) in [-1, 1], read from the source one by one."""
-        assert self.hints is not None
-        return (
-            self.hints.pictures(index, cropped / np.float32(255))
-            for index, cropped in enumerate(self.crops())
-        )
+        """The grey pictures alone, float32 (size, size), 0..255."""
+        return (pictures[GREY] for pictures in self.pictures())
 
     def times(self) -> Iterator[Fraction]:
         """Time of each frame in seconds after the first."""
@@ -123,7 +103,7 @@ def prepare_driving(
     size: int,
     *,
     crop: CropMode = "face",
-    mode: DrivingMode = "plain",
+    mode: str = "plain",
     face: FaceChoice = "largest",
     lost: LostPolicy = "hold",
     smoothing: float = 0.0,
@@ -147,8 +127,7 @@ def prepare_driving(
         source: from ``open_driving``.
         size: side of the squares in pixels.
         crop: see ``CropMode``. Where no face is found the whole square is the condition.
-        mode: see ``DrivingMode``; contour needs faces with landmarks, or a landmarker. The eye modes make do
-            with the detector.
+        mode: name of one of ``modes.registry.MODES``.
         face: which face.
         lost: what frames without the face get.
         smoothing: of the face's boxes over time, 0 to below 1.
@@ -156,11 +135,10 @@ def prepare_driving(
         faces: those of every frame of ``source`` where they are known already, else the detector finds them.
         portrait: aligns the patches with its face, as the landmarker sees it.
         portrait_landmarks: the same as landmarks, (68 or 478, 2) in pixels of the portrait's square.
-        best_frame: of the hints mode, see ``BestFrame``.
-        detector, landmarker: find faces and their landmarks. The hints mode makes do with the detector.
+        best_frame, fixed_patches: see ``modes.mode.PlanOptions``.
+        detector, landmarker: find faces and their landmarks; see ``modes.mode.DrivingMode.landmarks``.
         antialias: see ``Crop.apply``.
         framing: what of the face's surroundings belongs to the square.
-        fixed_patches: eye modes: one box per region for the whole clip instead of one per frame.
         amplitude: its head motion is applied to what is shown of the frames.
         on_frame: called with its number before every frame that is searched; raise in it to cancel.
 
@@ -171,7 +149,9 @@ def prepare_driving(
     head_motion = amplitude.frames("head_motion", clip.num_frames)
     source_size = (clip.height, clip.width)
     within = None if isinstance(crop, str) else frame_square(crop, None, source_size, size).box
-    coarse = landmarker is None and mode not in ("plain", "contour")
+    chosen = MODES[mode]
+    boxes_do = chosen.landmarks == "none"
+    coarse = landmarker is None and chosen.landmarks == "coarse"
     images = (image for _, _, image in clip.frames())
     how: dict[str, Any] = {
         "choice": face,
@@ -185,7 +165,7 @@ def prepare_driving(
     try:
         if faces is not None:
             track = follow_face(faces[start:stop], **how, frames=images)
-        elif crop == "face" or (detector is not None and (crop == "auto" or mode == "plain" or coarse)):
+        elif crop == "face" or (detector is not None and (crop == "auto" or boxes_do or coarse)):
             track = track_faces(_watched(images, on_frame), need_detector(detector), **how)
     except NoFaceError as error:
         if crop == "face":
@@ -195,40 +175,37 @@ def prepare_driving(
         squares = face_squares(track, source_size, size, framing, float(clip.frame_rate))
     else:
         squares = Squares(frame_square(crop, None, source_size, size))
-    passed = np.zeros(clip.num_frames, bool) if track is None else track.passed
-    prepared = PreparedDriving(clip, squares.crop, None, passed, None, report, antialias, path=squares.path)
+    prepared = PreparedDriving(clip, squares.crop, chosen, PlainPlan(), report, antialias, path=squares.path)
     if track is not None:
         outside = _outside_note(prepared.to_squares(track.boxes)[track.found], track, size)
         notes = (str(track.report), squares.note, outside)
         prepared = replace(prepared, report="; ".join(filter(None, notes)))
-    if mode == "plain":
-        kept: NDArray[np.floating] | None = None if track is None else prepared.to_squares(track.boxes)
-        if kept is not None and (head_motion != 1).any():
-            head = head_corrections(box_anchors(kept), head_motion)
+    moves = bool((head_motion != 1).any())
+    if boxes_do:
+        boxes: NDArray[np.floating] | None = None if track is None else prepared.to_squares(track.boxes)
+        if boxes is not None and moves:
+            head = head_corrections(box_anchors(boxes), head_motion)
             prepared = replace(prepared, head=head)
-            kept = moved_points(kept.reshape(-1, 2, 2), head).reshape(-1, 4)
-        return replace(prepared, boxes=None if kept is None else plain_boxes(kept, size))
-    looker = landmarker
-    if looker is None and detector is not None and mode != "contour":
-        looker = CoarseLandmarker(detector)
-    if portrait_landmarks is None and portrait is not None and looker is not None:
-        portrait_landmarks = looker(portrait.picture)
-    seen = _landmarks_of(prepared, track, looker, on_frame)
-    held: NDArray[np.floating] | None = hold_landmarks(seen)
-    if held is not None and (head_motion != 1).any():
-        head = head_corrections(rigid_anchors(held), head_motion)
-        prepared, held = replace(prepared, head=head), moved_points(held, head)
-        seen = [None if points is None else row for points, row in zip(seen, held, strict=True)]
-    if mode == "hints":
-        hints, hint_note = plan_hints(portrait_landmarks, seen, size, best_frame, clip.name)
-        return replace(prepared, hints=hints, report="; ".join(filter(None, (prepared.report, hint_note))))
-    if held is None:
-        raise _no_landmarks(clip.name, mode, looker)
-    target = None if portrait_landmarks is None else to_68(portrait_landmarks)
-    if mode == "contour":
-        return replace(prepared, contour=contour_plan(held, target, size))
-    plan = region_plan(held, target, size, mouth=mode == "eyes_mouth", fixed=fixed_patches)
-    return replace(prepared, contour=plan)
+            boxes = moved_points(boxes.reshape(-1, 2, 2), head).reshape(-1, 4)
+        seen_faces = ClipFaces(size, boxes=boxes, passed=None if track is None else track.passed)
+    else:
+        looker = landmarker
+        if looker is None and detector is not None and chosen.landmarks == "coarse":
+            looker = CoarseLandmarker(detector)
+        if portrait_landmarks is None and portrait is not None and looker is not None:
+            portrait_landmarks = looker(portrait.picture)
+        seen = _landmarks_of(prepared, track, looker, on_frame)
+        held: NDArray[np.floating] | None = hold_landmarks(seen)
+        if held is not None and moves:
+            head = head_corrections(rigid_anchors(held), head_motion)
+            prepared, held = replace(prepared, head=head), moved_points(held, head)
+            seen = [None if points is None else row for points, row in zip(seen, held, strict=True)]
+        if held is None and chosen.needs_face:
+            raise _no_landmarks(clip.name, chosen, looker)
+        target = None if portrait_landmarks is None else to_68(portrait_landmarks)
+        seen_faces = ClipFaces(size, landmarks=seen, target=target, subject=clip.name)
+    plan, note = chosen.plan(seen_faces, PlanOptions(best_frame, fixed_patches))
+    return replace(prepared, plan=plan, report="; ".join(filter(None, (prepared.report, note))))
 
 
 def _landmarks_of(
@@ -263,9 +240,9 @@ def _outside_note(boxes: NDArray[np.float32], track: FaceTrack, size: int) -> st
 
 def _no_landmarks(subject: str, mode: DrivingMode, looker: Landmarker | None) -> InputError:
     if looker is None:
-        other = "use the plain mode" if mode == "contour" else "fetch the face detector"
+        other = "use the plain mode" if mode.landmarks == "exact" else "fetch the face detector"
         remedy = f"Give a landmarker's file, or {other}"
-        return InputError(f"driving mode {mode}", "needs face landmarks", remedy)
+        return InputError(f"driving mode {mode.name}", "needs face landmarks", remedy)
     return InputError(subject, "no face landmarks were found", "Use another video")
 
 

@@ -17,7 +17,9 @@ from .crops import whole_crop
 from .driving import PreparedDriving
 from .head_motion import moved_picture, moved_points
 from .landmarks import to_68
-from .modes.patches import region_plan
+from .modes.eyes import EYES
+from .modes.mode import ClipFaces, PlanOptions
+from .modes.plain import PLAIN, PlainPlan
 
 _EYES = (slice(36, 42), slice(42, 48))
 
@@ -42,19 +44,18 @@ def still_driving(
     """
     size = len(picture)
     crop = whole_crop((size, size), size)
-    nothing = np.zeros(num_frames, bool)
     if landmarks is None:
         black = [np.zeros_like(picture)] * num_frames
         report = "no face was found in the portrait: it moves by sound alone"
-        return PreparedDriving(pictures_source(black, frame_rate), crop, None, nothing, None, report, False)
+        return PreparedDriving(pictures_source(black, frame_rate), crop, PLAIN, PlainPlan(), report, False)
     points = np.asarray(to_68(landmarks), np.float64)
     times = np.arange(num_frames) / float(frame_rate)
     heads = liveliness.head(times, head_motion, points.mean(axis=0), size)
     pictures = _Lively(picture, points, liveliness.openness(times), heads)
     moved = moved_points(np.broadcast_to(points, (num_frames, 68, 2)), heads)
-    plan = region_plan(moved, None, size, mouth=False)
+    plan, _ = EYES.plan(ClipFaces(size, landmarks=list(moved)), PlanOptions())
     source = pictures_source(pictures, frame_rate)
-    return PreparedDriving(source, crop, None, nothing, plan, "", False)
+    return PreparedDriving(source, crop, EYES, plan, "", False)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, 
 from ...megactor_core.vision.driving import PreparedDriving
 from ...megactor_core.vision.faces import Detector
 from ...megactor_core.vision.foreground import background_image
+from ...megactor_core.vision.modes.registry import MODES
 from ...megactor_core.vision.person_segmenter import Segmenter
 from ...megactor_core.vision.portrait import Portrait, all_faces
 from ...megactor_core.vision.tracking import LostPolicy
@@ -115,7 +116,7 @@ def animate_portrait(
     check_motion(model.config, driving is not None, audio is not None, motion.amplitude)
     check_controls(model.config, strengths)
     if driving is not None:
-        check_landmarks(checked_mode(model.config, speech=audio is not None), None, detector)
+        check_landmarks(MODES[checked_mode(model.config, speech=audio is not None)], None, detector)
     source = None if driving is None else driving_source(driving)
     speech = None if audio is None else samples_of(audio)
     rate = exact_frame_rate(frame_rate)
@@ -205,7 +206,7 @@ class HostAnimator(PortraitAnimator):
         size = driving.crop.size
         return encode_hints(
             load_controls(self.model, size, size),
-            driving.hint_pictures(),
+            driving.pictures(),
             driving.num_frames,
             strengths,
             device=self.model.device,

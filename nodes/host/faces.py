@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...megactor_core.errors import InputError
-from ...megactor_core.vision.driving import DrivingMode
 from ...megactor_core.vision.faces import Face, FaceChoice, FaceDetector, choose_face
+from ...megactor_core.vision.modes.mode import DrivingMode
 from ...megactor_core.vision.portrait import CropMode
 from ...megactor_core.weights.catalogue import find_known
 from .model_files import FOLDER
@@ -160,19 +160,19 @@ def check_landmarks(
     Args:
         mode: what is shown of the driver.
         face_landmarks: FACE_LANDMARKS of the driver, or None.
-        detector: tells well enough where eyes and mouth are, but not for the contour mode.
+        detector: tells well enough where eyes and mouth are, but for modes that need exact landmarks.
 
     Raises:
         InputError: patches without landmarks and detector.
     """
     link = "Link face_landmarks from Detect Face Landmarks"
-    if mode == "contour" and face_landmarks is None:
+    if mode.landmarks == "exact" and face_landmarks is None:
         remedy = f"{link}, or choose the mode plain"
-        raise InputError("mode contour", "needs the driver's face landmarks", remedy)
-    if mode in ("eyes", "eyes_mouth") and face_landmarks is None and detector is None:
+        raise InputError(f"mode {mode.name}", "needs the driver's face landmarks", remedy)
+    if mode.needs_face and face_landmarks is None and detector is None:
         file = find_known("face-detector")[0]
         remedy = f"{link} to Prepare Driving, or put {file.file} ({file.address}) into models/{FOLDER}"
-        raise InputError(f"mode {mode}", "nothing tells where the driver's eyes are", remedy)
+        raise InputError(f"mode {mode.name}", "nothing tells where the driver's eyes are", remedy)
 
 
 def check_faces(crop: CropMode, known: FrameFaces | None, detector: FaceDetector | None) -> None:

@@ -25,9 +25,12 @@ from ...megactor_core.models.config import ModelConfig
 from ...megactor_core.motion import Liveliness, Motion
 from ...megactor_core.vision.coarse_landmarks import CoarseLandmarker
 from ...megactor_core.vision.crops import checked_size, squashed_crop
-from ...megactor_core.vision.driving import DrivingMode, PreparedDriving, prepare_driving
+from ...megactor_core.vision.driving import PreparedDriving, prepare_driving
 from ...megactor_core.vision.face_patches import BestFrame
 from ...megactor_core.vision.faces import FaceDetector
+from ...megactor_core.vision.modes.hints import FACE, PATCHES
+from ...megactor_core.vision.modes.mode import GREY
+from ...megactor_core.vision.modes.registry import MODES
 from ...megactor_core.vision.still import still_driving
 from ...megactor_core.vision.tracking import LostPolicy
 from .faces import check_faces, check_landmarks, face_choice, find_detector, known_faces, landmarks_of_square
@@ -55,7 +58,7 @@ class DriverWidgets:
     """
 
     crop: Crop
-    mode: DrivingMode | None
+    mode: str | None
     lost_face: LostPolicy
     smoothing: float
     best_frame: BestFrame
@@ -121,7 +124,7 @@ def look_at_driver(
         InputError: anything given that cannot be used, or crop face without a face.
         InterruptProcessingException: the user has cancelled.
     """
-    mode = checked_mode(config, widgets.mode)
+    mode = MODES[checked_mode(config, widgets.mode)]
     check_best_frame(config, widgets.best_frame)
     if widgets.fixed_patches:
         check_fixed_patches(config)
@@ -131,13 +134,13 @@ def look_at_driver(
         linked.face_landmarks,
         (source.height, source.width),
         source.num_frames,
-        landmarks_first=mode != "plain",
+        landmarks_first=mode.landmarks != "none",
     )
-    detector = find_detector() if known is None or mode not in ("plain", "contour") else None
+    detector = find_detector() if known is None or mode.landmarks == "coarse" else None
     check_faces(widgets.crop, known, detector)
     check_landmarks(mode, linked.face_landmarks, detector)
     target = landmarks_of_square(linked.portrait_landmarks, size)
-    if target is None and portrait is not None and detector is not None and mode != "plain":
+    if target is None and portrait is not None and detector is not None and mode.landmarks != "none":
         target = _coarse_landmarks(detector, portrait, size)
     part = source.part(widgets.start_frame, widgets.stop)
     # What leaves the node has one frame rate.
@@ -150,7 +153,7 @@ def look_at_driver(
         even,
         size,
         crop=widgets.crop,
-        mode=mode,
+        mode=mode.name,
         face=face_choice(widgets.face),
         lost=widgets.lost_face,
         smoothing=widgets.smoothing,
@@ -208,26 +211,26 @@ def _shown(prepared: PreparedDriving, used: str, on_frame: Callable[[int], None]
     """The conditions of all frames, and a strip of some."""
     num_frames, size = prepared.num_frames, prepared.crop.size
     device = comfy.model_management.intermediate_device()
-    if prepared.hints is None:
+    if GREY in prepared.mode.pictures:
         condition, patches = torch.empty((num_frames, size, size), device=device), None
     else:
         condition, patches = torch.empty((2, num_frames, size, size, 3), device=device).unbind()
     shown = sheet_indices(num_frames)
     squares, below = [], []
     for index, cropped in enumerate(prepared.crops()):
-        if prepared.hints is None or patches is None:
-            condition[index] = torch.from_numpy(prepared.condition(index, cropped)) / 255
+        pictures = prepared.plan.pictures(index, cropped)
+        if patches is None:
+            condition[index] = torch.from_numpy(pictures[GREY]) / 255
             picture = condition[index, ..., None].expand(-1, -1, 3)
         else:
-            hints = prepared.hints.pictures(index, cropped / np.float32(255))
-            condition[index] = torch.from_numpy(hints["face_control"]) / 2 + 0.5
-            patches[index] = torch.from_numpy(hints["patch_control"]) / 2 + 0.5
+            condition[index] = torch.from_numpy(pictures[FACE]) / 2 + 0.5
+            patches[index] = torch.from_numpy(pictures[PATCHES]) / 2 + 0.5
             picture = patches[index]
         if index in shown:
             squares.append(cropped.astype(np.uint8))
             below.append((picture * 255).cpu().numpy().astype(np.uint8))
         on_frame(index + 1)
-    if condition.ndim == 3:
+    if patches is None:
         # three channels that share their memory
         condition = condition[..., None].expand(-1, -1, -1, 3)
     begins = range(0, len(squares), _STRIP_COLUMNS)

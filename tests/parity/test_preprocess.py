@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from megactor_core.vision.crops import face_area_ratios, face_crop
 from megactor_core.vision.foreground import background_image
-from megactor_core.vision.modes.patches import contour_plan, patch_box, patch_condition
+from megactor_core.vision.modes.contour import contour_plan
+from megactor_core.vision.modes.patches import patch_box, patch_condition
 from megactor_core.vision.modes.plain import plain_boxes, plain_condition
 from megactor_core.vision.tracking import fill_lost
 

@@ -8,7 +8,8 @@ from formula import Case
 
 from megactor_core.vision.crops import Crop, face_area_ratios
 from megactor_core.vision.head_crop import head_crop, head_rectangle
-from megactor_core.vision.modes.patches import grown_box, patch_box, patch_condition, region_plan
+from megactor_core.vision.modes.eyes import grown_box, region_plan
+from megactor_core.vision.modes.patches import patch_box, patch_condition
 from megactor_core.vision.tracking import fill_lost
 
 

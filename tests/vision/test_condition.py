@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from megactor_core.vision.modes.patches import contour_plan, patch_box, patch_condition
+from megactor_core.vision.modes.contour import contour_plan
+from megactor_core.vision.modes.patches import patch_box, patch_condition
 from megactor_core.vision.modes.plain import plain_boxes, plain_condition
 
 SIZE = 64

@@ -42,7 +42,7 @@ def test_known_faces_are_followed_without_a_detector() -> None:
     assert "1 of 6 frames (1)" in found.report
     assert all(0 < shown(condition) < 1 for condition in found.conditions())
     same = prepare_driving(SOURCE, SIZE, faces=[(Face(BOX),)] * 6)
-    assert np.array_equal(same.boxes, found.boxes)
+    assert np.array_equal(same.plan.boxes, found.plan.boxes)
 
 
 def test_known_faces_are_those_of_the_whole_clip() -> None:
@@ -83,7 +83,7 @@ def test_landmarks_of_known_faces_serve_the_contour_mode() -> None:
     faces = [(Face(BOX, landmarks=points + index),) for index in range(6)]
     driving = prepare_driving(SOURCE, SIZE, crop="whole", mode="contour", faces=faces)
     in_crop = driving.crop.to_crop(points + 5)
-    assert driving.contour.affine is None
+    assert driving.plan.affine is None
     moved = prepare_driving(
         SOURCE,
         SIZE,
@@ -92,8 +92,8 @@ def test_landmarks_of_known_faces_serve_the_contour_mode() -> None:
         faces=faces,
         portrait_landmarks=in_crop + np.float32([4, -3]),
     )
-    assert moved.contour.boxes == driving.contour.boxes
-    np.testing.assert_allclose(moved.contour.affine[:, 2], (4, -3), atol=1.01)
+    assert moved.plan.boxes == driving.plan.boxes
+    np.testing.assert_allclose(moved.plan.affine[:, 2], (4, -3), atol=1.01)
     assert 0 < shown(next(driving.conditions())) < 1
 
 

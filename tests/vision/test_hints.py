@@ -51,8 +51,8 @@ def test_the_best_frame_is_laid_over_the_portrait() -> None:
 def test_off_leaves_the_clip_in_place() -> None:
     plan, note = plan_hints(face_at(32, 30), [face_at(20, 20)], SIZE, best_frame="off")
     assert plan.affine is None and plan.best_frame is None and not note
-    square = np.random.default_rng(0).random((SIZE, SIZE, 3), np.float32)
-    shown = plan.pictures(0, square)
+    pixels = np.random.default_rng(0).uniform(0, 255, (SIZE, SIZE, 3)).astype(np.float32)
+    shown, square = plan.pictures(0, pixels), pixels / np.float32(255)
     np.testing.assert_array_equal(shown["face_control"], square * 2 - 1)
     kept = (shown["patch_control"] != -1).all(axis=-1)
     np.testing.assert_array_equal(shown["patch_control"][kept], (square * 2 - 1)[kept])
@@ -72,7 +72,7 @@ def test_frames_without_a_face_hold_the_last_patches() -> None:
 def test_without_any_face_the_whole_frames_drive() -> None:
     plan, note = plan_hints(face_at(32, 30), [None, None], SIZE)
     assert "whole frames drive alone" in note and plan.affine is None
-    assert (plan.pictures(1, np.ones((SIZE, SIZE, 3), np.float32))["patch_control"] == -1).all()
+    assert (plan.pictures(1, np.full((SIZE, SIZE, 3), 255, np.float32))["patch_control"] == -1).all()
     plan, note = plan_hints(None, [face_at(20, 20)], SIZE)
     assert "not aligned" in note and plan.affine is None and plan.boxes.shape == (1, 3, 4)
 
@@ -94,8 +94,8 @@ def test_a_driver_becomes_one_pair_of_hints_per_frame(driver: Path) -> None:
     prepared = prepare_driving(
         open_driving(driver), SIZE, crop="squash", mode="hints", portrait=portrait, landmarker=looker
     )
-    assert prepared.hints is not None and prepared.hints.best_frame == 2
-    pictures = list(prepared.hint_pictures())
+    assert prepared.plan.best_frame == 2
+    pictures = list(prepared.pictures())
     assert len(pictures) == prepared.num_frames == 4
     for shown in pictures:
         assert shown.keys() == {"face_control", "patch_control"}
@@ -110,9 +110,9 @@ def test_the_detectors_five_points_do_where_there_is_no_landmarker(driver: Path)
     prepared = prepare_driving(
         open_driving(driver), SIZE, crop="squash", mode="hints", portrait=portrait, detector=detector
     )
-    assert prepared.hints is not None and prepared.hints.boxes.shape == (4, 3, 4)
+    assert prepared.plan.boxes.shape == (4, 3, 4)
     # The same face in the driver's 80 pixels and in the portrait's 64.
-    np.testing.assert_allclose(prepared.hints.affine, [[1.25, 0, 0], [0, 1.25, 0]], atol=1e-5)
+    np.testing.assert_allclose(prepared.plan.affine, [[1.25, 0, 0], [0, 1.25, 0]], atol=1e-5)
 
 
 def test_a_squashed_picture_goes_there_and_back() -> None:
@@ -137,6 +137,5 @@ def test_the_chosen_face_drives(driver: Path) -> None:
         prepared = prepare_driving(
             open_driving(driver), SIZE, crop="squash", mode="hints", face=choice, detector=detector
         )
-        assert prepared.hints is not None
-        centers.append(prepared.hints.boxes[0, :, [0, 2]].mean())
+        centers.append(prepared.plan.boxes[0, :, [0, 2]].mean())
     assert centers[0] < SIZE / 2 < centers[1]

@@ -249,7 +249,7 @@ def test_patches_go_with_the_square(walking: Scene) -> None:
         for index in (0, 24, 49):
             points = driving.square(index).to_crop(faces[index][0].landmarks)
             mouth = points[48:68].mean(axis=0)
-            boxes = driving.hints.boxes[index] if mode == "hints" else driving.contour.boxes_of(index)
+            boxes = driving.plan.boxes[index] if mode == "hints" else driving.plan.boxes_of(index)
             assert any(
                 left <= mouth[0] <= right and top <= mouth[1] <= bottom for left, top, right, bottom in boxes
             )

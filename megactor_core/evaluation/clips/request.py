@@ -5,16 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ... import limits
 from ...models.conditions import ControlStrength
 from ...sampling.sampler import SamplingSettings
 from ...section import Section
-from ...vision.driving import DrivingMode
+from ...vision.modes.registry import MODES
 
 Scale = Annotated[float, Field(ge=-limits.SCALE, le=limits.SCALE)]
 FrameNumber = Annotated[int, Field(ge=0, le=limits.COUNT)]
+
+
+def _known_mode(name: str) -> str:
+    if name not in MODES:
+        raise ValueError(f"is none of {', '.join(MODES)}")
+    return name
+
+
+ModeName = Annotated[str, AfterValidator(_known_mode)]
 
 
 class EvaluationRequest(Section):
@@ -41,7 +50,7 @@ class EvaluationRequest(Section):
         0, description="self: the frame that is animated"
     )
     crop: Literal["face", "whole", "squash"] = Field("face", description="the square of every picture")
-    driving_mode: DrivingMode | None = Field(None, description="what the model sees of the driver")
+    driving_mode: ModeName | None = Field(None, description="what the model sees of the driver")
     speech: bool = Field(False, description="the clip's own sound moves the lips")
     size: int = Field(ge=0, le=limits.PIXELS, description="side of the squares in pixels")
     sampling: SamplingSettings

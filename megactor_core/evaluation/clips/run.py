@@ -14,6 +14,7 @@ from ...errors import InputError
 from ...files import new_folder, refused_writes
 from ...sampling.sampler import Progress
 from ...vision.landmarks import MediaPipeLandmarker, find_landmarker
+from ...vision.modes.registry import MODES
 from ...weights.loading import read_config, resolve_model
 from .files import Rejected
 from .instruments import open_instruments
@@ -112,6 +113,6 @@ def check_folder(output: Path, overwrite: bool, data: Path) -> None:
 def _landmarker(request: EvaluationRequest) -> MediaPipeLandmarker | None:
     """MediaPipe's landmarker where it is at hand: for measuring, and for modes that place patches."""
     config = read_config(resolve_model(request.model, request.models_folder))
-    needed = checked_mode(config, request.driving_mode, request.speech) == "contour"
+    mode = MODES[checked_mode(config, request.driving_mode, request.speech)]
     usual = helper_files(request)["landmarker"]
-    return find_landmarker(request.landmarker, usual, needed, details=True)
+    return find_landmarker(request.landmarker, usual, mode.landmarks == "exact", details=True)

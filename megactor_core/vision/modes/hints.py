@@ -1,4 +1,4 @@
-"""What X-Portrait's ControlNets see of a driving clip: the aligned frames, and their eyes and mouth."""
+"""Driving mode hints: the frames in colour, and their eyes and mouth, each for a ControlNet (X-Portrait)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from ..face_patches import BestFrame, align, alignment, choose_best_frame, keep_patches, moved, patch_boxes
 from ..landmarks import hold_landmarks, to_68
+from .mode import ClipFaces, DrivingMode, PlanOptions
+
+FACE, PATCHES = "face_control", "patch_control"
+"""Names of the pictures: those of the ControlNets that see them."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,11 @@ class HintPlan:
 
         Args:
             index: of the frame.
-            square: float32 (S, S, 3), 0..1.
+            square: float32 (S, S, 3), 0..255.
         """
-        aligned = align(square, self.affine)
+        aligned = align(square / np.float32(255), self.affine)
         patches = keep_patches(aligned, self.boxes[index])
-        return {"face_control": aligned * 2 - 1, "patch_control": patches * 2 - 1}
+        return {FACE: aligned * 2 - 1, PATCHES: patches * 2 - 1}
 
 
 def plan_hints(
@@ -80,3 +84,18 @@ def plan_hints(
     elif affine is None and best_frame != "off":
         notes.append("no landmarks were found in the portrait: the driver is not aligned with it")
     return HintPlan(affine, best, boxes), "; ".join(notes)
+
+
+def _plan(faces: ClipFaces, options: PlanOptions) -> tuple[HintPlan, str]:
+    return plan_hints(faces.target, list(faces.landmarks), faces.size, options.best_frame, faces.subject)
+
+
+HINTS = DrivingMode(
+    name="hints",
+    description="all of it and its eyes and mouth",
+    landmarks="coarse",
+    needs_face=False,
+    pictures=(FACE, PATCHES),
+    plan=_plan,
+    options=("best_frame",),
+)

@@ -1,17 +1,40 @@
-"""plain."""
+"""Driving mode plain: in grey, the face's surroundings on black (MegActor, arXiv 2405.20851, section 3.3)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from .mode import GREY, ClipFaces, DrivingMode, PlanOptions
+
 _MARGIN_ABOVE, _MARGIN_BELOW = 0.4, 0.1
 
-# ITU-R BT.601 luma as torchvision rounds it.
-_GREY = (0.2989, 0.5870, 0.1140)
+GREY_WEIGHTS = (0.2989, 0.5870, 0.1140)
+"""ITU-R BT.601 luma as torchvision rounds it."""
 
 
-def _keep_boxes(image: NDArray[np.float32], boxes: tuple[tuple[int, ...], ...]) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class PlainPlan:
+    """The face's surroundings, of every frame of a clip.
+
+    Attributes:
+        boxes: what is kept of each square, int64 (frames, 4), or None to keep all of it.
+        passed: bool (frames,), frames whose whole square is kept because the face was lost; None: none.
+    """
+
+    boxes: NDArray[np.int64] | None = None
+    passed: NDArray[np.bool_] | None = None
+
+    def pictures(self, index: int, square: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """See ``mode.Plan``."""
+        whole = self.boxes is None or (self.passed is not None and self.passed[index])
+        return {GREY: plain_condition(square, None if whole or self.boxes is None else self.boxes[index])}
+
+
+def keep_boxes(image: NDArray[np.float32], boxes: tuple[tuple[int, ...], ...]) -> NDArray[np.float32]:
+    """The same picture (H, W) or (H, W, 3), black outside the boxes."""
     kept = np.zeros_like(image)
     for left, top, right, bottom in boxes:
         kept[top:bottom, left:right] = image[top:bottom, left:right]
@@ -66,7 +89,22 @@ def plain_condition(
         float32 (size, size), 0..255.
     """
     pixels = crop_image.astype(dtype).astype(np.float32)
-    red, green, blue = np.asarray(_GREY, dtype).astype(np.float32)
+    red, green, blue = np.asarray(GREY_WEIGHTS, dtype).astype(np.float32)
     # The same sum over the last axis takes ten times as long.
     grey = np.clip(pixels[..., 0] * red + pixels[..., 1] * green + pixels[..., 2] * blue, 0, 255)
-    return grey if box is None else _keep_boxes(grey, (tuple(np.asarray(box, int).tolist()),))
+    return grey if box is None else keep_boxes(grey, (tuple(np.asarray(box, int).tolist()),))
+
+
+def _plan(faces: ClipFaces, options: PlanOptions) -> tuple[PlainPlan, str]:
+    boxes = None if faces.boxes is None else plain_boxes(faces.boxes, faces.size)
+    return PlainPlan(boxes, faces.passed), ""
+
+
+PLAIN = DrivingMode(
+    name="plain",
+    description="the face's surroundings",
+    landmarks="none",
+    needs_face=False,
+    pictures=(GREY,),
+    plan=_plan,
+)
