@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -11,64 +10,14 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import WhisperFeatureExtractor
 
 from ..media.waveform import SAMPLE_RATE
 from ..models.audio_encoder import AudioEncoder
 from ..models.conditions import AudioCondition
 
-WINDOW = 400
 HOP = 160
-_FLOOR = 1e-10
-_RANGE = 8.0  # bels below the loudest value
-
-
-def log_mel(waveform: Tensor, bands: int) -> Tensor:
-    """Log-mel spectrogram.
-
-    Args:
-        waveform: float32 ``(samples,)`` at 16 kHz, about -1..1, at least ``WINDOW`` long.
-        bands: of the mel scale.
-
-    Returns:
-        float32 ``(bands, samples // 160)``; -1.5 is digital silence.
-    """
-    window = torch.hann_window(WINDOW, device=waveform.device)
-    spectrum = torch.stft(waveform, WINDOW, HOP, window=window, return_complex=True)
-    power = spectrum[:, :-1].abs() ** 2
-    filters = torch.from_numpy(mel_filters(bands)).to(power)
-    logarithm = (filters @ power).clamp(min=_FLOOR).log10()
-    return (logarithm.clamp(min=float(logarithm.max()) - _RANGE) + 4) / 4
-
-
-def mel_filters(bands: int) -> NDArray[np.float32]:
-    """Triangular filters of equal area on Slaney's mel scale, ``(bands, WINDOW // 2 + 1)``.
-
-    Slaney's scale (Auditory Toolbox, 1998) is linear below 1 kHz, logarithmic above.
-    """
-    edges = _to_hertz(np.linspace(0, _to_mel(SAMPLE_RATE / 2), bands + 2))
-    frequencies = np.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1)
-    distances = frequencies[None] - edges[:, None]
-    rising = distances[:-2] / (edges[1:-1] - edges[:-2])[:, None]
-    falling = -distances[2:] / (edges[2:] - edges[1:-1])[:, None]
-    area = 2 / (edges[2:] - edges[:-2])
-    return (np.maximum(0, np.minimum(rising, falling)) * area[:, None]).astype(np.float32)
-
-
-_LINEAR = 200 / 3  # hertz per mel below the break
-_BREAK_HERTZ = 1000.0
-_BREAK_MEL = _BREAK_HERTZ / _LINEAR
-_LOG_STEP = math.log(6.4) / 27
-
-
-def _to_mel(hertz: float) -> float:
-    return (
-        hertz / _LINEAR if hertz < _BREAK_HERTZ else _BREAK_MEL + math.log(hertz / _BREAK_HERTZ) / _LOG_STEP
-    )
-
-
-def _to_hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(mel < _BREAK_MEL, mel * _LINEAR, _BREAK_HERTZ * np.exp(_LOG_STEP * (mel - _BREAK_MEL)))
-
+"""Samples from one column of the log-mel spectrogram to the next."""
 
 ROWS_BEFORE, ROWS_AFTER = 4, 5
 """Rows of features that a frame hears before and after that of its own moment; a row is 20 ms."""
@@ -91,17 +40,33 @@ def audio_features(
     Returns:
         ``(rows, layers + 1, width)`` on that device, in the encoder's type.
     """
-    samples = torch.from_numpy(waveform)
-    samples = F.pad(samples, (0, max(0, WINDOW - len(samples))))
     config = encoder.config
-    weight = encoder.conv1.weight
-    device = device or weight.device
+    device = device or encoder.device
     segments = []
     # As in MegActor-Sigma's public code the spectrogram is filled up with zeros, which are not silence.
-    for mel in log_mel(samples, config.bands).split(COLUMNS_PER_ROW * config.positions, dim=1):
-        full = F.pad(mel, (0, COLUMNS_PER_ROW * config.positions - mel.shape[1])).to(device, weight.dtype)
+    length = COLUMNS_PER_ROW * config.max_source_positions
+    for mel in log_mel(waveform, config.num_mel_bins).split(length, dim=1):
+        full = F.pad(mel, (0, length - mel.shape[1])).to(device, encoder.dtype)
         segments.append(encoder(full[None])[0, : mel.shape[1] // COLUMNS_PER_ROW])
     return torch.cat(segments)
+
+
+def log_mel(waveform: NDArray[np.float32], bands: int) -> Tensor:
+    """Whisper's log-mel spectrogram (Radford et al. 2022).
+
+    Args:
+        waveform: ``(samples,)``, 16 kHz mono, about -1..1; what is shorter than a window ends in silence.
+        bands: of the mel scale.
+
+    Returns:
+        float32 ``(bands, samples // 160)``; -1.5 is digital silence.
+    """
+    extractor = WhisperFeatureExtractor(feature_size=bands)
+    samples = np.pad(waveform, (0, max(0, extractor.n_fft - len(waveform))))
+    features = extractor(
+        samples, sampling_rate=SAMPLE_RATE, padding=False, truncation=False, return_tensors="pt"
+    )
+    return features["input_features"][0]
 
 
 def frame_rows(num_rows: int, times: Iterable[Fraction]) -> Tensor:

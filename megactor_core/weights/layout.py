@@ -53,6 +53,11 @@ KINDS: tuple[Kind, ...] = (
     Kind("whisper", "a Whisper speech model", (".encoder.blocks.", ".attn.query.")),
     Kind("whisper", "a Whisper speech model", (".encoder.layers.", ".encoder_attn.")),
     Kind("audio_encoder", "a speech encoder (Whisper's)", (".blocks.", ".attn.query.")),
+    Kind(
+        "audio_encoder",
+        "a speech encoder (Whisper's)",
+        (".layers.", ".self_attn.q_proj.", ".embed_positions."),
+    ),
     Kind("constant_context", "the embedding of the empty text", (".tokens",)),
 )
 UNKNOWN = Kind("unknown", "a file of unknown weights", ())
@@ -64,16 +69,16 @@ IGNORED_PARTS = ("text_encoder",)
 _OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_VAE_KEY = re.compile(r"(.*\.mid_block\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
 _WHISPER_LAYERS = {
-    "self_attn.q_proj": "attn.query",
-    "self_attn.k_proj": "attn.key",
-    "self_attn.v_proj": "attn.value",
-    "self_attn.out_proj": "attn.out",
-    "self_attn_layer_norm": "attn_ln",
-    "fc1": "mlp.0",
-    "fc2": "mlp.2",
-    "final_layer_norm": "mlp_ln",
+    "attn.query": "self_attn.q_proj",
+    "attn.key": "self_attn.k_proj",
+    "attn.value": "self_attn.v_proj",
+    "attn.out": "self_attn.out_proj",
+    "attn_ln": "self_attn_layer_norm",
+    "mlp.0": "fc1",
+    "mlp.2": "fc2",
+    "mlp_ln": "final_layer_norm",
 }
-_WHISPER_KEY = re.compile(r"(?:model\.)?encoder\.layers\.(\d+)\.(.+)\.(weight|bias)")
+_OPENAI_LAYER = re.compile(r"blocks\.(\d+)\.(.+)\.(weight|bias)")
 _UNUSED_CLIP_KEY = re.compile(r"text_model\.|text_projection\.|logit_scale$|.*\.position_ids$")
 
 
@@ -124,7 +129,7 @@ def map_key(network: str, key: str) -> str | None:
 
     Old autoencoders name their attention query, key, value and proj_attn (some as 1x1 convolutions); full
     CLIP files carry a text tower and a position buffer; of Whisper only the encoder without its final norm is
-    used, under OpenAI's names or those of transformers; an embedding is a file of a single tensor.
+    used, under the names of transformers or OpenAI's; an embedding is a file of a single tensor.
     """
     if network == "vae" and (match := _OLD_VAE_KEY.fullmatch(key)):
         block, layer, parameter = match.groups()
@@ -139,14 +144,14 @@ def map_key(network: str, key: str) -> str | None:
 
 
 def _whisper_key(key: str) -> str | None:
-    if match := _WHISPER_KEY.fullmatch(key):
-        layer, part, parameter = match.groups()
-        return f"blocks.{layer}.{_WHISPER_LAYERS[part]}.{parameter}"
     name = key.removeprefix("model.")
-    if not name.startswith("encoder.") or re.match(r"encoder\.(ln_post|layer_norm)\.", name):
+    if name.startswith("decoder.") or re.match(r"encoder\.(ln_post|layer_norm)\.", name):
         return None
     name = name.removeprefix("encoder.")
-    return "positional_embedding" if name == "embed_positions.weight" else name
+    if match := _OPENAI_LAYER.fullmatch(name):
+        layer, part, parameter = match.groups()
+        return f"layers.{layer}.{_WHISPER_LAYERS[part]}.{parameter}"
+    return "embed_positions.weight" if name == "positional_embedding" else name
 
 
 def reconcile_shape(shape: Shape, expected: Shape) -> bool:

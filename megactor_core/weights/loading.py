@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from ..models.config import ModelConfig
 from ..models.networks import Networks, build_networks
 from ..validation import explain
 from .folders import MODEL_NAMES, named_model_folder
-from .layout import check_keys, describe, recognise
+from .layout import check_keys, describe, map_key, recognise
 from .tensor_files import TensorFile, is_finite, open_tensor_file
 
 
@@ -160,7 +161,8 @@ def open_network_file(folder: Path, name: str, network: nn.Module) -> TensorFile
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         raise InputError(path, f"is missing; it holds {describe(name)}", "Convert the model again")
-    file = open_tensor_file(path)
+    # A folder may be older than the names that its networks have today.
+    file = open_tensor_file(path).renamed(partial(map_key, name))
     expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     check_keys(path, file.shapes, expected, name)
     return file

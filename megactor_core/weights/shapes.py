@@ -93,8 +93,8 @@ def audio_encoder_config(shapes: Shapes) -> AudioEncoderConfig:
         bands=bands,
         width=width,
         heads=max(1, width // 64),
-        layers=_count(shapes, "blocks"),
-        positions=shapes["positional_embedding"][0],
+        layers=_count(shapes, "layers"),
+        positions=shapes["embed_positions.weight"][0],
     )
 
 

@@ -8,7 +8,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,6 +54,15 @@ class TensorFile:
     def key(self, name: str) -> str:
         """What the file calls a tensor, in the state dict that it is in."""
         return re.sub(r"^(model_)?state_dict\.", "", self.stored[name].key)
+
+    def renamed(self, name_of: Callable[[str], str | None]) -> TensorFile:
+        """The same file with other names; those for which there is none stay as they are."""
+        names = {name_of(name) or name: name for name in self.shapes}
+        return replace(
+            self,
+            shapes={new: self.shapes[old] for new, old in names.items()},
+            stored={new: self.stored[old] for new, old in names.items()},
+        )
 
     def stream(self, names: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
         """Tensors by name, in the given order, on the CPU and in the file's dtype.

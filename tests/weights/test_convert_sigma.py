@@ -19,15 +19,15 @@ from megactor_core.weights.random_model import tiny_config
 
 CONFIG = tiny_config(MEGACTOR_SIGMA)
 HEADS = {"denoiser": "module.unet.", "reference_network": "module.appearance_encoder."}
-TRANSFORMERS = {
-    "attn.query": "self_attn.q_proj",
-    "attn.key": "self_attn.k_proj",
-    "attn.value": "self_attn.v_proj",
-    "attn.out": "self_attn.out_proj",
-    "attn_ln": "self_attn_layer_norm",
-    "mlp.0": "fc1",
-    "mlp.2": "fc2",
-    "mlp_ln": "final_layer_norm",
+OPENAI = {
+    "self_attn.q_proj": "attn.query",
+    "self_attn.k_proj": "attn.key",
+    "self_attn.v_proj": "attn.value",
+    "self_attn.out_proj": "attn.out",
+    "self_attn_layer_norm": "attn_ln",
+    "fc1": "mlp.0",
+    "fc2": "mlp.2",
+    "final_layer_norm": "mlp_ln",
 }
 
 
@@ -37,18 +37,29 @@ def states() -> dict[str, State]:
 
 
 def whisper_of_openai(state: State) -> State:
-    extra = {"encoder.ln_post.weight": torch.ones(8), "decoder.positional_embedding": torch.ones(4, 8)}
-    return {f"encoder.{key}": value for key, value in state.items()} | extra
+    renamed: State = {
+        "encoder.ln_post.weight": torch.ones(8),
+        "decoder.positional_embedding": torch.ones(4, 8),
+    }
+    for key, value in openai_names(state).items():
+        renamed[f"encoder.{key}"] = value
+    return renamed
+
+
+def openai_names(state: State) -> State:
+    renamed: State = {}
+    for key, value in state.items():
+        if key.startswith("layers."):
+            _, layer, rest = key.split(".", 2)
+            part, parameter = rest.rsplit(".", 1)
+            key = f"blocks.{layer}.{OPENAI[part]}.{parameter}"
+        renamed[key.replace("embed_positions.weight", "positional_embedding")] = value
+    return renamed
 
 
 def whisper_of_transformers(state: State) -> State:
     renamed: State = {"model.encoder.layer_norm.weight": torch.ones(8)}
-    for key, value in state.items():
-        if key.startswith("blocks."):
-            _, layer, rest = key.split(".", 2)
-            part, parameter = rest.rsplit(".", 1)
-            key = f"layers.{layer}.{TRANSFORMERS[part]}.{parameter}"
-        renamed[f"model.encoder.{key.replace('positional_embedding', 'embed_positions.weight')}"] = value
+    renamed |= {f"model.encoder.{key}": value for key, value in state.items()}
     renamed["model.decoder.layers.0.encoder_attn.q_proj.weight"] = torch.ones(8, 8)
     return renamed
 
@@ -93,6 +104,17 @@ def test_round_trip_keeps_every_weight(transformers: bool, tmp_path: Path, state
     for name, network in model.networks.items():
         for key, value in network.state_dict().items():
             assert torch.equal(value, states[name][key]), f"{name} {key}"
+
+
+def test_a_model_folder_with_the_names_of_openai_is_read(tmp_path: Path, states: dict[str, State]) -> None:
+    convert_official(write(tmp_path / "official", states), tmp_path / "model", dtype=torch.float32)
+    save_file(openai_names(states["audio_encoder"]), tmp_path / "model" / "audio_encoder.safetensors")
+
+    encoder = load_model(tmp_path / "model").networks.audio_encoder
+
+    assert encoder is not None
+    for key, value in encoder.state_dict().items():
+        assert torch.equal(value, states["audio_encoder"][key])
 
 
 def test_the_command_names_the_model_by_its_family(

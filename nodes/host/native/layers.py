@@ -18,6 +18,7 @@ class HostClipGroupNorm(ClipGroupNorm, comfy.ops.manual_cast.GroupNorm):
 # Only layers of these classes are moved and cast by the host one by one; any other layer has to be resident.
 _HOST_LAYERS: dict[type[nn.Module], type[nn.Module]] = {
     nn.Linear: comfy.ops.manual_cast.Linear,
+    nn.Embedding: comfy.ops.manual_cast.Embedding,
     nn.Conv1d: comfy.ops.manual_cast.Conv1d,
     nn.Conv2d: comfy.ops.manual_cast.Conv2d,
     nn.GroupNorm: comfy.ops.manual_cast.GroupNorm,
