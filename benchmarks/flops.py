@@ -12,18 +12,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from megactor_core.conditioning.audio import ROWS_AFTER, ROWS_BEFORE, ROWS_PER_SECOND
+from megactor_core.families.registry import FAMILIES, default_family
 from megactor_core.models.config import ModelConfig
 from megactor_core.models.denoiser import add_up, gather_rows
-from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
 from megactor_core.models.networks import build_networks
 
 FRAME_RATE = 25
-
-FAMILIES = {config.family: config for config in (MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT)}
-
-PUBLIC_IMPLEMENTATION = {"megactor": 42.04e12, "xportrait": 63.6e12}
-"""What the public implementations execute for one window of one step, reference network included, at 512x512,
-16 frames, guided: MegActor's runs the reference network twice, X-Portrait's for every frame."""
 
 
 @dataclass(frozen=True)
@@ -151,12 +145,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--family", choices=FAMILIES, default="megactor", help="default: megactor")
+    usual = default_family().name
+    parser.add_argument("--family", choices=FAMILIES, default=usual, help=f"default: {usual}")
     parser.add_argument("--size", type=int, default=512, help="side of the picture in pixels (default: 512)")
     parser.add_argument("--frames", type=int, default=16, help="frames of the window (default: 16)")
     parser.add_argument("--no-guidance", action="store_true", help="the conditional row alone")
     args = parser.parse_args()
-    step = count_step(FAMILIES[args.family], args.size, args.frames, not args.no_guidance)
+    step = count_step(FAMILIES[args.family].config, args.size, args.frames, not args.no_guidance)
     rows = "one row" if args.no_guidance else "guided"
     print(f"TFLOP at {args.size}x{args.size}, {args.frames} frames, {rows}")
     for name, flops in step.parts.items():
@@ -174,7 +169,7 @@ def main() -> None:
         ("VAE decode, per frame", step.vae_decode),
     ):
         print(f"{name:40}{flops / 1e12:9.2f}")
-    theirs = PUBLIC_IMPLEMENTATION.get(args.family)
+    theirs = FAMILIES[args.family].public_flops
     if theirs is not None and (args.size, args.frames, args.no_guidance) == (512, 16, False):
         ours = step.window_step + step.reference_network
         print(f"{'public implementation':40}{theirs / 1e12:9.2f}, {theirs / ours:.2f} times as much")

@@ -28,7 +28,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.checkpoint import checkpoint
 
 from megactor_core import seeds
-from megactor_core.models.families import MEGACTOR
+from megactor_core.families.registry import default_family
 from megactor_core.models.networks import build_networks
 from megactor_core.models.sd15 import blocks
 from megactor_core.models.sd15.resnet import ResnetBlock
@@ -172,12 +172,13 @@ class StepMemory:
 
 
 def count_step(config: TrainingConfig) -> tuple[StepMemory, int]:
-    """Memory of a step of the full-size MegActor, and the bytes of its networks that are trained in part."""
+    """Memory of a step of the full-size model, and the bytes of its networks that are trained in part."""
     assert config.precision == "bf16" and config.task.name == "denoiser"
+    model = default_family().config
     live = LiveBytes()
     with live, torch.device("meta"):
-        networks = build_networks(MEGACTOR)
-    task = DenoiserTask(config.task, MEGACTOR, networks, config.seed, Path("unused"))
+        networks = build_networks(model)
+    task = DenoiserTask(config.task, model, networks, config.seed, Path("unused"))
     for network in networks.items():
         network[1].to("meta").requires_grad_(False)
     parameters = {

@@ -7,7 +7,8 @@ import torch
 
 from megactor_core.animation.memory import check_memory, hint_bytes
 from megactor_core.errors import InputError
-from megactor_core.models.families import MEGACTOR, XPORTRAIT
+from megactor_core.families.megactor import CONFIG as MEGACTOR
+from megactor_core.families.xportrait import CONFIG as XPORTRAIT
 from megactor_core.sampling.sampler import SamplingSettings
 
 

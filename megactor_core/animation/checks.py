@@ -6,6 +6,16 @@ import os
 from collections.abc import Mapping
 
 from ..errors import InputError
+from ..families.features import (
+    Feature,
+    encodes_driver,
+    has_controls,
+    has_plain_base,
+    hears,
+    reads_background,
+    starts_from_reference,
+)
+from ..families.registry import model_with
 from ..media.reading import open_driving
 from ..media.source import DrivingSource
 from ..models.conditions import ControlStrength
@@ -33,7 +43,7 @@ def checked_mode(config: ModelConfig, mode: str | None = None, speech: bool = Fa
             f"is not for a model of the family {config.family}",
             f"use {' or '.join(modes)}",
         )
-    usual = modes[-1 if speech and config.audio_encoder is not None else 0]
+    usual = modes[-1 if speech and hears(config) else 0]
     return mode or usual
 
 
@@ -61,7 +71,7 @@ def check_start(config: ModelConfig, start_frames: int, num_frames: int, subject
     Raises:
         InputError: too short, or for a model that starts from noise alone.
     """
-    if config.start == "noise":
+    if not starts_from_reference(config):
         problem = f"a model of the family {config.family} starts from noise alone"
         raise InputError(subject, problem, "leave it out")
     if start_frames < num_frames:
@@ -80,12 +90,12 @@ def check_motion(config: ModelConfig, driving: bool, speech: bool, amplitude: Am
     Raises:
         InputError: nothing drives, or the model hears nothing, or encodes no driver to scale.
     """
-    hears = config.audio_encoder is not None
+    told_by_sound = hears(config)
     if not driving and not speech:
-        remedy = "Give a driving video" + (", or speech" if hears else "")
+        remedy = "Give a driving video" + (", or speech" if told_by_sound else "")
         raise InputError("driving", "nothing is given that could drive the portrait", remedy)
     needs = {"speech": speech or amplitude.speech != 1, "amplitude of expression": amplitude.expression != 1}
-    has = {"speech": hears, "amplitude of expression": config.driving_encoder is not None}
+    has = {"speech": told_by_sound, "amplitude of expression": encodes_driver(config)}
     for name, needed in needs.items():
         if needed and not has[name]:
             raise InputError(
@@ -97,7 +107,7 @@ def check_motion(config: ModelConfig, driving: bool, speech: bool, amplitude: Am
 
 def check_background(config: ModelConfig, given: bool) -> None:
     """Raises InputError where a model reads the background's tokens and has none, or the other way round."""
-    reads = not config.constant_context
+    reads = reads_background(config)
     if given != reads:
         raise InputError(
             "background",
@@ -108,7 +118,7 @@ def check_background(config: ModelConfig, given: bool) -> None:
 
 def check_patches(config: ModelConfig, given: bool) -> None:
     """Raises InputError where ControlNets miss the eye and mouth patches, or nothing else could use them."""
-    wants = config.control_network is not None
+    wants = has_controls(config)
     if given != wants:
         raise InputError(
             "patches",
@@ -122,40 +132,47 @@ def check_controls(
 ) -> None:
     """Raises InputError for what only ControlNets can use, where the model has none."""
     given = [f"strength of {name}" for name in strengths]
-    if given and config.control_network is None:
+    if given and not has_controls(config):
         raise InputError(
             ", ".join(given),
             f"a model of the family {config.family} has no ControlNets",
-            "leave it out, or use an X-Portrait model",
+            f"leave it out, or use {model_with(has_controls)}",
         )
     check_best_frame(config, best_frame)
 
 
 def check_best_frame(config: ModelConfig, best_frame: BestFrame | None) -> None:
     """Raises InputError where a best frame is chosen for a model that is not shown hints."""
-    if best_frame not in (None, "auto") and not some_read(config.driving_modes, "best_frame"):
+    chosen = _reads("best_frame")
+    if best_frame not in (None, "auto") and not chosen(config):
         raise InputError(
             f"best frame {best_frame}",
             f"a model of the family {config.family} has no ControlNets",
-            "leave it out, or use an X-Portrait model",
+            f"leave it out, or use {model_with(chosen)}",
         )
 
 
 def check_fixed_patches(config: ModelConfig) -> None:
     """Raises InputError where patches that stay in their places are asked of a model without such patches."""
-    if not some_read(config.driving_modes, "fixed_patches"):
+    fixed = _reads("fixed_patches")
+    if not fixed(config):
         raise InputError(
             "fixed patches",
             f"a model of the family {config.family} is not shown patches that could stay in their places",
-            "Leave it off, or use a MegActor-Sigma model",
+            f"Leave it off, or use {model_with(fixed)}",
         )
 
 
 def check_base(config: ModelConfig) -> None:
     """Raises InputError where another base is asked for, but the model's base is no plain SD1.5."""
-    if config.denoiser.in_channels != config.latent_space.channels:
+    if not has_plain_base(config):
         raise InputError(
             "base",
             f"a model of the family {config.family} was trained as a whole and keeps its own",
-            "Leave it out, or use an X-Portrait model",
+            f"Leave it out, or use {model_with(has_plain_base)}",
         )
+
+
+def _reads(option: str) -> Feature:
+    """The feature of models with a driving mode that an option changes."""
+    return lambda config: some_read(config.driving_modes, option)

@@ -221,7 +221,7 @@ def _evaluate(request: EvaluationRequest, plan: Plan, args: argparse.Namespace) 
 def _request(args: argparse.Namespace) -> EvaluationRequest:
     from ..animator import default_dtype, usable_device
     from ..evaluation.clips.request import EvaluationRequest
-    from ..weights.folders import MODEL_NAMES
+    from ..weights.folders import model_names
     from ..weights.loading import read_config, resolve_model
 
     config = read_config(resolve_model(args.model, args.models_folder))
@@ -239,7 +239,7 @@ def _request(args: argparse.Namespace) -> EvaluationRequest:
     return EvaluationRequest(
         **{name: getattr(args, name) for name in copied},
         **{name: path.absolute() for name, path in given.items()},
-        model=args.model if args.model in MODEL_NAMES else str(Path(args.model).expanduser().absolute()),
+        model=args.model if args.model in model_names() else str(Path(args.model).expanduser().absolute()),
         loras=tuple((path.absolute(), scale) for path, scale in args.lora),
         size=config.defaults.size if args.size is None else args.size,
         sampling=sampling_settings(args, config),

@@ -131,15 +131,15 @@ def _add_writing(parser: argparse.ArgumentParser, dtype: str, reason: str) -> No
 
 
 def _list(args: argparse.Namespace) -> int:
-    from ..weights.catalogue import CATALOGUE
+    from ..weights.catalogue import catalogue
     from ..weights.download import is_present, local_path
-    from ..weights.folders import MODEL_NAMES, models_folder, named_model_folder
+    from ..weights.folders import model_names, models_folder, named_model_folder
 
     print(f"Models folder: {models_folder(args.models_folder)}\n")
-    for name in MODEL_NAMES:
+    for name in model_names():
         folder = named_model_folder(name, args.models_folder)
         print(f"{name:24} model   {'ready' if (folder / 'config.json').is_file() else 'not here'}   {folder}")
-    for known in CATALOGUE:
+    for known in catalogue():
         size = f"{known.size:,} bytes" if known.size else "size unknown"
         here = "here" if is_present(known, args.models_folder) else "not here"
         print(f"\n{known.name:24} {known.family:8} {here}   {size}   licence: {known.licence}")
@@ -151,14 +151,15 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _download(args: argparse.Namespace) -> int:
-    from ..weights.catalogue import OFFICIAL_FOLDERS, find_known
+    from ..families.registry import FAMILIES
+    from ..weights.catalogue import find_known
     from ..weights.download import fetch_file
 
     rows = [known for name in args.names for known in find_known(name)]
     for known in rows:
         print(f"{known.name}: {fetch_file(known, args.models_folder)}")
     for name in args.names:
-        if name in OFFICIAL_FOLDERS:
+        if name in FAMILIES:
             print(f"Next: python -m megactor_core weights convert {name}")
     return 0
 
@@ -166,14 +167,14 @@ def _download(args: argparse.Namespace) -> int:
 def _convert(args: argparse.Namespace) -> int:
     import torch
 
-    from ..weights.catalogue import OFFICIAL_FOLDERS
+    from ..families.registry import FAMILIES
     from ..weights.convert import convert_official
     from ..weights.folders import models_folder, named_model_folder
     from ..weights.official import find_official_files
 
     source = Path(args.source)
-    if args.source in OFFICIAL_FOLDERS:
-        source = models_folder(args.models_folder) / OFFICIAL_FOLDERS[args.source]
+    if args.source in FAMILIES:
+        source = models_folder(args.models_folder) / FAMILIES[args.source].folder
     output = args.output
     if output is None:
         family = find_official_files(source, args.checkpoint).family

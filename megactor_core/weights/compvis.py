@@ -1,4 +1,4 @@
-"""Map the CompVis names of Stable Diffusion 1.5 networks, and X-Portrait's checkpoint, to ours.
+"""Map the CompVis names of Stable Diffusion 1.5 networks to ours.
 
 A CompVis UNet is a flat list of blocks, three per level: two of residual blocks and one that changes the
 resolution going down, three of residual blocks going up.
@@ -8,18 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-
-from .layout import SplitCheckpoint
-
-XPORTRAIT_PARTS = {
-    "model.diffusion_model.": "denoiser",
-    "appearance_control_model.": "reference_network",
-    "pose_control_model.": "face_control",
-    "local_pose_control_model.": "patch_control",
-    "first_stage_model.": "vae",
-    "cond_stage_model.transformer.": "text_encoder",
-}
-"""Networks by their prefix in X-Portrait's checkpoint."""
 
 SCHEDULE_BUFFERS = frozenset(
     "betas alphas_cumprod alphas_cumprod_prev sqrt_alphas_cumprod sqrt_one_minus_alphas_cumprod "
@@ -50,6 +38,7 @@ _MIDDLE = ("resnets.0", "attentions.0", "resnets.1")
 _ATTENTION = re.compile(r"up_blocks\.\d+\.attentions\.\d+\.")
 _BLOCK = re.compile(r"(input_blocks|output_blocks)\.(\d+)\.(\d+)\.(.+)")
 _MOTION = re.compile(r"(input|output)_blocks_motion_module\.(\d+)\.0\.(.+)")
+_VAE_LEVEL = re.compile(r"(?:^|\.)decoder\.up\.(\d+)\.")
 _VAE_BLOCK = re.compile(r"(encoder|decoder)\.(down|up)\.(\d+)\.(block\.(\d+)|downsample|upsample)\.(.+)")
 _VAE_MIDDLE = re.compile(r"(encoder|decoder)\.mid\.(block_1|block_2|attn_1)\.(.+)")
 _VAE_ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
@@ -126,43 +115,29 @@ def vae_key(key: str, levels: int = 4) -> str | None:
     return None
 
 
-def split_xportrait(keys: Iterable[str]) -> SplitCheckpoint:
-    """Sort the keys of X-Portrait's checkpoint by network.
+def network_key(network: str, key: str, levels: int) -> str | None:
+    """Our name of a parameter of a UNet, ControlNet or autoencoder; None if unknown.
 
-    Ignored are the schedule's buffers, averaged weights beside the others (``model_ema.``), the text
-    encoder's position buffer, and of the reference network its hint convolutions, which X-Portrait never
-    calls, and what follows its last norm, which nothing reads.
+    Args:
+        network: which of ours it is.
+        key: without the prefix of the network.
+        levels: resolutions of the autoencoder.
     """
-    keys = list(keys)
-    levels = len({m[1] for key in keys if (m := re.match(r"first_stage_model\.decoder\.up\.(\d+)\.", key))})
-    networks: dict[str, dict[str, str]] = {}
-    ignored, unexpected = [], []
-    for key in keys:
-        prefix = next((prefix for prefix in XPORTRAIT_PARTS if key.startswith(prefix)), "")
-        network, name = XPORTRAIT_PARTS.get(prefix, ""), key.removeprefix(prefix)
-        if (
-            (not network and (key in SCHEDULE_BUFFERS or key.startswith("model_ema.")))
-            or (network == "reference_network" and name.startswith("input_hint_block."))
-            or (network == "text_encoder" and name.endswith(".position_ids"))
-        ):
-            ignored.append(key)
-            continue
-        mapped = None
-        if network == "vae":
-            mapped = vae_key(name, levels)
-        elif network == "text_encoder":
-            mapped = name
-        elif network:
-            mapped = unet_key(name)
-        if mapped is None:
-            unexpected.append(key)
-        else:
-            networks.setdefault(network, {})[mapped] = key
-    reference = networks.get("reference_network", {})
-    last = max((name for name in reference if _ATTENTION.match(name)), default="")
-    for name in [name for name in reference if _is_unread(name, last)]:
-        ignored.append(reference.pop(name))
-    return SplitCheckpoint(networks, tuple(ignored), tuple(unexpected))
+    if network == "text_encoder":
+        return key
+    return vae_key(key, levels) if network == "vae" else unet_key(key)
+
+
+def vae_levels(keys: Iterable[str]) -> int:
+    """Resolutions of the autoencoder among the keys of a checkpoint."""
+    return len({match[1] for key in keys if (match := _VAE_LEVEL.search(key))})
+
+
+def unread_reference_keys(names: Iterable[str]) -> list[str]:
+    """Of a reference network's parameters, by our names, those behind the norm in its last attention."""
+    names = list(names)
+    last = max((name for name in names if _ATTENTION.match(name)), default="")
+    return [name for name in names if _is_unread(name, last)]
 
 
 def _is_unread(name: str, last: str) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import InputError
-from .catalogue import KnownFile, find_known
+from ..families.family import KnownFile
+from .catalogue import find_known
 from .folders import models_folder
 
 WEIGHT_SUFFIXES = (".safetensors", ".bin")

@@ -12,18 +12,14 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..families.registry import FAMILIES
 from ..files import check_output_folder, new_folder
 from ..models.config import ModelConfig
-from .families import FAMILIES
-from .layout import CHECKPOINT_PARTS, Shape
+from .layout import Shape
 from .loading import build_on_meta, open_network_file, read_config, resolve_model
 from .tensor_files import TensorFile, write_safetensors
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
-EXPORTED = "megactor"
-"""The family whose checkpoints training writes."""
-
-_PREFIX = "module."
 _WEIGHTS = "model.safetensors"
 
 
@@ -42,7 +38,7 @@ def export_official(
 
     The layout is what ``find_official_files`` reads: ``checkpoint.safetensors`` with keys such as
     ``module.unet.conv_in.weight``, ``StableDiffusion/unet/config.json``, and image encoder and autoencoder in
-    the places of ``families.FAMILIES``. Tensors are read, cast and written one by one.
+    its family's places. Tensors are read, cast and written one by one.
 
     Args:
         source: model folder.
@@ -59,12 +55,13 @@ def export_official(
     """
     folder = resolve_model(source)
     config = read_config(folder)
-    if config.family != EXPORTED:
+    official = FAMILIES.get(config.family)
+    if official is None or not official.exported:
+        exported = " and ".join(family.name for family in FAMILIES.values() if family.exported)
         raise InputError(
-            source, f"is a model of {config.family}; only {EXPORTED} models are trained and exported",
+            source, f"is a model of {config.family}; only {exported} models are trained and exported",
             "Give another model folder",
         )  # fmt: skip
-    official = next(family for family in FAMILIES if family.name == EXPORTED)
     for field in ("inference_scheduler", "reference_posterior"):
         if getattr(config, field) != getattr(official.config, field):
             raise InputError(
@@ -76,7 +73,8 @@ def export_official(
         name: open_network_file(folder, name, network)
         for name, network in build_on_meta(config, folder).items()
     }
-    prefixes = {network: f"{_PREFIX}{part}." for part, network in CHECKPOINT_PARTS.items()}
+    layout = official.layout
+    prefixes = {network: f"{layout.wrapper}{part}" for part, network in layout.parts.items()}
     trained = [
         _Part(file, {key: prefixes[name] + key for key in file.shapes})
         for name, file in files.items()
@@ -102,7 +100,7 @@ def export_official(
 
 def _configs(config: ModelConfig) -> dict[str, Mapping[str, Any]]:
     """What shapes do not tell, in the words of diffusers and transformers."""
-    assert config.image_encoder is not None  # every MegActor has one
+    assert config.image_encoder is not None  # every exported family has one
     unet = {
         "attention_head_dim": config.denoiser.num_attention_heads,
         "norm_num_groups": config.denoiser.norm_num_groups,

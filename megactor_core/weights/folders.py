@@ -6,11 +6,15 @@ import os
 import sys
 from pathlib import Path
 
+from ..families.registry import FAMILIES
+
 BUNDLED = Path(__file__).parent
 """Folder of the models that come with the package."""
 
-MODEL_NAMES = ("demo", "megactor", "megactor-sigma", "xportrait")
-"""Names that a model can be loaded by; ``demo`` is bundled, the others are looked up in the models folder."""
+
+def model_names() -> tuple[str, ...]:
+    """Names that a model can be loaded by: the bundled demo's, and those of families in the models folder."""
+    return ("demo", *FAMILIES)
 
 
 def models_folder(folder: str | os.PathLike[str] | None = None) -> Path:
@@ -27,5 +31,5 @@ def models_folder(folder: str | os.PathLike[str] | None = None) -> Path:
 
 
 def named_model_folder(name: str, folder: str | os.PathLike[str] | None = None) -> Path:
-    """Folder of a model from ``MODEL_NAMES``, whether or not it exists."""
+    """Folder of one of ``model_names``, whether or not it exists."""
     return BUNDLED / name if name == "demo" else models_folder(folder) / name

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from ..errors import InputError
+from ..families.family import CheckpointLayout, Kind
+from ..families.registry import FAMILIES
+from .compvis import SCHEDULE_BUFFERS, network_key, unread_reference_keys, vae_levels
 
 Shape = tuple[int, ...]
 
@@ -14,31 +18,7 @@ LISTED_KEYS = 5
 """How many keys an error names."""
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of weight file.
-
-    Attributes:
-        name: short name.
-        description: what a user calls it.
-        present: parts of key names; each occurs in at least one key.
-        absent: parts of key names that occur in no key.
-    """
-
-    name: str
-    description: str
-    present: tuple[str, ...]
-    absent: tuple[str, ...] = ()
-
-
-# Keys are compared with a leading dot, so that ".unet." fits keys that start with "unet." or nest it.
-KINDS: tuple[Kind, ...] = (
-    Kind("megactor", "a MegActor (v1) checkpoint", (".unet.condition_input_layer.refer_convs.",)),
-    Kind("megactor_sigma", "a MegActor-Sigma checkpoint", (".unet.", ".attn_audio.")),
-    Kind("xportrait", "an X-Portrait checkpoint", (".appearance_control_model.",)),
-    Kind("xportrait", "an X-Portrait checkpoint", (".input_blocks_motion_module.",)),
-    Kind("denoiser", "a MegActor (v1) denoiser", (".condition_input_layer.refer_convs.",)),
-    Kind("megactor_sigma_denoiser", "a MegActor-Sigma denoiser", (".attn_audio.",)),
+_COMMON_KINDS: tuple[Kind, ...] = (
     Kind("motion_modules", "an AnimateDiff motion module file", (".motion_modules.",), (".conv_in.",)),
     Kind("lora", "a LoRA file", (".lora_",)),
     Kind("stable_diffusion", "a Stable Diffusion single-file checkpoint", (".model.diffusion_model.",)),
@@ -62,10 +42,6 @@ KINDS: tuple[Kind, ...] = (
 )
 UNKNOWN = Kind("unknown", "a file of unknown weights", ())
 
-CHECKPOINT_PARTS = {"unet": "denoiser", "appearance_encoder": "reference_network", "vae": "vae"}
-"""Networks by their prefix in a training checkpoint."""
-IGNORED_PARTS = ("text_encoder",)
-
 _OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_VAE_KEY = re.compile(r"(.*\.mid_block\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
 _WHISPER_LAYERS = {
@@ -88,7 +64,7 @@ class SplitCheckpoint:
 
     Attributes:
         networks: per network, the name in our network -> the name in the file.
-        ignored: names that no network of ours uses (the text encoder).
+        ignored: names that no network of ours uses.
         unexpected: names that belong to nothing known.
     """
 
@@ -97,30 +73,52 @@ class SplitCheckpoint:
     unexpected: tuple[str, ...] = ()
 
 
+def kinds() -> tuple[Kind, ...]:
+    """Kinds of files, in the order in which they are tried; a file is of the first that fits.
+
+    A whole holds the keys of its parts, and a part those of the public network it was made from. So
+    checkpoints of families come first, then files of one of their networks, then files of no family. Among
+    families the order is that of ``FAMILIES``; none may claim what another publishes, see its test.
+    """
+    families = FAMILIES.values()
+    return (
+        *(kind for family in families for kind in family.checkpoints),
+        *(kind for family in families for kind in family.parts),
+        *_COMMON_KINDS,
+    )
+
+
 def recognise(keys: Iterable[str]) -> Kind:
     """The kind of a file with these keys; ``UNKNOWN`` if none fits."""
-    joined = "\n".join("." + key for key in keys)
-    for kind in KINDS:
-        if all(part in joined for part in kind.present) and not any(part in joined for part in kind.absent):
-            return kind
-    return UNKNOWN
+    keys = list(keys)
+    return next((kind for kind in kinds() if kind.fits(keys)), UNKNOWN)
 
 
-def split_checkpoint(keys: Iterable[str]) -> SplitCheckpoint:
-    """Sort the keys of a training checkpoint (``module.unet.conv_in.weight``, ...) by network.
-
-    The prefix ``module.`` of a wrapped model is optional.
-    """
+def split_checkpoint(keys: Iterable[str], layout: CheckpointLayout) -> SplitCheckpoint:
+    """Sort the keys of a published checkpoint (``module.unet.conv_in.weight``, ...) by network."""
+    keys = list(keys)
+    compvis = layout.naming == "compvis"
+    levels = vae_levels(keys) if compvis else 0
     networks: dict[str, dict[str, str]] = {}
     ignored, unexpected = [], []
     for key in keys:
-        prefix, _, name = key.removeprefix("module.").partition(".")
-        if prefix in IGNORED_PARTS:
+        name = key.removeprefix(layout.wrapper)
+        prefix = next((prefix for prefix in layout.parts if name.startswith(prefix)), None)
+        mapped: str | None = None
+        if prefix is not None:
+            network, inner = layout.parts[prefix], name.removeprefix(prefix)
+            mapped = network_key(network, inner, levels) if compvis else map_key(network, inner) or inner
+        if any(fnmatchcase(name, pattern) for pattern in layout.ignored) or (
+            compvis and name in SCHEDULE_BUFFERS
+        ):
             ignored.append(key)
-        elif network := CHECKPOINT_PARTS.get(prefix):
-            networks.setdefault(network, {})[map_key(network, name) or name] = key
-        else:
+        elif mapped is None:
             unexpected.append(key)
+        else:
+            networks.setdefault(network, {})[mapped] = key
+    if layout.cut_reference:
+        reference = networks.get("reference_network", {})
+        ignored += [reference.pop(name) for name in unread_reference_keys(reference)]
     return SplitCheckpoint(networks, tuple(ignored), tuple(unexpected))
 
 
@@ -194,7 +192,7 @@ def check_keys(
 
 def describe(network: str) -> str:
     """What a user calls a network."""
-    return next((kind.description for kind in KINDS if kind.name == network), network)
+    return next((kind.description for kind in kinds() if kind.name == network), network)
 
 
 def first_few(keys: list[str] | tuple[str, ...]) -> str:

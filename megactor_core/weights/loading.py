@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..models.config import ModelConfig
 from ..models.networks import Networks, build_networks
 from ..validation import explain
-from .folders import MODEL_NAMES, named_model_folder
+from .folders import model_names, named_model_folder
 from .layout import check_keys, describe, map_key, recognise
 from .tensor_files import TensorFile, is_finite, open_tensor_file
 
@@ -79,7 +79,7 @@ def resolve_model(
         InputError: unknown name, missing folder, or something that has to be converted first.
     """
     path = Path(source).expanduser()
-    if str(source) in MODEL_NAMES:
+    if str(source) in model_names():
         folder = named_model_folder(str(source), models_folder)
         if (folder / "config.json").is_file():
             return folder
@@ -98,7 +98,7 @@ def resolve_model(
             "Give a model folder; python -m megactor_core weights convert makes one",
         )
     if not path.is_dir():
-        raise InputError(source, "is no known model", f"Use {', '.join(MODEL_NAMES)} or a model folder")
+        raise InputError(source, "is no known model", f"Use {', '.join(model_names())} or a model folder")
     if not (path / "config.json").is_file():
         raise InputError(
             path,

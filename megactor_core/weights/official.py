@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..families.family import Family
+from ..families.registry import FAMILIES, default_family
 from ..models.config import ModelConfig
-from .catalogue import CATALOGUE, OFFICIAL_FOLDERS, find_known
+from .catalogue import catalogue, find_known
 from .empty_text import num_text_tokens
-from .families import FAMILIES, Family
 from .layout import (
     Shape,
     describe,
@@ -21,6 +22,7 @@ from .layout import (
     map_key,
     recognise,
     reconcile_shape,
+    split_checkpoint,
 )
 from .shapes import (
     audio_encoder_config,
@@ -100,7 +102,7 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
     if not root.is_dir():
         raise InputError(folder, "there is no such folder", "Give the folder that holds the official weights")
     family, main = _open_checkpoint(root, checkpoint)
-    split = family.split(main.shapes)
+    split = split_checkpoint(main.shapes, family.layout)
     if split.unexpected:
         problem = f"has unknown keys: {first_few([main.key(name) for name in split.unexpected])}"
         raise InputError(main.path, problem, "Give another checkpoint")
@@ -125,7 +127,7 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
 
 
 def _missing(root: Path, family: Family, network: str) -> InputError:
-    names = {row.name for row in CATALOGUE}
+    names = {row.name for row in catalogue()}
     name = f"{family.name}-{network.replace('_', '-')}"
     row = find_known(name if name in names else f"{family.name}-checkpoint")[0]
     return InputError(
@@ -205,11 +207,11 @@ def _open_checkpoint(root: Path, checkpoint: Path | None) -> tuple[Family, Tenso
         return _family_of(open_tensor_file(checkpoint))
     candidates = sorted(p for p in root.iterdir() if p.suffix in CHECKPOINT_SUFFIXES and p.is_file())
     if not candidates:
-        name = next((name for name, place in OFFICIAL_FOLDERS.items() if root.match(place)), "megactor")
+        family = next((f for f in FAMILIES.values() if root.match(f.folder)), default_family())
         raise InputError(
             root,
             "holds no checkpoint",
-            f"Fetch it into {OFFICIAL_FOLDERS[name]} with: python -m megactor_core weights download {name}",
+            f"Fetch it into {family.folder} with: python -m megactor_core weights download {family.name}",
         )
     if len(candidates) == 1:
         return _family_of(open_tensor_file(candidates[0]))
@@ -228,9 +230,9 @@ def _open_checkpoint(root: Path, checkpoint: Path | None) -> tuple[Family, Tenso
 
 def _family_of(file: TensorFile) -> tuple[Family, TensorFile]:
     kind = recognise(file.shapes)
-    family = next((family for family in FAMILIES if family.kind == kind.name), None)
+    family = FAMILIES.get(kind.name)
     if family is None:
-        known = " or ".join(describe(family.kind) for family in FAMILIES)
+        known = " or ".join(describe(name) for name in FAMILIES)
         raise InputError(file.path, f"is {kind.description}, not {known}", "Give the right file")
     return family, file
 

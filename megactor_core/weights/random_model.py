@@ -8,13 +8,10 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
+from ..families.registry import find_family
 from ..models.config import OFFICIAL_VAE, ModelConfig
-from ..models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
 from ..models.networks import build_networks
 from ..models.sd15.config import UNetConfig
-
-FAMILIES = {config.family: config for config in (MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT)}
-"""Published configurations by family."""
 
 SIZE = 64
 _WIDTHS, _CONTEXT, _AUDIO = (8, 16), 16, 8
@@ -82,7 +79,7 @@ def write_random_model(family: str, folder: Path, seed: int = 0) -> ModelConfig:
     What starts at zero in training is random too, so that every input changes the result.
 
     Args:
-        family: a key of ``FAMILIES``.
+        family: its name.
         folder: to make or fill.
         seed: of the weights.
 
@@ -91,11 +88,10 @@ def write_random_model(family: str, folder: Path, seed: int = 0) -> ModelConfig:
     """
     from .saving import save_model
 
-    if family not in FAMILIES:
-        raise InputError(f"family {family!r}", "is not known", f"choose one of {', '.join(FAMILIES)}")
+    published = find_family(family).config
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(folder, "exists and is not empty", "Choose another folder")
-    config = tiny_config(FAMILIES[family])
+    config = tiny_config(published)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         networks = build_networks(config)

@@ -10,18 +10,13 @@ from typing import Any
 
 from ..models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE
 from ..models.encoder_config import AudioEncoderConfig, DrivingEncoderConfig
-from ..models.families import MEGACTOR
 from ..models.sd15.config import UNetConfig
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
-_DRIVING_ENCODER = MEGACTOR.driving_encoder or DrivingEncoderConfig()
 
-
-def unet_config(
-    shapes: Shapes, published: Mapping[str, Any], family: UNetConfig = MEGACTOR.denoiser
-) -> UNetConfig:
+def unet_config(shapes: Shapes, published: Mapping[str, Any], family: UNetConfig) -> UNetConfig:
     """Configuration of a denoiser or reference network.
 
     Args:
@@ -54,9 +49,7 @@ def unet_config(
     )
 
 
-def driving_encoder_config(
-    shapes: Shapes, family: DrivingEncoderConfig = _DRIVING_ENCODER
-) -> DrivingEncoderConfig:
+def driving_encoder_config(shapes: Shapes, family: DrivingEncoderConfig) -> DrivingEncoderConfig:
     """Configuration of the driving encoder inside a denoiser with these weights.
 
     Args:

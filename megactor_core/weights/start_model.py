@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..families.registry import default_family
 from ..files import check_output_folder
 from ..models.config import ModelConfig
 from ..models.driving_encoder import DrivingEncoder
-from ..models.families import MEGACTOR
 from .base_model import spatial_sources
 from .compvis import vae_key
 from .folder_plan import NetworkPlan, Progress, write_model_folder
@@ -33,7 +33,7 @@ def write_start_model(
     image_encoder: Path,
     vae: Path | None = None,
     *,
-    config: ModelConfig = MEGACTOR,
+    config: ModelConfig | None = None,
     seed: int = 0,
     dtype: torch.dtype = torch.float16,
     overwrite: bool = False,
@@ -51,7 +51,7 @@ def write_start_model(
         motion: AnimateDiff's motion modules for it, e.g. ``v3_sd15_mm.ckpt``.
         image_encoder: CLIP ViT-L/14 with its projection, by transformers' names.
         vae: autoencoder by diffusers' names; by default the one in ``base``.
-        config: of the model.
+        config: of the model; by default the published one of the first family.
         seed: of what is new.
         dtype: of the written files.
         overwrite: replace an existing ``output``.
@@ -62,6 +62,7 @@ def write_start_model(
             disk is full. Nothing is left behind.
     """
     check_output_folder(output, "config.json", overwrite)
+    config = config or default_family().config
     networks = build_on_meta(config, output)
     expected = {
         name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from .catalogue import CATALOGUE, KnownFile
+from ..families.family import KnownFile
+from .catalogue import catalogue
 from .download import check_file, file_sha256, is_present, local_path
-from .folders import MODEL_NAMES, named_model_folder
+from .folders import model_names, named_model_folder
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ def verify(
         InputError: ``target`` is no model and no file.
     """
     if target is None:
-        for known in CATALOGUE:
+        for known in catalogue():
             if is_present(known, folder):
                 yield from _verify_known(known, folder)
-        for name in MODEL_NAMES:
+        for name in model_names():
             if (named_model_folder(name, folder) / "config.json").is_file():
                 yield from _verify_model(named_model_folder(name, folder))
         return
-    known_here = {local_path(k, folder).resolve(): k for k in CATALOGUE}.get(Path(target).resolve())
+    known_here = {local_path(k, folder).resolve(): k for k in catalogue()}.get(Path(target).resolve())
     if known_here is not None:
         yield from _verify_known(known_here, folder)
     elif Path(target).is_file():

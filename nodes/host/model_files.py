@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import folder_paths
 
 from ...megactor_core.errors import InputError
-from ...megactor_core.weights.catalogue import OFFICIAL_FOLDERS, KnownFile, find_known
+from ...megactor_core.families.registry import FAMILIES
+from ...megactor_core.weights.catalogue import find_known
 from ...megactor_core.weights.folders import named_model_folder
 
 if TYPE_CHECKING:
+    from ...megactor_core.families.family import Family, KnownFile
     from ...megactor_core.models.config import ModelConfig
 
 FOLDER = "megactor"
@@ -22,7 +24,7 @@ FOLDER = "megactor"
 
 DEMO = "demo (bundled)"
 # A name stays the same before and after the download, so that workflows that hold it stay valid.
-_OFFICIAL = {f"{family} (official)": family for family in OFFICIAL_FOLDERS}
+_OFFICIAL = " (official)"
 _CHECKPOINT_SUFFIXES = {".ckpt", ".safetensors", ".pt", ".pth", ".bin"}
 _MODEL_FILES = ("config.json", "denoiser.safetensors")
 
@@ -46,7 +48,7 @@ def list_models() -> list[str]:
     found = _find_models()
     folders = [name for name, path in found.items() if path.is_dir()]
     files = [name for name, path in found.items() if path.is_file()]
-    return [DEMO, *_OFFICIAL, *sorted(folders), *sorted(files)]
+    return [DEMO, *(f"{family}{_OFFICIAL}" for family in FAMILIES), *sorted(folders), *sorted(files)]
 
 
 def list_bases() -> list[str]:
@@ -81,8 +83,9 @@ def resolve(name: str, download: bool = False, on_progress: Progress | None = No
     """
     if name == DEMO:
         return named_model_folder("demo")
-    if name in _OFFICIAL:
-        return _official(name, download, on_progress)
+    family = _official_family(name)
+    if family is not None:
+        return _official(name, family, download, on_progress)
     path = _find(name)
     return path if path.is_dir() else _converted(path, on_progress)
 
@@ -106,17 +109,17 @@ def check_name(name: str) -> None:
     Raises:
         InputError: no such model; lists those there are.
     """
-    if name != DEMO and name not in _OFFICIAL:
+    if name != DEMO and _official_family(name) is None:
         _find(name)
 
 
 def config_of(name: str) -> ModelConfig | None:
     """Configuration of a model, read without loading it; None where only a conversion would tell."""
-    from ...megactor_core.weights.families import FAMILIES
     from ...megactor_core.weights.loading import read_config
 
-    if name in _OFFICIAL:
-        return next(family.config for family in FAMILIES if family.name == _OFFICIAL[name])
+    family = _official_family(name)
+    if family is not None:
+        return family.config
     path = named_model_folder("demo") if name == DEMO else _find_models().get(name)
     return read_config(path) if path is not None and path.is_dir() else None
 
@@ -125,8 +128,9 @@ def fingerprint(name: str) -> str:
     """Changes with the files that a name stands for."""
     if name == DEMO:
         return name
-    if name in _OFFICIAL:
-        path = _converted_official(_OFFICIAL[name])
+    family = _official_family(name)
+    if family is not None:
+        path = _converted_official(family)
         if path is None:
             return f"{name} is not here"
     else:
@@ -159,8 +163,8 @@ def _find_models() -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for root in _roots():
-        known = {root / place for place in OFFICIAL_FOLDERS.values()}
-        known |= {named_model_folder(family, root) for family in OFFICIAL_FOLDERS}
+        known = {root / family.folder for family in FAMILIES.values()}
+        known |= {named_model_folder(name, root) for name in FAMILIES}
         for parent, folders, files in os.walk(root, followlinks=True):
             folder = Path(parent)
             if all(name in files for name in _MODEL_FILES):
@@ -178,15 +182,19 @@ def _find_models() -> dict[str, Path]:
     return found
 
 
-def _official(name: str, download: bool, on_progress: Progress | None) -> Path:
-    family = _OFFICIAL[name]
+def _official_family(name: str) -> Family | None:
+    """The family whose official weights a name stands for."""
+    return FAMILIES.get(name.removesuffix(_OFFICIAL)) if name.endswith(_OFFICIAL) else None
+
+
+def _official(name: str, family: Family, download: bool, on_progress: Progress | None) -> Path:
     converted = _converted_official(family)
     if converted is not None:
         return converted
     from ...megactor_core.weights.convert import convert_official
     from ...megactor_core.weights.download import fetch_file, is_present
 
-    rows = find_known(family)
+    rows = find_known(family.name)
     roots = _roots()
     root = next((root for root in roots if all(is_present(row, root) for row in rows)), roots[0])
     missing = [row for row in rows if not is_present(row, root)]
@@ -195,13 +203,13 @@ def _official(name: str, download: bool, on_progress: Progress | None) -> Path:
     for row in missing:
         logging.info("MegActor: downloading %s to %s", row.address, root / row.file)
         fetch_file(row, root, on_progress)
-    output = named_model_folder(family, root)
-    logging.info("MegActor: converting %s to %s", root / OFFICIAL_FOLDERS[family], output)
-    return convert_official(root / OFFICIAL_FOLDERS[family], output, progress=on_progress).output
+    output = named_model_folder(family.name, root)
+    logging.info("MegActor: converting %s to %s", root / family.folder, output)
+    return convert_official(root / family.folder, output, progress=on_progress).output
 
 
-def _converted_official(family: str) -> Path | None:
-    folders = (named_model_folder(family, root) for root in _roots())
+def _converted_official(family: Family) -> Path | None:
+    folders = (named_model_folder(family.name, root) for root in _roots())
     return next((folder for folder in folders if (folder / "config.json").is_file()), None)
 
 

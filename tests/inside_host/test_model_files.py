@@ -131,11 +131,11 @@ def test_official_weights_put_there_by_hand_are_converted_once(models: Path, pub
 @pytest.fixture
 def hub(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """The hub with the small model in place of the official one."""
-    rows = [replace(row, size=None, sha256=None) for row in catalogue.CATALOGUE]
-    monkeypatch.setattr(catalogue, "CATALOGUE", tuple(rows))
+    rows = [replace(row, size=None, sha256=None) for row in catalogue.catalogue()]
+    monkeypatch.setattr(catalogue, "catalogue", lambda: tuple(rows))
     files = {}
     for row in catalogue.find_known("megactor"):
-        local = published / row.file.removeprefix(f"{catalogue.OFFICIAL_FOLDERS['megactor']}/")
+        local = published / row.file.removeprefix("official/megactor/")
         for file in local.iterdir() if local.is_dir() else [local]:
             path = row.path + file.name if local.is_dir() else row.path
             files[f"{row.repository}/{path}"] = file
@@ -261,7 +261,7 @@ def test_small_files_that_look_at_pictures_are_fetched_too(
             )
             for name, file in (("face-detector", "missing"), ("person-segmenter", "files"))
         ]
-        monkeypatch.setattr(catalogue, "CATALOGUE", tuple(rows))
+        monkeypatch.setattr(catalogue, "catalogue", lambda: tuple(rows))
         fetch_lookers()
         count = len(served.requests)
         assert [path.name for path in models.iterdir() if path.is_file()] == ["selfie_segmentation.tflite"]

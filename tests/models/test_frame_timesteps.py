@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
+from megactor_core.families.megactor import CONFIG as MEGACTOR
+from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
+from megactor_core.families.xportrait import CONFIG as XPORTRAIT
 from megactor_core.models.networks import build_networks
 from megactor_core.models.sd15.unet import DenoisingUNet
 from megactor_core.weights.random_model import tiny_config

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.flops import StepFlops, count_step
+from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
+from megactor_core.families.xportrait import CONFIG as XPORTRAIT
 from megactor_core.models.config import ModelConfig
-from megactor_core.models.families import MEGACTOR_SIGMA, XPORTRAIT
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import torch
 from diffusers import AutoencoderKL
 from formula import Case, layout_crc32
 
+from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
 from megactor_core.models.denoiser import KeyValues
 from megactor_core.models.encoder_config import DrivingEncoderConfig
-from megactor_core.models.families import MEGACTOR_SIGMA
 from megactor_core.models.sd15.config import UNetConfig
 from megactor_core.models.sd15.reference import ReferenceNetwork
 from megactor_core.models.sd15.unet import DenoisingUNet

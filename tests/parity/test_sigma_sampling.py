@@ -11,6 +11,7 @@ from networks import golden_vae, megactor_reference_network, sigma_denoiser
 
 from megactor_core.conditioning.audio import frame_rows
 from megactor_core.conditioning.driving import modulate_driving
+from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
 from megactor_core.models.conditions import (
     AudioCondition,
     BackgroundCondition,
@@ -19,7 +20,6 @@ from megactor_core.models.conditions import (
     DrivingFeatures,
     ReferenceCondition,
 )
-from megactor_core.models.families import MEGACTOR_SIGMA
 from megactor_core.models.networks import Networks
 from megactor_core.sampling.sampler import SamplingSettings, sample
 from megactor_core.sampling.schedule import blend_start, build_scheduler, set_timesteps

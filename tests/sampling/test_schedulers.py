@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from megactor_core.errors import InputError
+from megactor_core.families.megactor import CONFIG as MEGACTOR
+from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
+from megactor_core.families.xportrait import CONFIG as XPORTRAIT
 from megactor_core.models.config import SchedulerConfig
-from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT
 from megactor_core.sampling.schedule import SCHEDULERS, build_scheduler, set_timesteps
 from megactor_core.weights.loading import read_config
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from megactor_core.errors import InputError
-from megactor_core.models.families import XPORTRAIT
+from megactor_core.families.xportrait import CONFIG as XPORTRAIT
 from megactor_core.models.networks import build_networks
 from megactor_core.models.sd15.unet import DenoisingUNet
 from megactor_core.weights.lora import match_lora, merge_lora

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from megactor_core.models.families import XPORTRAIT
+from megactor_core.families.xportrait import FAMILY
 from megactor_core.models.networks import Networks, build_networks
-from megactor_core.weights.compvis import split_xportrait
-from megactor_core.weights.layout import reconcile_shape
+from megactor_core.weights.layout import reconcile_shape, split_checkpoint
 
 MANIFESTS = Path(__file__).parents[1] / "golden" / "manifests"
 Shapes = dict[str, tuple[int, ...]]
@@ -23,7 +22,7 @@ def manifest(name: str) -> Shapes:
 
 
 def mapped(shapes: Shapes, network: str) -> Shapes:
-    split = split_xportrait(shapes)
+    split = split_checkpoint(shapes, FAMILY.layout)
     assert not split.unexpected
     return {name: shapes[key] for name, key in split.networks[network].items()}
 
@@ -39,7 +38,7 @@ def test_every_key_is_mapped_once_or_known_to_be_unused() -> None:
         "cond_stage_model.transformer.text_model.embeddings.position_ids",
         "cond_stage_model.transformer.text_model.final_layer_norm.weight",
     ]
-    split = split_xportrait(keys + text)
+    split = split_checkpoint(keys + text, FAMILY.layout)
     assert not split.unexpected
     counts = {network: len(names) for network, names in split.networks.items()}
     assert counts == {
@@ -57,7 +56,7 @@ def test_every_key_is_mapped_once_or_known_to_be_unused() -> None:
 @pytest.fixture(scope="module")
 def networks() -> Networks:
     with torch.device("meta"):
-        return build_networks(XPORTRAIT)
+        return build_networks(FAMILY.config)
 
 
 @pytest.mark.parametrize(
@@ -80,4 +79,4 @@ def test_the_full_size_networks_have_the_published_weights(
 
 def test_what_belongs_to_nothing_is_reported() -> None:
     strange = ["model.diffusion_model.resampler.weight", "style_model.weight"]
-    assert split_xportrait(strange).unexpected == tuple(strange)
+    assert split_checkpoint(strange, FAMILY.layout).unexpected == tuple(strange)

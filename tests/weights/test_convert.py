@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from megactor_core.errors import InputError
+from megactor_core.families.megactor import FAMILY
 from megactor_core.models.config import ModelConfig
 from megactor_core.weights.convert import convert_official
-from megactor_core.weights.layout import CHECKPOINT_PARTS
 from megactor_core.weights.loading import LoadedModel, load_model
 
 State = dict[str, torch.Tensor]
@@ -74,7 +74,7 @@ def test_either_precision_in_and_out(
     # the image encoder and the VAE have files of their own, in float32
     checkpoint = {
         name: {key: value.to(stored) for key, value in states[name].items()}
-        for name in CHECKPOINT_PARTS.values()
+        for name in FAMILY.layout.parts.values()
     }
     assert_same(model, {**states, **checkpoint, "vae": states["vae"]}, through=written)
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from megactor_core.cli.main import main
 from megactor_core.errors import InputError
-from megactor_core.models.families import MEGACTOR_SIGMA
+from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
 from megactor_core.weights.convert import convert_official
 from megactor_core.weights.loading import load_model
 from megactor_core.weights.random_model import tiny_config

@@ -14,8 +14,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from xportrait_networks import official_name
 
 from megactor_core.errors import InputError
+from megactor_core.families.xportrait import CONFIG as XPORTRAIT
 from megactor_core.models.config import OFFICIAL_VAE, ModelConfig
-from megactor_core.models.families import XPORTRAIT
 from megactor_core.models.sd15.config import UNetConfig
 from megactor_core.weights.compvis import vae_key
 from megactor_core.weights.convert import convert_official

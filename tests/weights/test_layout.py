@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from megactor_core.errors import InputError
+from megactor_core.families import megactor, megactor_sigma
 from megactor_core.models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE, ModelConfig
 from megactor_core.models.encoder_config import DrivingEncoderConfig
-from megactor_core.models.families import MEGACTOR, MEGACTOR_SIGMA
 from megactor_core.models.networks import Networks, build_networks
 from megactor_core.models.sd15.config import UNetConfig
 from megactor_core.weights.layout import check_keys, map_key, recognise, split_checkpoint
@@ -25,7 +25,8 @@ from megactor_core.weights.shapes import (
 
 MANIFESTS = Path(__file__).parents[1] / "golden" / "manifests"
 INDEX = json.loads((MANIFESTS / "index.json").read_text())["files"]
-FAMILIES = {"megactor_v1": MEGACTOR, "megactor_sigma": MEGACTOR_SIGMA}
+FAMILIES = {"megactor_v1": megactor.FAMILY, "megactor_sigma": megactor_sigma.FAMILY}
+MEGACTOR_SIGMA = megactor_sigma.CONFIG
 NETWORK_MANIFESTS = {
     "megactor_v1_unet3d.json": "denoiser",
     "megactor_v1_appearance_encoder.json": "reference_network",
@@ -47,13 +48,17 @@ def manifest(name: str) -> Shapes:
 @pytest.fixture(scope="module")
 def official_networks() -> dict[str, Networks]:
     with torch.device("meta"):
-        return {family: build_networks(config) for family, config in FAMILIES.items()}
+        return {name: build_networks(family.config) for name, family in FAMILIES.items()}
+
+
+def family_of(manifest: str) -> str:
+    (family,) = (family for family in FAMILIES if manifest.startswith(family))
+    return family
 
 
 def shapes_of(networks: dict[str, Networks], name: str, network: str) -> Shapes:
     """Of the network of ours that a manifest's family has."""
-    (family,) = (family for family in FAMILIES if name.startswith(family))
-    state = getattr(networks[family], network).state_dict()
+    state = getattr(networks[family_of(name)], network).state_dict()
     return {key: tuple(tensor.shape) for key, tensor in state.items()}
 
 
@@ -73,7 +78,7 @@ def test_every_key_of_a_published_checkpoint_is_mapped(
 ) -> None:
     prefix = INDEX[name]["checkpoint_prefix"]
 
-    split = split_checkpoint(prefix + key for key in manifest(name))
+    split = split_checkpoint((prefix + key for key in manifest(name)), FAMILIES[family_of(name)].layout)
 
     assert not split.unexpected and not split.ignored
     ((network, mapped),) = split.networks.items()
@@ -108,9 +113,8 @@ def test_whisper_under_the_names_of_transformers(official_networks: dict[str, Ne
 
 
 def test_the_text_encoder_of_a_checkpoint_is_ignored_and_the_rest_reported() -> None:
-    split = split_checkpoint(
-        ["module.text_encoder.text_model.final_layer_norm.weight", "module.resampler.weight"]
-    )
+    keys = ["module.text_encoder.text_model.final_layer_norm.weight", "module.resampler.weight"]
+    split = split_checkpoint(keys, megactor.FAMILY.layout)
 
     assert split.ignored == ("module.text_encoder.text_model.final_layer_norm.weight",)
     assert split.unexpected == ("module.resampler.weight",)
@@ -143,19 +147,19 @@ def test_the_configuration_of_sigma_is_read_off_the_published_shapes() -> None:
     denoiser, encoder = manifest("megactor_sigma_unet.json"), MEGACTOR_SIGMA.driving_encoder
     assert encoder is not None
 
-    assert unet_config(denoiser, {}) == MEGACTOR_SIGMA.denoiser
+    assert unet_config(denoiser, {}, MEGACTOR_SIGMA.denoiser) == MEGACTOR_SIGMA.denoiser
     assert driving_encoder_config(denoiser, encoder) == encoder
-    assert unet_config(manifest("megactor_sigma_appearance_encoder.json"), {}) == (
-        MEGACTOR_SIGMA.reference_network
-    )
+    reference = MEGACTOR_SIGMA.reference_network
+    assert unet_config(manifest("megactor_sigma_appearance_encoder.json"), {}, reference) == reference
 
 
 def test_the_official_configuration_is_read_off_the_published_shapes() -> None:
     denoiser = manifest("megactor_v1_unet3d.json")
 
-    assert unet_config(denoiser, {}) == UNetConfig()
-    assert driving_encoder_config(denoiser) == DrivingEncoderConfig()
-    assert unet_config(manifest("megactor_v1_appearance_encoder.json"), {}) == ModelConfig().reference_network
+    assert unet_config(denoiser, {}, UNetConfig()) == UNetConfig()
+    assert driving_encoder_config(denoiser, DrivingEncoderConfig()) == DrivingEncoderConfig()
+    reference = ModelConfig().reference_network
+    assert unet_config(manifest("megactor_v1_appearance_encoder.json"), {}, reference) == reference
     assert vae_config(manifest("megactor_v1_vae.json"), {}) == OFFICIAL_VAE
     assert (
         image_encoder_config(manifest("megactor_v1_clip_image_encoder_vitl14.json"), {})
@@ -177,9 +181,9 @@ def test_the_official_configuration_is_read_off_the_published_shapes() -> None:
                 "module.unet.down_blocks.0.attentions.0.transformer_blocks.0.attn_audio.to_k.weight",
                 "module.appearance_encoder.conv_in.weight",
             ],
-            "megactor_sigma",
+            "megactor-sigma",
         ),
-        (["mid_block.attentions.0.transformer_blocks.0.attn_audio.to_k.weight"], "megactor_sigma_denoiser"),
+        (["mid_block.attentions.0.transformer_blocks.0.attn_audio.to_k.weight"], "megactor-sigma-denoiser"),
         (
             [
                 "appearance_control_model.time_embed.0.weight",
@@ -207,7 +211,7 @@ def test_families_are_told_apart_by_their_keys(keys: list[str], name: str) -> No
 
 @pytest.mark.parametrize("name", NETWORK_MANIFESTS)
 def test_published_networks_are_recognised(name: str) -> None:
-    expected = "megactor_sigma_denoiser" if name == "megactor_sigma_unet.json" else NETWORK_MANIFESTS[name]
+    expected = "megactor-sigma-denoiser" if name == "megactor_sigma_unet.json" else NETWORK_MANIFESTS[name]
     assert recognise(manifest(name)).name == expected
 
 

@@ -27,7 +27,8 @@ from torch import nn
 from xportrait_networks import MANIFESTS, official_name
 
 from megactor_core.errors import InputError
-from megactor_core.models.families import MEGACTOR, XPORTRAIT
+from megactor_core.families.megactor import CONFIG as MEGACTOR
+from megactor_core.families.xportrait import CONFIG as XPORTRAIT
 from megactor_core.models.networks import build_networks
 from megactor_core.models.sd15.unet import DenoisingUNet
 from megactor_core.weights.base_model import swap_base

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from megactor_core.cli.weights import add_parser, run
 from megactor_core.errors import InputError
-from megactor_core.weights.catalogue import CATALOGUE
+from megactor_core.weights.catalogue import catalogue
 from megactor_core.weights.verify import verify
 
 
@@ -35,7 +35,7 @@ def test_list_shows_every_file_and_what_is_unknown(capsys: pytest.CaptureFixture
     assert command("list") == 0
 
     shown = capsys.readouterr().out
-    for known in CATALOGUE:
+    for known in catalogue():
         assert known.name in shown and known.address in shown and known.purpose in shown
     assert "size unknown" in shown and str(models) in shown
     assert next(line for line in shown.splitlines() if line.startswith("face-detector")).split()[2] == "here"

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from ... import limits
+from ...families.registry import default_family
 from ...models.conditions import ControlStrength
 from ...sampling.sampler import SamplingSettings
 from ...section import Section
@@ -31,7 +32,7 @@ class EvaluationRequest(Section):
 
     protocol: Literal[1] = Field(1, description="the way of measuring; another is not comparable")
     test: Literal["self", "cross"]
-    model: str = Field(description="demo, megactor ... or a model folder")
+    model: str = Field(description=f"demo, {default_family().name} ... or a model folder")
     base: Path | None = Field(None, description="another Stable Diffusion 1.5 under the model")
     loras: tuple[tuple[Path, Scale], ...] = Field((), description="files and scales, in their order")
     data: Path = Field(description="folder of videos or shards")

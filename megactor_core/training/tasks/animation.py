@@ -13,9 +13,10 @@ from torch.utils.data import Dataset
 
 from ...conditioning.background import image_tokens
 from ...errors import InputError
+from ...families.features import encodes_driver, reads_background
+from ...families.registry import families_with
 from ...models.config import ModelConfig
 from ...models.denoiser import KeyValues
-from ...models.families import MEGACTOR
 from ...models.networks import Networks
 from ...puppets.motion import MOTION_NAMES
 from ...sampling.schedule import LAST_TIMESTEP, build_schedule
@@ -64,10 +65,13 @@ class DenoiserTask:
         self, config: DenoiserTaskConfig, model: ModelConfig, networks: Networks, seed: int, cache: Path
     ) -> None:
         driving_encoder = model.driving_encoder
-        if model.family != MEGACTOR.family or driving_encoder is None or model.image_encoder is None:
+        if driving_encoder is None or not reads_background(model):
             subject = "task.model.family" if config.model is not None else "task.initial_weights"
+            trained = families_with(lambda other: encodes_driver(other) and reads_background(other))
             raise InputError(
-                f"{subject}: {model.family}", "cannot be trained here", f"Only {MEGACTOR.family} can"
+                f"{subject}: {model.family}",
+                "cannot be trained here",
+                f"Only {' and '.join(family.name for family in trained)} can",
             )
         if config.schedule is not None:
             model = replace(model, inference_scheduler=config.schedule, training_scheduler=config.schedule)

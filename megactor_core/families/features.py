@@ -1,0 +1,44 @@
+"""What a model has, by its configuration: the questions that checks, menus and messages ask of any family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..models.config import ModelConfig
+
+Feature = Callable[[ModelConfig], bool]
+
+
+def hears(config: ModelConfig) -> bool:
+    """Sound can move the lips."""
+    return config.audio_encoder is not None
+
+
+def encodes_driver(config: ModelConfig) -> bool:
+    """An encoder of its own reads the driving frames."""
+    return config.driving_encoder is not None
+
+
+def has_controls(config: ModelConfig) -> bool:
+    """ControlNets show the driver."""
+    return config.control_network is not None
+
+
+def reads_background(config: ModelConfig) -> bool:
+    """Tokens of the background picture are its context, instead of a constant."""
+    return not config.constant_context
+
+
+def starts_from_reference(config: ModelConfig) -> bool:
+    """Sampling starts from noised latents of pictures instead of noise alone."""
+    return config.start == "reference"
+
+
+def has_plain_base(config: ModelConfig) -> bool:
+    """Below its temporal modules and ControlNets lies plain Stable Diffusion 1.5, which may be exchanged."""
+    return config.denoiser.in_channels == config.latent_space.channels
+
+
+def shows(mode: str) -> Feature:
+    """The feature of models that have a driving mode."""
+    return lambda config: mode in config.driving_modes
