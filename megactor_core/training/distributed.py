@@ -1,4 +1,4 @@
-"""The processes that share one run: a single one, or those that ``accelerate launch`` started."""
+"""The processes that share one run: a single one, or those that a launcher started."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from ..animator import usable_device
 from ..errors import InputError
@@ -79,61 +83,70 @@ class Processes:
 
 
 class LaunchedProcesses(Processes):
-    """One of several processes, under accelerate; DDP, or FSDP where the launch configuration asks for it."""
+    """One of the processes of ``accelerate launch`` or ``torchrun``: DDP, or FSDP where that is asked for.
+
+    Both launchers name a process by ``RANK``, ``LOCAL_RANK`` and ``WORLD_SIZE``; accelerate's configuration
+    asks for FSDP by ``ACCELERATE_USE_FSDP``, ``FSDP_OFFLOAD_PARAMS`` and ``FSDP_TRANSFORMER_CLS_TO_WRAP``.
+    """
 
     def __init__(self, device: str) -> None:
-        try:
-            from accelerate import Accelerator
-            from accelerate.utils import (
-                DistributedDataParallelKwargs,
-                FullyShardedDataParallelPlugin,
-                InitProcessGroupKwargs,
-            )
-        except ImportError:
-            raise InputError(
-                "training in several processes", "needs accelerate", "pip install 'megactor[train]'"
-            ) from None
-        # Clips without a reference, or without temporal modules, leave weights unused. Looking for these
-        # also keeps the order of summation the same in every step, so that a resumed run repeats it.
-        options = DistributedDataParallelKwargs(
-            find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True
-        )
-        # Precision is the training configuration's business, whatever the launch configuration says.
-        self.accelerator = Accelerator(
-            mixed_precision="no",
-            cpu=device == "cpu",
-            kwargs_handlers=[options, InitProcessGroupKwargs(timeout=_TIMEOUT)],
-        )
-        super().__init__(str(self.accelerator.device))
-        self.rank, self.count = self.accelerator.process_index, self.accelerator.num_processes
-        self.sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
-        if self.sharded:
-            # accelerate itself sets it on GPUs only
-            self.accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin()
+        if device != "cpu":
+            device = f"cuda:{os.environ['LOCAL_RANK']}"
+            torch.cuda.set_device(usable_device(device))
+        super().__init__(device)
+        backend = "gloo" if device == "cpu" else "nccl"
+        distributed.init_process_group(backend, timeout=_TIMEOUT)
+        self.rank, self.count = distributed.get_rank(), distributed.get_world_size()
+        self.sharded = _is_set("ACCELERATE_USE_FSDP")
 
     def wrap(self, step: nn.Module, precision: torch.dtype) -> nn.Module:
-        if not self.sharded:
-            return self.accelerator.prepare_model(step)
-        from accelerate.utils import fsdp2_prepare_model
-        from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy
-
-        plugin = self.accelerator.state.fsdp_plugin
-        plugin.mixed_precision_policy = MixedPrecisionPolicy(
-            param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False
+        if self.sharded:
+            return self._spread(step, precision)
+        # Clips without a reference, or without temporal modules, leave weights unused. Looking for these
+        # also keeps the order of summation the same in every step, so that a resumed run repeats it.
+        return DistributedDataParallel(
+            step.to(self.device),
+            find_unused_parameters=True,
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
         )
-        if isinstance(plugin.cpu_offload, CPUOffloadPolicy):
-            plugin.cpu_offload = CPUOffloadPolicy(pin_memory=self.device.type != "cpu")
+
+    def _spread(self, step: nn.Module, precision: torch.dtype) -> nn.Module:
+        # In torch 2.6 and newer; a single process trains with older ones too.
+        from torch.distributed.fsdp import (
+            CPUOffloadPolicy,
+            MixedPrecisionPolicy,
+            OffloadPolicy,
+            fully_shard,
+        )
+
         # Parts of weights can only be taken from the usual memory format.
         step.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        return fsdp2_prepare_model(self.accelerator, step)
+        mesh = init_device_mesh(self.device.type, (self.count,))
+        offload = CPUOffloadPolicy(pin_memory=self.device.type != "cpu")
+        shard = partial(
+            fully_shard,
+            mesh=mesh,
+            # Precision is the training configuration's business, whatever the launch configuration says.
+            mp_policy=MixedPrecisionPolicy(
+                param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False
+            ),
+            offload_policy=offload if _is_set("FSDP_OFFLOAD_PARAMS") else OffloadPolicy(),
+        )
+        together = os.environ.get("FSDP_TRANSFORMER_CLS_TO_WRAP", "").split(",")
+        for module in reversed([*step.modules()]):  # what is inside another before that
+            if type(module).__name__ in together:
+                shard(module, reshard_after_forward=True)
+        shard(step)  # in place
+        return step
 
     def more_to_come(self, step: nn.Module) -> AbstractContextManager[Any]:
         # Waiting would keep the whole gradients on every process, which is what spreading them avoids.
-        return nullcontext() if self.sharded else self.accelerator.no_sync(step)
+        return step.no_sync() if isinstance(step, DistributedDataParallel) else nullcontext()
 
     def mean(self, values: Tensor) -> Tensor:
         total = values.detach().clone()
-        torch.distributed.all_reduce(total)
+        distributed.all_reduce(total)
         return total / self.count
 
     @contextmanager
@@ -148,7 +161,11 @@ class LaunchedProcesses(Processes):
             part.reshard()
 
     def end(self) -> None:
-        self.accelerator.end_training()
+        distributed.destroy_process_group()
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() == "true"
 
 
 def join_processes(device: str) -> Processes:
@@ -159,7 +176,7 @@ def join_processes(device: str) -> Processes:
             gets a GPU of its own.
 
     Raises:
-        InputError: the device cannot be used here; accelerate is needed and not installed.
+        InputError: the device cannot be used here.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -172,8 +189,6 @@ def join_processes(device: str) -> Processes:
 def assign(target: Any, value: Tensor) -> None:
     """Copy a whole tensor into one that may be spread over the processes."""
     if hasattr(target, "device_mesh"):
-        from torch.distributed.tensor import distribute_tensor
-
         # Every process has read the whole value and takes its own part of it.
         spread = distribute_tensor(value, target.device_mesh, target.placements, src_data_rank=None)
         target, value = target.to_local(), spread.to_local()

@@ -19,7 +19,7 @@ from megactor_core.training.data.pictures import PuppetPictures
 from megactor_core.training.data.puppets import PuppetClips
 from megactor_core.training.distributed import Processes
 from megactor_core.training.engine.optimizer import learning_rate
-from megactor_core.training.engine.state import ExponentialMovingAverage
+from megactor_core.training.engine.state import WeightAverages
 from megactor_core.training.tasks.base import Position
 from megactor_core.training.tasks.draws import draw_clips
 from megactor_core.training.tasks.losses import (
@@ -41,7 +41,7 @@ def test_learning_rate_warms_up_holds_and_falls_to_zero():
 
 def test_average_follows_the_weights_and_gives_them_back():
     weight = torch.nn.Parameter(torch.zeros(3))
-    ema = ExponentialMovingAverage({"weight": weight}, decay=0.9)
+    ema = WeightAverages({"weight": weight}, decay=0.9)
     weight.data += 1
     for step in range(1000, 1050):
         ema.update(step)

@@ -1,4 +1,4 @@
-"""All that a run goes on from: collected for a checkpoint, and put back."""
+"""Training state: gather into a checkpoint, restore from one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from ...errors import InputError
@@ -21,41 +22,36 @@ from .checkpoint import Checkpoint
 from .optimizer import optimizer_state, restore_optimizer
 
 
-class ExponentialMovingAverage:
-    """Keeps ``average = decay * average + (1 - decay) * weight`` for named parameters.
+class WeightAverages:
+    """Exponential moving averages of named parameters, which diffusers' ``EMAModel`` keeps.
 
-    At first the decay is at most ``(1 + step) / (10 + step)``, so that the random start is forgotten.
+    The decay is at most ``(1 + step) / (10 + step)``, and 0 at step 0, so that the random start is forgotten.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
-        self.decay = decay
+    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float, sharded: bool = False) -> None:
         self.parameters = dict(parameters)
-        self.averages = {name: p.detach().clone() for name, p in self.parameters.items()}
+        # torch copies no list of tensors that are spread over processes
+        self.model = EMAModel(self.parameters.values(), decay=decay, foreach=not sharded)
 
-    @torch.no_grad()
+    @property
+    def averages(self) -> dict[str, Tensor]:
+        """By the names of the parameters."""
+        return dict(zip(self.parameters, self.model.shadow_params, strict=True))
+
     def update(self, step: int) -> None:
         """Take the weights after optimizer step ``step`` (0-based) in."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(
-            list(self.averages.values()), [p.detach() for p in self.parameters.values()], 1 - decay
-        )
+        self.model.optimization_step = step  # a resumed run starts a new model
+        self.model.step(self.parameters.values())
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The networks hold the averages inside the block."""
-        self._swap()
+        self.model.store(self.parameters.values())
+        self.model.copy_to(self.parameters.values())
         try:
             yield
         finally:
-            self._swap()
-
-    @torch.no_grad()
-    def _swap(self) -> None:
-        # In place: a process that holds parts of the weights (FSDP) keeps views of their memory.
-        for name, parameter in self.parameters.items():
-            weight = parameter.detach().clone()
-            parameter.copy_(self.averages[name])
-            self.averages[name].copy_(weight)
+            self.model.restore(self.parameters.values())
 
     def load(self, averages: Mapping[str, Tensor]) -> None:
         """Take over saved averages."""
@@ -81,7 +77,7 @@ class RunState:
 
     parameters: Mapping[str, nn.Parameter]
     optimizer: torch.optim.Optimizer
-    ema: ExponentialMovingAverage | None
+    ema: WeightAverages | None
     scaler: torch.amp.GradScaler
     identity: Mapping[str, Any]
     step: int = 0

@@ -24,7 +24,7 @@ from ..tasks.base import Position, Task
 from .checkpoint import GOES_ON, CheckpointFolder
 from .log import RunLog
 from .optimizer import build_optimizer, learning_rate
-from .state import ExponentialMovingAverage, RunState, check_identity, run_identity
+from .state import RunState, WeightAverages, check_identity, run_identity
 from .step import autocast, prepare_step, to_device
 
 
@@ -54,7 +54,7 @@ class Trainer:
         self.state = RunState(
             parameters=parameters,
             optimizer=build_optimizer(config.optimizer, parameters),
-            ema=ExponentialMovingAverage(parameters, config.ema_decay) if config.ema_decay else None,
+            ema=WeightAverages(parameters, config.ema_decay, processes.sharded) if config.ema_decay else None,
             scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
             identity=identity,
         )
