@@ -127,7 +127,7 @@ AS_DRIVEN = Amplitude()
 
 @dataclass(frozen=True)
 class Liveliness:
-    """What a portrait does without a driver; 0 = nothing, 1 = as people do.
+    """Own motion of a portrait without a driver; 0 = none, 1 = as people move.
 
     Attributes:
         blink: how far the eyes shut.
@@ -180,7 +180,7 @@ SCALED = ("speech", "head_motion", "expression")
 
 @dataclass(frozen=True)
 class Motion:
-    """What travels as MEGACTOR_AMPLITUDE.
+    """Motion settings; the nodes' MEGACTOR_AMPLITUDE.
 
     Attributes:
         amplitude: of what drives.

@@ -21,7 +21,7 @@ def numpy_generator(seed: int, stream: int, *position: int) -> np.random.Generat
 
 
 def torch_generator(seed: int, stream: int, *position: int) -> torch.Generator:
-    """The same for torch, on the CPU: draws do not depend on the device."""
+    """Random generator of torch, on the CPU: draws do not depend on the device."""
     state = np.random.SeedSequence((seed, stream, *position)).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
 

@@ -1,4 +1,4 @@
-"""Which clips of a set of shards are trained on, and which are held out."""
+"""Split of the clips in a set of shards into training and held-out ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .shards import CLIP, METADATA, BrokenSample, Entry, find_shards, name_bytes
 
 
 def identity_of(entry: Entry) -> str:
-    """Who a clip shows, as its metadata say; clips without any count as one person each."""
+    """Identity of a clip's person, from its metadata; a clip without any counts as a person of its own."""
     try:
         return str(entry.read_json(METADATA)["identity"])
     except (BrokenSample, KeyError, TypeError):

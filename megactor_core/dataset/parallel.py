@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Machines:
-    """Where jobs run.
+    """Executor settings: processes on this machine, or a Ray cluster.
 
     Attributes:
         workers: processes on this machine.

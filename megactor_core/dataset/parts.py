@@ -1,4 +1,4 @@
-"""What ``faces.json`` tells of a clip's face, as arrays."""
+"""Parts of a sample as arrays: face boxes and points of ``faces.json``, person masks."""
 
 from __future__ import annotations
 

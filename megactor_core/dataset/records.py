@@ -1,4 +1,4 @@
-"""What is written about finished work: a record beside each shard, one manifest for the folder."""
+"""Records of finished work: one beside each shard, one manifest for the folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Remark = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Record:
-    """What became of one shard.
+    """Record of one finished shard.
 
     Attributes:
         digest: of the settings and of what was read; equal ones need not be done again.

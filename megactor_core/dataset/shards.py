@@ -33,7 +33,7 @@ class BrokenSample(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """Where the parts of one sample lie.
+    """Index entry of one sample in its shard.
 
     Attributes:
         shard: the tar file.

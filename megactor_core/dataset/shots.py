@@ -1,4 +1,4 @@
-"""Where a video cuts from one shot to the next."""
+"""Shot boundaries of a video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a set of shards holds, in numbers and plots."""
+"""Statistics of a set of shards, in numbers and plots."""
 
 from __future__ import annotations
 

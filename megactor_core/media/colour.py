@@ -52,7 +52,7 @@ _ROWS = 64  # worked on at a time, so that they stay in the processor's cache
 
 @dataclass(frozen=True)
 class Colour:
-    """What a stream says of its colours.
+    """Colour description of a stream.
 
     Attributes:
         primaries, transfer: codes of H.273; 2 where nothing is said.

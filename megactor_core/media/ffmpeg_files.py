@@ -38,5 +38,5 @@ def open_output(path: str | os.PathLike[str], container: str, options: dict[str,
 
 
 def address(path: str | os.PathLike[str]) -> str:
-    """What FFmpeg calls a file: without its protocol, ``take:1.mp4`` would be 1.mp4 of one named ``take``."""
+    """Address of a file for FFmpeg: without its protocol ``take:1.mp4`` would be 1.mp4 of ``take``."""
     return f"file:{os.fspath(path)}"

@@ -84,7 +84,7 @@ class FrameConverter:
         return self._fitted(frame) == self.coded_size
 
     def notes(self, frame: VideoFrame) -> list[str]:
-        """What a user should know of how a frame was converted."""
+        """Notes for the user about the conversion of a frame."""
         notes = []
         if self.colour.is_hdr:
             notes.append("HDR video: its colours were tone-mapped to SDR")

@@ -1,4 +1,4 @@
-"""Whether an MP4 or MOV file is whole: its boxes (ISO/IEC 14496-12), and where its samples lie."""
+"""Boxes of MP4 and MOV files (ISO/IEC 14496-12), to tell whether a file is whole."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_whole(path: Path, container: InputContainer) -> str:
 
 
 def unreadable_mp4(path: Path) -> InputError | None:
-    """What to say of a file that FFmpeg cannot open; None unless it begins like an MP4 or MOV file."""
+    """The problem of a file that FFmpeg cannot open; None unless it begins like an MP4 or MOV file."""
     boxes = list(_boxes(path))
     kinds = {kind for kind, _ in boxes}
     if not kinds & {b"ftyp", b"mdat", b"moov"}:

@@ -21,7 +21,7 @@ _FIRST_FRAMES = 8
 
 @dataclass(frozen=True)
 class PictureClock:
-    """How a file's times become those of its picture.
+    """Map from a file's times to those of its picture.
 
     Attributes:
         origin: when the first picture is shown, in seconds on the file's clock; None without one.

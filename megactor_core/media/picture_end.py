@@ -1,4 +1,4 @@
-"""How long a video's last frame is shown: what its packets and its header say, as far as that can be true."""
+"""Duration of a video's last frame, from its packets and its header as far as these can be true."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MATROSKA_SEGMENT = bytes.fromhex("18538067")
 
 @dataclass(frozen=True)
 class HeaderEnd:
-    """When a file's header says that its picture ends.
+    """End of the picture according to a file's header.
 
     Attributes:
         seconds: on the file's clock.
@@ -31,7 +31,7 @@ class HeaderEnd:
 
 
 def header_end(path: Path, container: InputContainer, stream: VideoStream) -> HeaderEnd | None:
-    """What the header says; None where it says nothing of the picture, or the file is cut off."""
+    """The header's end of the picture; None where it gives none, or the file is cut off."""
     name = container.format.name
     if "mp4" in name:
         if not stream.duration or stream.time_base is None:
@@ -53,7 +53,7 @@ def header_end(path: Path, container: InputContainer, stream: VideoStream) -> He
 def last_duration(
     frames: FrameStamps, packets: PacketStamps, times: np.ndarray, end: HeaderEnd | None, time_base: Fraction
 ) -> float:
-    """How long the last frame is shown, in units of ``time_base``; 0 where nothing says so.
+    """Duration of the last frame in units of ``time_base``; 0 where nothing says so.
 
     Args:
         frames, packets: what the file says of them.

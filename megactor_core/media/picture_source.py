@@ -94,7 +94,7 @@ def _is_stream_of_pictures(path: Path) -> bool:
 
 
 def _durations(image: Image.Image) -> Iterator[Fraction]:
-    """How long each frame is shown, in seconds; 0 of a single one: unknown.
+    """Duration of each frame in seconds; 0 of a single one: unknown.
 
     All are decoded, which finds a truncated file.
     """

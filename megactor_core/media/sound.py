@@ -363,7 +363,7 @@ class _MemorySound(SoundSource):
 
 
 def _kind(frame: AudioFrame) -> tuple[str, str, int]:
-    """What may change from one frame to the next, in recordings joined end to end."""
+    """Properties of a frame that may change in recordings joined end to end."""
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 

@@ -1,4 +1,4 @@
-"""What a driver offers to the rest of the program: its facts, and its frames one by one."""
+"""Sources of driving frames: their facts, and their frames one by one."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class DrivingSource(ABC):
 
     @property
     def name(self) -> str:
-        """What error messages call it."""
+        """Name for error messages."""
         return "driving pictures" if self.path is None else str(self.path)
 
     @property
     def sound(self) -> Path | Samples | None:
-        """Where the sound is, None without any."""
+        """File or samples of the sound; None without any."""
         return self.path if self.has_audio else None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of how the frames that were read so far had to be converted."""
+        """Notes for the user about the conversion of the frames read so far."""
         return ()
 
     @property

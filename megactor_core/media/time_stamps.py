@@ -16,7 +16,7 @@ _MOST_WRONG = 1 / 8
 
 @dataclass(frozen=True, eq=False)
 class FrameStamps:
-    """What a file says of its frames, in the order of showing.
+    """Time stamps of a file's frames, in the order of showing.
 
     Attributes:
         stamps: (F,) int64, when they are shown, in units of the stream's time base; ``NO_TIME`` where
@@ -30,7 +30,7 @@ class FrameStamps:
 
 @dataclass(frozen=True, eq=False)
 class PacketStamps(FrameStamps):
-    """What a file says of its packets, in the order of decoding; those that are not shown are left out.
+    """Time stamps of a file's packets, in the order of decoding; those that are not shown are left out.
 
     Attributes:
         decoding: (F,) int64, when they are decoded; ``NO_TIME`` where unknown.
@@ -60,7 +60,7 @@ class PacketStamps(FrameStamps):
         return is_usable(self.stamps)
 
     def shown(self) -> FrameStamps:
-        """The same in the order of showing."""
+        """These stamps in the order of showing."""
         order = np.argsort(self.stamps, kind="stable")
         return FrameStamps(self.stamps[order], self.durations[order])
 
@@ -131,7 +131,7 @@ def without_long_pauses(stamps: np.ndarray, longest: int) -> np.ndarray:
 
 
 def clock_offsets(values: np.ndarray, interval: int) -> np.ndarray:
-    """What is to be added to stamps so that a clock that starts over goes on, (F,) int64."""
+    """Offsets to add to stamps so that a clock that starts over goes on, (F,) int64."""
     offset = np.zeros(len(values), np.int64)
     for index in (np.flatnonzero(np.diff(values) <= 0) + 1).tolist():
         before = values[max(0, index - _WINDOW) : index]

@@ -1,4 +1,4 @@
-"""When the frames of a clip are shown: how many, at what rate, evenly or each at its own time."""
+"""Times of a clip's frames: how many, at what rate, evenly or each at its own time."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class FrameTimes:
 
     @property
     def origin(self) -> Fraction:
-        """When the first frame appears on the file's clock, in seconds; 0 where the file gives no times."""
+        """Time of the first frame on the file's clock, in seconds; 0 where the file gives no times."""
         return Fraction(0) if self.pts is None else int(self.pts[0]) * self.time_base
 
     def time(self, index: int) -> Fraction:
-        """When a frame appears, in seconds after the first one; ``num_frames`` gives the clip's end."""
+        """Time of a frame, in seconds after the first one; ``num_frames`` gives the clip's end."""
         if index == self.num_frames:
             return self.duration
         if self.variable_frame_rate and self.pts is not None:
@@ -72,7 +72,7 @@ class FrameTimes:
         return replace(self, num_frames=num_frames, frame_rate=frame_rate, pts=pts)
 
     def ending_by(self, time: Fraction) -> FrameTimes:
-        """The same, but that the last frame, which begins before ``time``, ends then if it is held longer."""
+        """These times with an end at ``time`` for a last frame that begins before and is held longer."""
         if not self.variable_frame_rate:
             time = max(time, self.num_frames / self.frame_rate)
         if time >= self.duration:

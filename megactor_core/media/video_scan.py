@@ -1,4 +1,4 @@
-"""Which frames a video shows and when, from its packets, or from decoding where the packets do not tell."""
+"""Scan of a video: its frames and their times, from packets, or from decoding where these do not tell."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[V
 
 
 def _decoder(stream: VideoStream) -> VideoStream | VideoCodecContext:
-    """What decodes a stream. FFmpeg's own decoders of VP8 and VP9 leave out transparency, libvpx does not."""
+    """Decoder of a stream. FFmpeg's own ones of VP8 and VP9 leave out transparency, libvpx does not."""
     name = ALPHA_DECODERS.get(stream.codec_context.name)
     if name is None or stream.metadata.get("alpha_mode") != "1":
         return stream
@@ -115,7 +115,7 @@ def _decoder(stream: VideoStream) -> VideoStream | VideoCodecContext:
 
 @dataclass(frozen=True, eq=False)
 class VideoScan:
-    """What looking through a video found.
+    """Findings of a scan.
 
     Attributes:
         frame_times: when its frames are shown.
@@ -163,7 +163,7 @@ def scan_video(path: Path) -> VideoScan:
 
 
 def read_packets(container: InputContainer, stream: VideoStream) -> PacketStamps:
-    """What the packets say, read from where the container stands."""
+    """Stamps of the packets, read from where the container stands."""
     stamps, decoding, durations = [], [], []
     keyframe_first = False
     read = 0

@@ -102,7 +102,7 @@ def _averaged(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.floa
 
 
 def _blocks(pieces: Iterable[NDArray[np.float32]], length: int) -> Iterator[NDArray[np.float32]]:
-    """The same samples ``(channels, n)`` in blocks of one length; the last may be shorter."""
+    """Samples ``(channels, n)`` rearranged into blocks of one length; the last may be shorter."""
     held: list[NDArray[np.float32]] = []
     count = 0
     for piece in pieces:

@@ -31,7 +31,7 @@ from .sound import Sound, SoundSource, add_sound, open_sound
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """What goes into a file of one suffix.
+    """Codec, pixel format and limits of one output format.
 
     Attributes:
         container: FFmpeg's name of the container.

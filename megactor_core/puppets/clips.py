@@ -20,7 +20,7 @@ FRAME_RATE = 25
 
 @dataclass(frozen=True)
 class PuppetClip:
-    """What a clip shows, before any picture is drawn.
+    """Content of a clip, before any picture is drawn.
 
     identity: the one of reference and truth. driver_identity: another one. reference_pose: float32 (15,),
     independent of the motion. motion: float32 (F, 15), common to driver and truth.

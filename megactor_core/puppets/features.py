@@ -15,7 +15,7 @@ from .pose import Pose
 
 @dataclass(frozen=True)
 class Scene:
-    """What every part is drawn with: canvas, head's shape and projection, outline's width (0: none)."""
+    """Drawing context of every part: canvas, head's shape and projection, outline's width (0: none)."""
 
     canvas: Canvas
     identity: Identity

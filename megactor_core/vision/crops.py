@@ -172,7 +172,7 @@ def box_crop(box: Sequence[float], source_size: tuple[int, int], size: int) -> C
 def _sampled(
     image: NDArray, box: tuple[int, int, int, int], size: int, antialias: bool
 ) -> NDArray[np.float32]:
-    """What ``Crop.apply`` takes of a picture, (H, W) or (H, W, C), without building what lies outside."""
+    """Result of ``Crop.apply`` on a picture, (H, W) or (H, W, C), without building what lies outside."""
     left, top, right, bottom = box
     rows = _weights(top, bottom, image.shape[0], size, antialias)
     columns = _weights(left, right, image.shape[1], size, antialias)
@@ -181,7 +181,7 @@ def _sampled(
 
 
 def _weights(first: int, last: int, length: int, size: int, antialias: bool) -> NDArray[np.float32]:
-    """How much each pixel of an axis counts for each of a crop, (size, length): bilinear, repeated outside.
+    """Weights of an axis' pixels for each pixel of a crop, (size, length): bilinear, repeated outside.
 
     Args:
         first, last: of the box.

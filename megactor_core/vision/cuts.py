@@ -1,4 +1,4 @@
-"""Where one shot of a video ends and the next begins."""
+"""Cuts between the shots of a video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a driver's face, eyes and mouth go: one alignment per clip, patches per frame (X-Portrait)."""
+"""Alignment and patches of a driver's face, eyes and mouth: one alignment per clip (X-Portrait)."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def patch_boxes(landmarks: ArrayLike, size: int) -> NDArray[np.int64]:
 
 
 def keep_patches(picture: NDArray[np.float32], boxes: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The same picture, black outside the boxes; without boxes all black."""
+    """Picture that is black outside the boxes; without boxes all black."""
     kept = np.zeros_like(picture)
     for left, top, right, bottom in boxes.tolist():
         kept[top:bottom, left:right] = picture[top:bottom, left:right]

@@ -59,7 +59,7 @@ class Face:
 
 
 class Detector(Protocol):
-    """Whatever finds faces: ``detect`` takes uint8 RGB (H, W, 3) and returns the faces, in any order."""
+    """Protocol of a face detector: ``detect`` takes uint8 RGB (H, W, 3), returns faces in any order."""
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Face, ...]: ...
 
@@ -105,7 +105,7 @@ class FaceDetector:
         return faces
 
     def detect_all(self, image: NDArray[np.uint8]) -> tuple[Face, ...]:
-        """The same of a still picture, which is worth a longer look: small faces beside large ones too."""
+        """All faces of a still picture, which is worth a longer look: small ones beside large ones too."""
         return self._with_small(image, self._detect_quickly(image), _STILL_SIDE)
 
     def _detect_quickly(self, image: NDArray[np.uint8]) -> tuple[Face, ...]:

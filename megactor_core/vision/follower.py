@@ -143,7 +143,7 @@ class Follower:
         return number
 
     def _give_back_stand_in(self, named: dict[int, Face], frame: int) -> None:
-        """Where the person is back who seemed to have jumped, whoever was followed meanwhile was another."""
+        """Take the track back from a stand-in where the person who seemed to have jumped is back."""
         if self._former is None or frame - self._jumped > MEMORY:
             return
         number = self._former if self._former in named else self._like_former(named)

@@ -32,7 +32,7 @@ def foreground_mask(
     segmenter: Segmenter | None = None,
     other_faces: Sequence[FaceBox] = (),
 ) -> NDArray[np.float32]:
-    """Where the person is.
+    """Mask of the person.
 
     Args:
         image: uint8 RGB (H, W, 3).
@@ -60,7 +60,7 @@ def segmented_person(
     face_box: FaceBox | None,
     other_faces: Sequence[FaceBox] = (),
 ) -> NDArray[np.float32] | None:
-    """Where the person is, as a network sees it; None where it is not sure.
+    """Mask of the person by a segmentation network; None where it is not sure.
 
     Of several people the one with the face counts, without a face the largest.
 
@@ -168,7 +168,7 @@ def _head_and_chest(size: tuple[int, ...], box: FaceBox) -> NDArray[np.bool_]:
 
 
 def _from_face(size: tuple[int, ...], box: FaceBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How far columns are beside and rows below the middle of a face, in halves of its width and height.
+    """Distances of columns beside and rows below the middle of a face, in halves of its width and height.
 
     Returns:
         (1, W) and (H, 1).

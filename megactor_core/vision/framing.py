@@ -1,4 +1,4 @@
-"""Which square of a picture or clip is used, so that it cuts no face."""
+"""Choice of the square of a picture or clip, so that it cuts no face."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def border_note(square: Crop) -> str:
 
 
 def cut_faces(boxes: ArrayLike, size: int) -> NDArray[np.bool_]:
-    """Which faces are partly or wholly outside their squares, bool (F,).
+    """Mask of the faces that are partly or wholly outside their squares, bool (F,).
 
     Args:
         boxes: (F, 4) in pixels of the squares, or one row.
@@ -134,7 +134,7 @@ def cut_faces(boxes: ArrayLike, size: int) -> NDArray[np.bool_]:
 
 
 def face_center(boxes: ArrayLike, framing: Framing) -> NDArray[np.float64]:
-    """Where the middle of a square around the faces belongs, (x, y) in pixels; boxes (F, 4) or one row."""
+    """Centre for a square around the faces, (x, y) in pixels; boxes (F, 4) or one row."""
     rows = np.atleast_2d(np.asarray(boxes, np.float64))
     union, (left, top, right, bottom) = _union(rows), _ROOM[framing]
     shift = np.array([right - left, bottom - top]) / 2 * _longest(rows)

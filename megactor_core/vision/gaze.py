@@ -1,4 +1,4 @@
-"""Where an eye looks, from its corners and its iris: turning the head does not count."""
+"""Gaze of an eye, from its corners and its iris: turning the head does not count."""
 
 from __future__ import annotations
 

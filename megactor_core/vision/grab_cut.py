@@ -15,7 +15,7 @@ _NO_BOX = (0, 0, 0, 0)
 
 
 def grab_cut_mask(image: NDArray[np.uint8], face_box: ArrayLike) -> NDArray[np.float32]:
-    """Where the person is, by GrabCut from the face.
+    """Mask of the person by GrabCut from the face.
 
     Args:
         image: uint8 RGB (H, W, 3).

@@ -1,4 +1,4 @@
-"""How the driver's head moves since the first frame, and frames in which it moves more or less."""
+"""Head motion of the driver since the first frame, and frames in which it is scaled."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ MEDIAPIPE_TO_68 = (
 
 
 class Landmarker(Protocol):
-    """Whatever finds landmarks: uint8 RGB (H, W, 3) to float (68 or 478, 2) in pixels, None if faceless."""
+    """Protocol of a landmarker: uint8 RGB (H, W, 3) to float (68 or 478, 2) in pixels, None if faceless."""
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.floating] | None: ...
 
@@ -89,7 +89,7 @@ class MediaPipeLandmarker:
         return np.array([(point.x, point.y) for point in faces[0]], np.float32) * size
 
     def detect(self, image: NDArray[np.uint8]) -> Any:
-        """Everything that MediaPipe tells of one picture, its ``FaceLandmarkerResult``."""
+        """MediaPipe's ``FaceLandmarkerResult`` of one picture."""
         picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
         return self._landmarker.detect(picture)
 

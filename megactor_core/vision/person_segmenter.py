@@ -58,7 +58,7 @@ class PersonSegmenter:
         return PersonSegmenter, (self._path,)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """How likely each part of one picture shows a person.
+        """Probability of a person in each part of one picture.
 
         Args:
             image: uint8 RGB (H, W, 3).

@@ -1,4 +1,4 @@
-"""Who is who among the faces of a clip: every person keeps a number from frame to frame."""
+"""Identities among the faces of a clip: every person keeps a number from frame to frame."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Person:
         self.face, self.seen = face, frame
 
     def cost(self, face: Face, looks: Looks | None, frame: int) -> float | None:
-        """How little a face fits this person, 0 and above; None where it cannot be theirs."""
+        """Cost of assigning a face to this person, 0 and above; None where it cannot be theirs."""
         steps = frame - self.seen
         side = float(np.sqrt(self.face.area))
         growth = abs(float(np.log2(face.area / self.face.area))) / 2

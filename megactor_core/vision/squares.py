@@ -20,7 +20,7 @@ _CALM_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Squares:
-    """What is used of the frames of a clip.
+    """Squares that are used of the frames of a clip.
 
     Attributes:
         crop: the square, or where there are several, the smallest one that holds them all.

@@ -40,7 +40,7 @@ _ACTIONS = {
 
 @dataclass(frozen=True)
 class TrackReport:
-    """Which frames had no face and where the face was chosen again.
+    """Report of a track: frames without the face, and where the face was chosen again.
 
     Attributes:
         num_frames: frames of the clip.

@@ -27,7 +27,7 @@ from .official import (
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What a conversion did.
+    """Report of a conversion.
 
     Attributes:
         output: the model folder.

@@ -25,7 +25,7 @@ goes on from there."""
 
 
 def local_path(known: KnownFile, folder: str | os.PathLike[str] | None = None) -> Path:
-    """Where the file is kept, whether or not it is there."""
+    """Local path of a file, whether or not it is there."""
     return models_folder(folder) / known.file
 
 
@@ -67,7 +67,7 @@ def fetch_file(
 
 
 def check_file(path: Path, size: int | None, sha256: str | None) -> str | None:
-    """What is wrong with a file's size or digest, or None; unknown values are not checked."""
+    """The problem of a file's size or digest, or None; unknown values are not checked."""
     actual_size = path.stat().st_size
     if size is not None and actual_size != size:
         return f"has {actual_size:,} bytes instead of {size:,}"

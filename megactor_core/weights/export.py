@@ -99,7 +99,7 @@ def export_official(
 
 
 def _configs(config: ModelConfig) -> dict[str, Mapping[str, Any]]:
-    """What shapes do not tell, in the words of diffusers and transformers."""
+    """Configurations that shapes do not tell, in the words of diffusers and transformers."""
     assert config.image_encoder is not None  # every exported family has one
     unet = {
         "attention_head_dim": config.denoiser.num_attention_heads,

@@ -1,4 +1,4 @@
-"""Where weights are kept on this machine."""
+"""Folders of weights on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an adapter does to one parameter: a product of factors (LoRA, LoHa, LoKr), or a full difference."""
+"""Change of one parameter by an adapter: a product of factors (LoRA, LoHa, LoKr), or a full difference."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BIAS_PARTS = frozenset({"bias_diff", "up_bias"})
 
 
 class LayerChange(NamedTuple):
-    """What is added to one parameter at strength 1.
+    """Addition to one parameter at strength 1.
 
     Attributes:
         method: its name among those of ``method_of``, or ``"bias"``.
@@ -44,7 +44,7 @@ class LayerChange(NamedTuple):
     factors: Factors
 
     def __call__(self, weight: Tensor) -> Tensor:
-        """What is added to ``weight``: float32, of its shape and on its device.
+        """The addition to ``weight``: float32, of its shape and on its device.
 
         Raises:
             RuntimeError: the factors do not fit each other or the weight.

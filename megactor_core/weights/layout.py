@@ -191,7 +191,7 @@ def check_keys(
 
 
 def describe(network: str) -> str:
-    """What a user calls a network."""
+    """Name of a network for people."""
     return next((kind.description for kind in kinds() if kind.name == network), network)
 
 

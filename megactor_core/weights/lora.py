@@ -31,7 +31,7 @@ _DORA = "DoRA"
 
 @dataclass(frozen=True)
 class LoraReport:
-    """What of a file was used.
+    """Report of the used and unused parts of a file.
 
     Attributes:
         path: the file.
@@ -51,7 +51,7 @@ class LoraReport:
         return "; ".join(self._parts(f": {first_few(self.unmatched)}"))
 
     def listing(self) -> str:
-        """The same with every name that was not used, one per line."""
+        """The report with every name that was not used, one per line."""
         return "\n".join(["; ".join(self._parts("")), *self.unmatched])
 
     def _parts(self, names: str) -> list[str]:
@@ -210,7 +210,7 @@ def _complete(parts: Iterable[str]) -> bool:
 
 
 def _misfit(lora: MatchedLora, layer: str, module: nn.Module) -> str | None:
-    """How the parts of a layer do not fit it; None if they do."""
+    """The problem of a layer's parts; None if they fit."""
     shapes = {part: lora.file.shapes[key] for part, key in lora.layers[layer].items()}
     if math.prod(alpha := shapes.pop("alpha", ())) != 1:
         return f"alpha {list(alpha)}"
@@ -235,7 +235,7 @@ def _no_layer(path: Path, file: TensorFile, text: int) -> InputError:
 
 
 def _methods(layers: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
-    """What besides plain products of two factors there is."""
+    """Methods in a file beside plain products of two factors."""
     found = {method_of(parts) for parts in layers.values()} - {None, "LoRA"}
     magnitudes = any("magnitude" in parts for parts in layers.values())
     return (*sorted(filter(None, found)), *([_DORA] if magnitudes else []))

@@ -1,4 +1,4 @@
-"""How strong an adapter was trained to be, where its tensors do not tell: its header, a file beside it."""
+"""Strength an adapter was trained with, where its tensors do not tell: its header, a file beside it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REMEDY = "Save it again with the tool that trained it"
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """What a trainer wrote about an adapter of the denoiser.
+    """Settings of an adapter of the denoiser, as its trainer wrote them.
 
     Attributes:
         alpha: of all layers, None where it was not written.

@@ -44,7 +44,7 @@ WEIGHT_NAMES = (
 
 @dataclass(frozen=True)
 class Source:
-    """Where one tensor comes from."""
+    """Source of one tensor."""
 
     file: TensorFile
     key: str

@@ -36,7 +36,7 @@ _FEW_BITS = re.compile(r"F4|F6_.*|float4.*")
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the numbers of a tensor are in its file.
+    """Location of a tensor's numbers in its file.
 
     Attributes:
         key: of the tensor itself.

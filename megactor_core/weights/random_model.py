@@ -18,7 +18,7 @@ _WIDTHS, _CONTEXT, _AUDIO = (8, 16), 16, 8
 
 
 def tiny_config(published: ModelConfig) -> ModelConfig:
-    """The same model with few and narrow layers, for pictures of 64 pixels.
+    """Configuration of a model with few and narrow layers, for pictures of 64 pixels.
 
     What makes up the family stays: channels, order of layers, schedules, windows, and one latent cell per
     eight pixels.

@@ -134,6 +134,6 @@ def image_encoder_config(shapes: Shapes, published: Mapping[str, Any]) -> dict[s
 
 
 def _count(keys: Iterable[str], prefix: str) -> int:
-    """How many numbered children a module list has."""
+    """Number of a module list's children."""
     pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
     return len({match.group(1) for key in keys if (match := pattern.match(key))})

@@ -1,4 +1,4 @@
-"""What training from scratch begins with: Stable Diffusion 1.5 and AnimateDiff in MegActor's networks."""
+"""Initial weights of training from scratch: Stable Diffusion 1.5 and AnimateDiff in MegActor's networks."""
 
 from __future__ import annotations
 

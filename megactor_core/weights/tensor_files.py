@@ -52,11 +52,11 @@ class TensorFile:
     choice: str = ""
 
     def key(self, name: str) -> str:
-        """What the file calls a tensor, in the state dict that it is in."""
+        """Key of a tensor in the file's state dict."""
         return re.sub(r"^(model_)?state_dict\.", "", self.stored[name].key)
 
     def renamed(self, name_of: Callable[[str], str | None]) -> TensorFile:
-        """The same file with other names; those for which there is none stay as they are."""
+        """File with other names of its tensors; those for which there is none stay as they are."""
         names = {name_of(name) or name: name for name in self.shapes}
         return replace(
             self,

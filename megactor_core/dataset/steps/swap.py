@@ -25,7 +25,7 @@ class SwapFailed(Exception):
 
 
 class Swapper(Protocol):
-    """Whatever puts other faces into clips.
+    """Protocol of a face swapper.
 
     ``swap`` takes the clip and another person's clip and returns an MP4 with as many frames of the same size;
     it raises ``SwapFailed``.

@@ -1,4 +1,4 @@
-"""What a training draws from shards of clips; the defaults are MegActor's stage 1."""
+"""Configuration of training clips from shards; the defaults are MegActor's stage 1."""
 
 from __future__ import annotations
 

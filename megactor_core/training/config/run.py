@@ -41,7 +41,7 @@ class OptimizerConfig(Section):
 
 
 class TrainingConfig(Section):
-    """Everything a training run depends on."""
+    """Configuration of a training run."""
 
     task: TaskConfig = Field(description="what is trained, on which data")
     seed: int = Field(

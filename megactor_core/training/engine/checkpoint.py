@@ -25,7 +25,7 @@ GOES_ON = "Free space; the same command goes on from the last checkpoint"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run needs to go on.
+    """State of a run at one step.
 
     Attributes:
         step: optimizer steps done.
@@ -99,7 +99,7 @@ class CheckpointFolder:
         self.warn(f"{path} is damaged ({error}); trying the one before")
 
     def _remove_leftovers(self) -> None:
-        """What a killed process left half-written would fill the disk."""
+        """Remove what a killed process left half-written, which would fill the disk."""
         for leftover in self.folder.glob(f".{_PREFIX}*"):
             shutil.rmtree(leftover, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""What a run tells: JSON lines, tensorboard, and the progress line."""
+"""Log of a run: JSON lines, tensorboard, and the progress line."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class RunLog:
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
-        """What happens inside is no training: it does not count for samples per second."""
+        """Context whose time does not count for samples per second."""
         before = time.monotonic()
         yield
         self.since += time.monotonic() - before

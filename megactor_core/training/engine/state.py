@@ -61,7 +61,7 @@ class WeightAverages:
 
 @dataclass
 class RunState:
-    """What changes from step to step.
+    """Training state: gather into, restore from, a checkpoint.
 
     There is no state of random generators and none of the data: random numbers and batches come by the number
     of the step, on every process.
@@ -83,7 +83,7 @@ class RunState:
     step: int = 0
 
     def collect(self, processes: Processes) -> Checkpoint:
-        """Everything for a checkpoint; all processes call it, the main one gets the tensors."""
+        """Gather a checkpoint; all processes call it, the main one gets the tensors."""
         moments, numbers = optimizer_state(self.optimizer, self.parameters)
         groups: dict[str, Mapping[str, Tensor]] = {"networks": self.parameters, "optimizer": moments}
         if self.ema:
@@ -106,7 +106,7 @@ class RunState:
 
 
 def run_identity(config: TrainingConfig, task: Task) -> dict[str, Any]:
-    """What a checkpoint must have in common with a run that goes on from it.
+    """Identity of a run: what a checkpoint must have in common with it.
 
     Weights that are not trained are in no checkpoint; their checksum is.
     """
