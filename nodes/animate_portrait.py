@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import InputImpl, io, ui
 
+from ..megactor_core.animation.options import (
+    AnimationOptions,
+    CropOptions,
+    DrivingOptions,
+    FileOptions,
+    FrameOptions,
+    MotionOptions,
+    SamplingOptions,
+)
 from ..megactor_core.motion import Motion
 from . import types
-from .family_checks import check_family, check_moved
-from .looking_inputs import crop_input, frame_rate_input, lost_face_input, size_input, trim_inputs
-from .sampling_inputs import motion_inputs, sampling_inputs, sampling_settings
+from .family_checks import check_family, check_moved, check_shown
+from .looking_inputs import mask_input, take_frames
+from .sampling_inputs import motion_inputs, sampling_inputs
+from .widgets import later_widgets, take_options, widget, widgets
 
 if TYPE_CHECKING:
     from comfy_api.latest import Input
@@ -59,26 +69,28 @@ class AnimatePortrait(io.ComfyNode):
                     "result has this sound; without a driving video it is as long.",
                 ),
                 *motion_inputs("makes speech, head motion and expression stronger or weaker."),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="Where the person is in the whole picture (white), for example from Remove "
-                    "Background. Load Image's mask of a cut-out, which marks what is transparent, is "
-                    "inverted. Without it the person is found.",
-                ),
+                mask_input(),
                 *sampling_inputs(),
-                crop_input("portrait and the driving frames"),
-                io.Boolean.Input(
-                    "paste_back",
-                    default=False,
-                    tooltip="Put the result back into the whole picture, at the picture's resolution.",
+                widget(CropOptions, "crop", "portrait and the driving frames"),
+                *widgets(FileOptions, "paste"),
+                *widgets(SamplingOptions, "size"),
+                widget(DrivingOptions, "lost", advanced=True),
+                *widgets(FrameOptions, "start", "stop"),
+                widget(
+                    MotionOptions,
+                    "frame_rate",
+                    "where speech drives alone; a video has its own.",
+                    optional=True,
+                    advanced=True,
                 ),
-                size_input(),
-                lost_face_input(advanced=True),
-                *trim_inputs(),
-                frame_rate_input(
-                    "where speech drives alone; a video has its own.", optional=True, advanced=True
+                widget(
+                    DrivingOptions,
+                    "driving_mode",
+                    options=["auto", "plain", "eyes_mouth", "eyes", "hints"],  # contour needs landmarks
+                    optional=True,
+                    advanced=True,
                 ),
+                *later_widgets("Animate Portrait", DrivingOptions, SamplingOptions),
             ],
             outputs=[
                 io.Video.Output("video", tooltip="The animated portrait with its sound, for Save Video.")
@@ -102,38 +114,32 @@ class AnimatePortrait(io.ComfyNode):
         cls,
         model: PortraitModel,
         portrait: Tensor,
-        crop: Literal["auto", "face", "whole", "squash"],
-        paste_back: bool,
-        size: int,
-        lost_face: Literal["hold", "interpolate", "pass"],
-        start_frame: int,
-        max_frames: int,
-        frame_rate: float = 25.0,
         driving: Input.Video | None = None,
         audio: Input.Audio | None = None,
         amplitude: Motion | None = None,
         control_strength: Mapping[str, ControlStrength] | None = None,
         mask: Tensor | None = None,
-        **sampling: Any,
+        **values: Any,
     ) -> io.NodeOutput:
         from .host.animation import animate_portrait
 
+        options = AnimationOptions(
+            files=take_options(FileOptions, values),
+            crops=take_options(CropOptions, values),
+            driving=take_options(DrivingOptions, values),
+            frames=take_frames(values),
+            sampling=take_options(SamplingOptions, values),
+            motion=take_options(MotionOptions, values),
+            strengths=control_strength or {},
+        )
         path = animate_portrait(
             model,
             portrait,
-            driving,
-            audio,
-            sampling_settings(model.config, **sampling),
-            motion=amplitude or Motion(),
-            strengths=control_strength or {},
-            frame_rate=frame_rate,
-            crop=crop,
-            paste=paste_back,
+            driving=driving,
+            audio=audio,
             mask=mask,
-            size=size,
-            lost_face=lost_face,
-            start_frame=start_frame,
-            max_frames=max_frames,
+            motion=amplitude or Motion(),
+            options=options,
         )
         shown = ui.SavedResult(path.name, "", io.FolderType.temp)
         return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))
@@ -141,3 +147,4 @@ class AnimatePortrait(io.ComfyNode):
 
 def _check(config: ModelConfig, inputs: Inputs) -> None:
     check_moved(config, inputs, driving="driving" in inputs)
+    check_shown(config, inputs)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
+from ..megactor_core.animation.options import SamplingOptions
 from .family_checks import check_family, check_sampled
-from .sampling_inputs import clip_parts, context_inputs, parts_inputs, sampling_settings
+from .sampling_inputs import PARTS, clip_parts, context_inputs, parts_inputs, sampling_settings
+from .widgets import later_widgets
 
 if TYPE_CHECKING:
     from .host.portrait_model import PortraitModel
@@ -29,6 +31,7 @@ class ApplyMegActor(io.ComfyNode):
             inputs=[
                 *parts_inputs(),
                 *context_inputs(),
+                *later_widgets("Apply MegActor", SamplingOptions),
             ],
             outputs=[
                 io.Model.Output("model_out", display_name="model", tooltip="For any sampler of the host."),
@@ -46,12 +49,8 @@ class ApplyMegActor(io.ComfyNode):
         return check_family(cls.hidden.unique_id, check_sampled)
 
     @classmethod
-    def execute(
-        cls, model: PortraitModel, context_length: int, context_overlap: int, **parts: Any
-    ) -> io.NodeOutput:
+    def execute(cls, model: PortraitModel, **inputs: Any) -> io.NodeOutput:
         from .host.native_clip import native_clip
 
-        settings = sampling_settings(
-            model.config, context_length=context_length, context_overlap=context_overlap
-        )
-        return io.NodeOutput(*native_clip(model, clip_parts(**parts), settings))
+        parts = clip_parts(**{name: inputs.pop(name) for name in PARTS & inputs.keys()})
+        return io.NodeOutput(*native_clip(model, parts, sampling_settings(model.config, **inputs)))

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from ..megactor_core import limits
+from ..megactor_core.animation.declare import Option
+from ..megactor_core.animation.options import ControlOptions
 from ..megactor_core.errors import InputError
 from . import types
+from .widgets import widget
 
 if TYPE_CHECKING:
     from ..megactor_core.models import conditions
 
-_NETWORKS = {"face": "the ControlNet of the whole face", "patch": "the ControlNet of eyes and mouth"}
+_SUFFIX = "_control"
 _AS_TRAINED = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
 
 
@@ -31,19 +34,12 @@ class ControlStrength(io.ComfyNode):
             "sees the driver's whole face, the other its eyes and mouth.",
             search_aliases=["controlnet strength", "x-portrait", "start percent", "end percent"],
             inputs=[
-                widget
-                for name, network in _NETWORKS.items()
-                for widget in (
-                    io.Float.Input(
-                        f"{name}_strength",
-                        default=1.0,
-                        min=0.0,
-                        max=10.0,
-                        step=0.01,
-                        tooltip=f"How much {network} counts. 1: as trained, 0: not at all, which is faster.",
-                    ),
-                    _percent(f"{name}_start_percent", 0.0, f"{network} begins to count."),
-                    _percent(f"{name}_end_percent", 1.0, f"{network} counts no more."),
+                one
+                for option in ControlOptions.declared()
+                for one in (
+                    widget(ControlOptions, option.name, id=f"{_network(option)}_strength"),
+                    _percent(option, "start_percent", 0.0, "begins to count."),
+                    _percent(option, "end_percent", 1.0, "counts no more."),
                 )
             ],
             outputs=[
@@ -85,26 +81,31 @@ def _strengths(widgets: Mapping[str, float]) -> dict[str, conditions.ControlStre
     Raises:
         InputError: a number is out of range, or a start lies after its end.
     """
-    from ..megactor_core.models import conditions
+    from ..megactor_core.animation.plan import control_strengths
 
-    strengths = {}
-    for name in _NETWORKS:
-        values = (widgets.get(f"{name}_{part}", default) for part, default in _AS_TRAINED.items())
-        try:
-            strengths[f"{name}_control"] = conditions.ControlStrength(*values)
-        except InputError as error:
-            raise InputError(f"{name}: {error.subject}", error.problem, error.remedy) from error
-    return strengths
+    values = {
+        option.name: tuple(
+            widgets.get(f"{_network(option)}_{part}", default) for part, default in _AS_TRAINED.items()
+        )
+        for option in ControlOptions.declared()
+    }
+    return control_strengths(ControlOptions(**values), lambda name: name.removesuffix(_SUFFIX))
 
 
-def _percent(name: str, default: float, then: str) -> io.Float.Input:
+def _network(option: Option) -> str:
+    """What the widgets call a ControlNet."""
+    return option.name.removesuffix(_SUFFIX)
+
+
+def _percent(option: Option, part: str, default: float, then: str) -> io.Float.Input:
     """A share of denoising, and what happens after it."""
+    assert option.widget is not None
     return io.Float.Input(
-        name,
+        f"{_network(option)}_{part}",
         default=default,
         min=0.0,
         max=1.0,
         step=0.001,
         advanced=True,
-        tooltip=f"Share of denoising after which {then}",
+        tooltip=f"Share of denoising after which {option.widget.subject} {then}",
     )

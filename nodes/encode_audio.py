@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import Input, io
 
+from ..megactor_core.animation.options import MotionOptions
 from . import types
 from .family_checks import check_family
-from .looking_inputs import frame_rate_input
+from .widgets import widget
 
 if TYPE_CHECKING:
     from .host.portrait_model import PortraitModel
@@ -33,7 +34,7 @@ class EncodeAudio(io.ComfyNode):
                     tooltip="What is said, from the first frame on: from Load Audio, or the driver's own "
                     "sound from Prepare Driving.",
                 ),
-                frame_rate_input("of the clip, from Prepare Driving."),
+                widget(MotionOptions, "frame_rate", "of the clip, from Prepare Driving."),
                 io.Int.Input(
                     "num_frames",
                     default=0,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..megactor_core.animation.options import DrivingOptions
 from ..megactor_core.errors import InputError
+from .widgets import take_options
 
 if TYPE_CHECKING:
     from ..megactor_core.models.config import ModelConfig
@@ -58,6 +60,19 @@ def check_moved(config: ModelConfig, inputs: Inputs, driving: bool = True) -> No
     check_motion(config, driving, "audio" in inputs, _linked_amplitude(inputs))
     if "control_strength" in inputs:
         check_controls(config, {"the ControlNets": ControlStrength()})
+
+
+def check_shown(config: ModelConfig, inputs: Inputs) -> None:
+    """What the widgets of a node say of what is shown of the driver."""
+    from ..megactor_core.animation.checks import check_best_frame, check_fixed_patches, checked_mode
+
+    values = {name: value for name, value in inputs.items() if not isinstance(value, list)}
+    driving = take_options(DrivingOptions, values)
+    if driving.driving_mode is not None:
+        checked_mode(config, driving.driving_mode)
+    check_best_frame(config, driving.best_frame)
+    if driving.fixed_patches:
+        check_fixed_patches(config)
 
 
 def _linked_amplitude(inputs: Inputs) -> Amplitude:

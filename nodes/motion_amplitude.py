@@ -6,16 +6,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..megactor_core.animation.options import MotionOptions
 from ..megactor_core.errors import InputError
 from ..megactor_core.motion import SCALED, read_motion
 from . import types
-
-_WHAT = {
-    "speech": "How far sound moves the mouth (models that hear, as MegActor-Sigma).",
-    "head_motion": "How far the driver's head moves, turns and grows from where it is in the first frame.",
-    "expression": "How far the driver departs from its rest frame (models that encode the driver's frames, "
-    "as both MegActors).",
-}
+from .widgets import widgets
 
 
 class MotionAmplitude(io.ComfyNode):
@@ -37,33 +32,7 @@ class MotionAmplitude(io.ComfyNode):
                 "lip strength",
             ],
             inputs=[
-                *(
-                    io.Float.Input(
-                        name,
-                        default=1.0,
-                        min=0.0,
-                        max=4.0,
-                        step=0.05,
-                        round=0.001,
-                        tooltip=f"{what} 1: as driven, 0: still.",
-                    )
-                    for name, what in _WHAT.items()
-                ),
-                *(
-                    io.Float.Input(
-                        name,
-                        default=1.0,
-                        min=0.0,
-                        max=1.0,
-                        step=0.05,
-                        round=0.001,
-                        tooltip=f"{what} where a sound drives alone. 0: not at all.",
-                    )
-                    for name, what in (
-                        ("blink", "How far the portrait's eyes shut now and then,"),
-                        ("sway", "How far the portrait's head moves gently,"),
-                    )
-                ),
+                *widgets(MotionOptions, "speech_amplitude", "head_motion", "expression", "blink", "sway"),
                 *(
                     io.String.Input(
                         f"{name}_keyframes",

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io, ui
 
+from ..megactor_core.animation.options import (
+    CropOptions,
+    DrivingOptions,
+    FrameOptions,
+    MotionOptions,
+    SamplingOptions,
+)
 from ..megactor_core.motion import Motion
 from . import types
-from .family_checks import check_family
-from .looking_inputs import (
-    FaceLandmarks,
-    crop_input,
-    face_input,
-    frame_rate_input,
-    lost_face_input,
-    size_input,
-    trim_inputs,
-)
+from .family_checks import check_family, check_shown
+from .looking_inputs import FaceLandmarks, take_frames
+from .widgets import take_options, widget, widgets
 
 if TYPE_CHECKING:
     from comfy_api.latest import Input
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ..megactor_core.models.config import ModelConfig
     from .host.linked_model import Inputs
     from .host.portrait_model import PortraitModel
-
-BEST_FRAME_AUTO, BEST_FRAME_OFF = -1, -2
 
 
 class PrepareDriving(io.ComfyNode):
@@ -73,7 +71,7 @@ class PrepareDriving(io.ComfyNode):
                     optional=True,
                     tooltip="From Motion Amplitude: head motion, and blinking and swaying without a video.",
                 ),
-                crop_input("driving frames"),
+                widget(CropOptions, "crop", "driving frames"),
                 io.BoundingBox.Input(
                     "bounding_boxes",
                     optional=True,
@@ -92,52 +90,18 @@ class PrepareDriving(io.ComfyNode):
                     tooltip="For the contour mode: landmarks of Segment Reference's portrait; the driver's "
                     "face is moved onto it. Without them it stays where it is.",
                 ),
-                io.Combo.Input(
-                    "mode",
-                    options=["auto", "plain", "contour", "eyes_mouth", "eyes", "hints"],
-                    default="auto",
-                    tooltip="What the model is shown. auto: what suits the model. MegActor: the face and its "
-                    "surroundings (plain), or only patches of eyes, brows and mouth (contour), which carry "
-                    "less of the driver's looks. MegActor-Sigma: patches of eyes and mouth, or of the eyes "
-                    "alone where sound moves the mouth. X-Portrait: hints, the frames and their patches.",
-                ),
-                lost_face_input(advanced=False),
-                *trim_inputs(),
-                frame_rate_input("of images; a video has its own.", advanced=True),
-                face_input(),
-                io.Float.Input(
-                    "smoothing",
-                    default=0.0,
-                    min=0.0,
-                    max=0.99,
-                    step=0.01,
-                    advanced=True,
-                    tooltip="Calms the face's box over time: weight of the neighbouring frames. 0: off.",
-                ),
-                size_input(),
-                io.Int.Input(
-                    "best_frame",
-                    default=BEST_FRAME_AUTO,
-                    min=BEST_FRAME_OFF,
-                    max=2**31 - 1,
-                    optional=True,
-                    advanced=True,
-                    tooltip="X-Portrait: the driving frame whose face is laid over the portrait's. -1: the "
-                    "one most like it, -2: none, the driver stays where it is.",
-                ),
-                io.Boolean.Input(
-                    "fixed_patches",
-                    default=False,
-                    optional=True,
-                    advanced=True,
-                    tooltip="MegActor-Sigma: patches that stay where they are for the whole clip, instead of "
-                    "following the face.",
-                ),
-                io.Int.Input(
+                *widgets(DrivingOptions, "driving_mode"),
+                widget(DrivingOptions, "lost", advanced=False),
+                *widgets(FrameOptions, "start", "stop"),
+                widget(MotionOptions, "frame_rate", "of images; a video has its own.", advanced=True),
+                *widgets(CropOptions, "face"),
+                *widgets(DrivingOptions, "smoothing"),
+                *widgets(SamplingOptions, "size"),
+                widget(DrivingOptions, "best_frame", optional=True),
+                widget(DrivingOptions, "fixed_patches", optional=True),
+                widget(
+                    SamplingOptions,
                     "seed",
-                    default=42,
-                    min=0,
-                    max=2**63 - 1,
                     control_after_generate=False,  # the page adds it to any seed; each run would look anew
                     optional=True,
                     advanced=True,
@@ -180,18 +144,6 @@ class PrepareDriving(io.ComfyNode):
     def execute(
         cls,
         model: PortraitModel,
-        crop: Literal["auto", "face", "whole", "squash"],
-        mode: Literal["auto", "plain", "contour", "eyes_mouth", "eyes", "hints"],
-        lost_face: Literal["hold", "interpolate", "pass"],
-        start_frame: int,
-        max_frames: int,
-        frame_rate: float,
-        face: int,
-        smoothing: float,
-        size: int,
-        best_frame: int = BEST_FRAME_AUTO,
-        fixed_patches: bool = False,
-        seed: int = 42,
         video: Input.Video | None = None,
         images: Tensor | None = None,
         portrait: Tensor | None = None,
@@ -200,35 +152,30 @@ class PrepareDriving(io.ComfyNode):
         bounding_boxes: Any = None,
         face_landmarks: Any = None,
         portrait_landmarks: Any = None,
+        **values: Any,
     ) -> io.NodeOutput:
         from .host.images import to_image
-        from .host.look_driver import DriverWidgets, LinkedFaces, look_at_driver, look_at_still
+        from .host.look_driver import DriverOptions, LinkedFaces, look_at_driver, look_at_still
         from .host.video import audio_of, one_driver, spoken_clip
 
-        widgets = DriverWidgets(
-            crop,
-            None if mode == "auto" else mode,
-            lost_face,
-            smoothing,
-            read_best_frame(best_frame),
-            fixed_patches,
-            start_frame,
-            max_frames,
-            face,
-            size,
-            amplitude or Motion(),
-            seed,
+        sampling = take_options(SamplingOptions, values)
+        frame_rate = take_options(MotionOptions, values).frame_rate
+        options = DriverOptions(
+            crops=take_options(CropOptions, values),
+            driving=take_options(DrivingOptions, values),
+            frames=take_frames(values),
+            size=sampling.size,
+            motion=amplitude or Motion(),
+            seed=sampling.seed,
         )
-        linked = LinkedFaces(bounding_boxes, face_landmarks, portrait_landmarks)
         if video is None and images is None and portrait is not None:
-            clip = spoken_clip(audio, frame_rate, start_frame, widgets.stop)
-            look = look_at_still(
-                model.config, portrait, clip.num_frames, clip.frame_rate, widgets, portrait_landmarks
-            )
+            clip = spoken_clip(audio, frame_rate, options.frames)
+            look = look_at_still(model.config, portrait, clip, options, portrait_landmarks)
             sound = audio_of(clip)
         else:
             source = one_driver(video, images, frame_rate, audio)
-            look = look_at_driver(model.config, source, widgets, linked, portrait)
+            linked = LinkedFaces(bounding_boxes, face_landmarks, portrait_landmarks)
+            look = look_at_driver(model.config, source, options, linked=linked, portrait=portrait)
             sound = audio_of(look.prepared.source)
         return io.NodeOutput(
             look.condition,
@@ -241,24 +188,10 @@ class PrepareDriving(io.ComfyNode):
         )
 
 
-def read_best_frame(number: int) -> Literal["auto", "off"] | int:
-    """The core's choice from a widget."""
-    if number == BEST_FRAME_AUTO:
-        return "auto"
-    return "off" if number == BEST_FRAME_OFF else number
-
-
 def _check(config: ModelConfig, inputs: Inputs) -> None:
-    from ..megactor_core.animation.checks import check_best_frame, check_fixed_patches, checked_mode
     from ..megactor_core.errors import InputError
 
-    mode, best_frame = inputs.get("mode"), inputs.get("best_frame", BEST_FRAME_AUTO)
-    if isinstance(mode, str) and mode != "auto":
-        checked_mode(config, mode)
-    if isinstance(best_frame, int):
-        check_best_frame(config, read_best_frame(best_frame))
-    if inputs.get("fixed_patches") is True:
-        check_fixed_patches(config)
+    check_shown(config, inputs)
     hears = config.audio_encoder is not None
     if not {"video", "images"} & inputs.keys() and not (hears and "portrait" in inputs):
         remedy = "Link video, or a batch to images" + (

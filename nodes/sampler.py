@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
+from ..megactor_core.animation.options import SamplingOptions, StartOptions
 from .family_checks import check_family, check_sampled
-from .sampling_inputs import clip_parts, parts_inputs, sampling_inputs, sampling_settings
+from .sampling_inputs import PARTS, clip_parts, parts_inputs, sampling_inputs, sampling_settings
+from .widgets import later_widgets, tooltip
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from ..megactor_core.models.config import ModelConfig
     from .host.linked_model import Inputs
     from .host.portrait_model import PortraitModel
-
-_PARTS = {"reference", "driving", "background", "audio", "amplitude", "control_strength"}
 
 
 class MegActorSampler(io.ComfyNode):
@@ -34,14 +34,9 @@ class MegActorSampler(io.ComfyNode):
             search_aliases=["megactor sampler", "ksampler", "denoise", "portrait animation", "talking head"],
             inputs=[
                 *parts_inputs(),
-                io.Latent.Input(
-                    "start_latent",
-                    optional=True,
-                    tooltip="The motion as another tool made it, from VAE Encode: sampling starts from its "
-                    "noised frames instead of the noised portrait. For models that start so, as X-Portrait "
-                    "and MegActor-Sigma do.",
-                ),
+                io.Latent.Input("start_latent", optional=True, tooltip=tooltip(StartOptions, "start_video")),
                 *sampling_inputs(),
+                *later_widgets("Sample MegActor Clip", SamplingOptions),
             ],
             outputs=[
                 io.Latent.Output(
@@ -61,7 +56,7 @@ class MegActorSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         from .host.sampling import sample_clip, start_of
 
-        parts = clip_parts(**{name: inputs.pop(name) for name in _PARTS & inputs.keys()})
+        parts = clip_parts(**{name: inputs.pop(name) for name in PARTS & inputs.keys()})
         if start_latent is not None:
             parts = replace(parts, start=start_of(model, start_latent, parts.num_frames))
         settings = sampling_settings(model.config, **inputs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io, ui
 
+from ..megactor_core.animation.options import CropOptions, SamplingOptions
 from . import types
-from .looking_inputs import FaceLandmarks, crop_input, face_input, size_input
+from .looking_inputs import FaceLandmarks, mask_input
+from .widgets import take_options, widget, widgets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,14 +33,8 @@ class SegmentReference(io.ComfyNode):
             inputs=[
                 types.Model.Input("model", tooltip="From Load MegActor Model; it decides the square's size."),
                 io.Image.Input("image", tooltip="One picture of the person to animate."),
-                crop_input("picture"),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="Where the person is in the whole picture (white), for example from Remove "
-                    "Background. Load Image's mask of a cut-out, which marks what is transparent, is "
-                    "inverted. Without it the person is found.",
-                ),
+                widget(CropOptions, "crop", "picture"),
+                mask_input(),
                 io.BoundingBox.Input(
                     "bounding_box",
                     optional=True,
@@ -50,8 +46,8 @@ class SegmentReference(io.ComfyNode):
                     optional=True,
                     tooltip="The picture's faces from Detect Face Landmarks; used where no boxes are linked.",
                 ),
-                face_input(),
-                size_input(),
+                *widgets(CropOptions, "face"),
+                *widgets(SamplingOptions, "size"),
             ],
             outputs=[
                 io.Image.Output("portrait", tooltip="The square, for Encode Reference."),
@@ -77,12 +73,10 @@ class SegmentReference(io.ComfyNode):
         cls,
         model: PortraitModel,
         image: Tensor,
-        crop: Literal["auto", "face", "whole", "squash"],
-        face: int,
-        size: int,
         mask: Tensor | None = None,
         bounding_box: Any = None,
         face_landmarks: Any = None,
+        **values: Any,
     ) -> io.NodeOutput:
         from ..megactor_core.media.contact_sheet import crop_preview
         from ..megactor_core.vision.foreground import background_image
@@ -92,9 +86,8 @@ class SegmentReference(io.ComfyNode):
         portrait = look_at_portrait(
             model.config,
             image,
-            crop=crop,
-            face=face,
-            size=size,
+            crops=take_options(CropOptions, values),
+            size=take_options(SamplingOptions, values).size,
             mask=mask,
             bounding_boxes=bounding_box,
             face_landmarks=face_landmarks,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from ..errors import InputError
@@ -16,8 +15,6 @@ from ..families.features import (
     starts_from_reference,
 )
 from ..families.registry import model_with
-from ..media.reading import open_driving
-from ..media.source import DrivingSource
 from ..models.conditions import ControlStrength
 from ..models.config import ModelConfig
 from ..motion import AS_DRIVEN, Amplitude
@@ -45,19 +42,6 @@ def checked_mode(config: ModelConfig, mode: str | None = None, speech: bool = Fa
         )
     usual = modes[-1 if speech and hears(config) else 0]
     return mode or usual
-
-
-def start_source(
-    config: ModelConfig, start_video: str | os.PathLike[str] | DrivingSource, num_frames: int
-) -> DrivingSource:
-    """The video that sampling starts from.
-
-    Raises:
-        InputError: unusable, too short, or for a model that starts from noise alone.
-    """
-    source = start_video if isinstance(start_video, DrivingSource) else open_driving(start_video)
-    check_start(config, source.num_frames, num_frames, f"start video {source.name}")
-    return source
 
 
 def check_start(config: ModelConfig, start_frames: int, num_frames: int, subject: str) -> None:

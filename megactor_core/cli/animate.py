@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from .animate_options import (
-    add_control_options,
-    add_files_options,
-    add_look_options,
-    add_machine_options,
-    add_sampling_options,
-    add_speech_options,
-    add_start_options,
+from ..animation.options import (
+    AnimationOptions,
+    ControlOptions,
+    CropOptions,
+    DrivingOptions,
+    FileOptions,
+    FrameOptions,
+    ModelOptions,
+    MotionOptions,
+    SamplingOptions,
+    StartOptions,
 )
-from .model_settings import control_strengths, driving_landmarker, find_face_detector, sampling_settings
+from ..errors import InputError
+from .flags import add_flags, flag_name, given_options
+from .model_settings import driving_landmarker, find_face_detector
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from ..animator import AnimationReport
-    from ..motion import Amplitude
-    from ..vision.framing import CropMode
+    from ..sampling.sampler import SamplingSettings
 
 _DESCRIPTION = """\
 Make a portrait move like the person in a driving video, and with MegActor-Sigma talk with given sound. The
@@ -55,6 +59,7 @@ examples:
 
 Ctrl-C stops at once and leaves no file.
 """
+CONTROLS_TITLE = f"strength of the motion ({ControlOptions.option('face_control').models})"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -67,156 +72,105 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_files_options(parser.add_argument_group("files"))
-    add_look_options(parser.add_argument_group("what is taken from the pictures"))
-    add_sampling_options(parser.add_argument_group("sampling"))
-    add_speech_options(parser.add_argument_group("speech, and how much of each motion counts"))
-    add_control_options(parser.add_argument_group("strength of the motion (X-Portrait)"))
-    add_start_options(parser.add_argument_group("start of sampling"))
-    add_machine_options(parser.add_argument_group("model and machine"))
+    add_flags(parser.add_argument_group("files"), FileOptions)
+    looked_at = parser.add_argument_group("what is taken from the pictures")
+    add_flags(looked_at, CropOptions, DrivingOptions, FrameOptions)
+    add_flags(parser.add_argument_group("sampling"), SamplingOptions)
+    moved = parser.add_argument_group("speech, and how much of each motion counts")
+    add_flags(moved, MotionOptions)
+    add_flags(parser.add_argument_group(CONTROLS_TITLE), ControlOptions)
+    add_flags(parser.add_argument_group("start of sampling"), StartOptions)
+    add_flags(parser.add_argument_group("model and machine"), ModelOptions)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Animate; everything that was given is looked at before the weights are loaded."""
+    from ..animation.inputs import open_inputs
     from ..files import check_output
     from ..media.contact_sheet import contact_sheet, sheet_indices
-    from ..media.pictures import SAVE_SUFFIXES, load_mask, load_picture, save_picture
-    from ..media.reading import open_driving
-    from ..media.writing import FORMATS
+    from ..media.pictures import SAVE_SUFFIXES, save_picture
     from .progress import AnimationBar
 
-    loras = [path for path, _ in args.lora]
-    speech = None if args.speech in (None, "driving") else Path(args.speech)
-    given = (args.reference, args.driving, args.mask, args.base, speech, *args.more_references, *loras)
-    inputs = [path for path in given if path is not None]
-    check_output(args.output, FORMATS, args.overwrite, inputs)
-    if args.sheet is not None:
-        check_output(args.sheet, SAVE_SUFFIXES, args.overwrite, inputs)
-    picture = load_picture(args.reference)
-    others = [load_picture(path) for path in args.more_references]
-    mask = None if args.mask is None else load_mask(args.mask, picture.shape[:2])
-    source = None if args.driving is None else open_driving(args.driving)
-    if source is not None and not range(*slice(args.start, args.stop).indices(source.num_frames)):
+    options, machine = _options(args), given_options(args, ModelOptions)
+    files, frames = options.files, options.frames
+    weights = [path for path in (machine.base, *(path for path, _ in machine.lora)) if path is not None]
+    inputs = open_inputs(options, weights)
+    if files.sheet is not None:
+        check_output(files.sheet, SAVE_SUFFIXES, files.overwrite, inputs.files)
+    driver = inputs.driver
+    if driver is not None and not range(*slice(frames.start, frames.stop).indices(driver.num_frames)):
         raise InputError(
-            f"--start {args.start} --stop {args.stop}",
-            f"leave none of the {source.num_frames} frames of {args.driving}",
+            f"--start {frames.start} --stop {frames.stop}",
+            f"leave none of the {driver.num_frames} frames of {files.driving}",
             "Choose other frames",
         )
 
     import torch
 
-    from ..animation.checks import check_motion, checked_mode
-    from ..animation.clip import find_clip
+    from ..animation.animator import Callbacks
     from ..animation.memory import check_memory, peak_bytes
-    from ..animator import Animator, checked_size, default_dtype, usable_device
-    from ..motion import Liveliness
-    from ..vision.crops import box_crop
+    from ..animation.plan import control_strengths, make_plan
+    from ..animator import Animator, default_dtype, load_weights, usable_device
     from ..vision.person_segmenter import find_segmenter
     from ..weights.loading import read_config, resolve_model
     from ..weights.tensor_files import open_tensor_file
 
-    config = read_config(resolve_model(args.model, args.models_folder))
-    settings, strengths = sampling_settings(args, config), control_strengths(args, config)
-    mode = checked_mode(config, args.driving_mode, args.speech is not None)
-    amplitude = _amplitude(args)
-    check_motion(config, source is not None, args.speech is not None, amplitude)
-    num_frames = find_clip(source, args.speech, args.start, args.stop, args.frame_rate).num_frames
-    amplitude.check_length(num_frames)
-    options = {} if args.best_frame is None else {"best_frame": args.best_frame}
-    size = checked_size(config.defaults.size if args.size is None else args.size)
-    for crop, source_size in (
-        (args.crop, picture.shape[:2]),
-        (args.driving_crop, None if source is None else (source.height, source.width)),
-    ):
-        if isinstance(crop, tuple) and source_size is not None:
-            box_crop(crop, source_size, size)
-    device = usable_device(args.device)
-    dtype = getattr(torch, args.dtype) if args.dtype else default_dtype(device)
-    check_memory(config, settings, size, num_frames, device=device, dtype=dtype, weights_loaded=False)
-    detector, landmarker = find_face_detector(args, _crops(args)), driving_landmarker(args, mode)
-    segmenter = find_segmenter(args.person_segmenter, args.models_folder)
-    animator = Animator.from_pretrained(
-        args.model,
-        device=device,
-        dtype=dtype,
-        folder=args.models_folder,
-        face_detector=detector,
-        landmarker=landmarker,
-        person_segmenter=segmenter,
-        base=args.base,
-        loras=args.lora,
+    folder = resolve_model(machine.model, machine.models_folder)
+    config, device = read_config(folder), usable_device(machine.device)
+    dtype = getattr(torch, machine.dtype) if machine.dtype else default_dtype(device)
+
+    def check_room(settings: SamplingSettings, size: int, num_frames: int) -> None:
+        check_memory(config, settings, size, num_frames, device=device, dtype=dtype, weights_loaded=False)
+
+    strengths = control_strengths(options.controls, flag_name)
+    plan = make_plan(config, inputs, replace(options, strengths=strengths), check_room)
+    crops = {"--crop": options.crops.crop} | ({} if driver is None else {"--driving-crop": plan.driving_crop})
+    detector, landmarker = find_face_detector(machine, crops), driving_landmarker(machine, plan.mode)
+    segmenter = find_segmenter(machine.person_segmenter, machine.models_folder)
+    model, merged = load_weights(
+        folder, config=config, device=device, dtype=dtype, base=machine.base, loras=machine.lora
     )
-    if args.base is not None and (choice := open_tensor_file(args.base).choice):
-        print(f"{args.base.name}: {choice}")
-    for merged in animator.loras:
-        print(merged)
+    animator = Animator(model, detector, landmarker=landmarker, loras=merged, segmenter=segmenter)
+    if machine.base is not None and (choice := open_tensor_file(machine.base).choice):
+        print(f"{machine.base.name}: {choice}")
+    for lora in merged:
+        print(lora)
     results: dict[int, NDArray[np.uint8]] = {}
+    num_frames = plan.clip.num_frames
+    shown = sheet_indices(num_frames) if files.sheet is not None else ()
     try:
         with AnimationBar(num_frames) as bar:
 
             def on_frame(index: int, frame: NDArray[np.uint8]) -> None:
                 bar.written(index)
-                if args.sheet is not None and index in shown:
+                if index in shown:
                     results[index] = frame
 
-            shown = sheet_indices(num_frames)
-            report = animator.animate(
-                picture,
-                source,
-                args.output,
-                crop=args.crop,
-                driving_crop=args.driving_crop,
-                face=args.face,
-                driving_face=args.driving_face,
-                mask=mask,
-                size=size,
-                start=args.start,
-                stop=args.stop,
-                paste=args.paste_back,
-                audio=args.audio,
-                overwrite=args.overwrite,
-                settings=settings,
-                on_progress=bar.sampling,
-                on_frame=on_frame,
-                more_references=others,
-                strengths=strengths,
-                start_video=args.start_video,
-                speech=args.speech,
-                frame_rate=args.frame_rate,
-                liveliness=Liveliness(args.blink, args.sway, settings.seed),
-                amplitude=amplitude,
-                mode=mode,
-                fixed_patches=args.fixed_patches,
-                lost=args.lost,
-                smoothing=args.smoothing,
-                **options,
-            )
+            report = animator.run(plan, Callbacks(on_progress=bar.sampling, on_frame=on_frame))
     except torch.OutOfMemoryError as error:
         remedy = "Use a smaller --size or --context-length, or --dtype bfloat16"
         raise InputError(f"device {device}", "ran out of memory", remedy) from error
-    if args.sheet is not None:
+    if files.sheet is not None:
         driving = [report.driving.picture(index) for index in results]
         sheet = contact_sheet(report.portrait.picture, driving, list(results.values()))
-        save_picture(args.sheet, sheet, args.overwrite)
-    _print(report, args.sheet, peak_bytes(device))
+        save_picture(files.sheet, sheet, files.overwrite)
+    _print(report, files.sheet, peak_bytes(device))
     return 0
 
 
-def _crops(args: argparse.Namespace) -> dict[str, CropMode]:
-    """The crops that were asked for, by option."""
-    crop: CropMode = args.crop
-    crops = {"--crop": crop}
-    if args.driving is not None:
-        follows: CropMode = crop if isinstance(crop, str) else "face"
-        crops["--driving-crop"] = args.driving_crop or follows
-    return crops
-
-
-def _amplitude(args: argparse.Namespace) -> Amplitude:
-    from ..motion import Amplitude
-
-    return Amplitude(args.speech_amplitude, args.head_motion, args.expression)
+def _options(args: argparse.Namespace) -> AnimationOptions:
+    """What was asked for."""
+    return AnimationOptions(
+        files=given_options(args, FileOptions),
+        crops=given_options(args, CropOptions),
+        driving=given_options(args, DrivingOptions),
+        frames=given_options(args, FrameOptions),
+        sampling=given_options(args, SamplingOptions),
+        motion=given_options(args, MotionOptions),
+        controls=given_options(args, ControlOptions),
+        start=given_options(args, StartOptions),
+    )
 
 
 def _print(report: AnimationReport, sheet: Path | None, peak: int) -> None:

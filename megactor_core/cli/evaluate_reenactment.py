@@ -7,10 +7,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..animation.options import (
+    ControlOptions,
+    CropOptions,
+    DrivingOptions,
+    ModelOptions,
+    SamplingOptions,
+)
 from ..errors import InputError
-from .animate_options import add_control_options, add_machine_options, add_sampling_options
+from .animate import CONTROLS_TITLE
 from .arguments import frame_number, whole_number
-from .model_settings import control_strengths, sampling_settings
+from .flags import add_flag, add_flags, flag_name, given_options
 
 if TYPE_CHECKING:
     from ..evaluation.clips.plan import Plan
@@ -61,12 +68,11 @@ def add_tests(tests: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         )
         _add_files(parser.add_argument_group("files"))
         _add_protocol(parser.add_argument_group("clips"), name)
-        add_sampling_options(parser.add_argument_group("sampling"))
-        add_control_options(parser.add_argument_group("strength of the motion (X-Portrait)"))
-        machine = parser.add_argument_group("model and machine")
-        add_machine_options(machine)
+        add_flags(parser.add_argument_group("sampling"), SamplingOptions)
+        add_flags(parser.add_argument_group(CONTROLS_TITLE), ControlOptions)
+        add_flags(parser.add_argument_group("model and machine"), ModelOptions)
         _add_instruments(parser.add_argument_group("what is measured with"))
-        parser.set_defaults(run=run, best_frame=None, portraits=None, reference_frame=0)
+        parser.set_defaults(run=run, portraits=None, reference_frame=0)
     repeat = tests.add_parser(
         "repeat",
         help="make a report of real clips again",
@@ -110,17 +116,17 @@ def _add_protocol(group: argparse._ArgumentGroup, test: str) -> None:
         metavar="K",
         help="use every K-th frame of a file (default: 1)",
     )
-    group.add_argument(
-        "--crop",
+    add_flag(
+        group,
+        CropOptions,
+        "crop",
         choices=("face", "whole", "squash"),
-        default="face",
+        type=None,
+        metavar=None,
         help="the square of portraits and drivers, see animate (default: face)",
     )
-    group.add_argument(
-        "--driving-mode",
-        choices=("plain", "contour", "hints", "eyes_mouth", "eyes"),
-        help="what is shown of the driver, see animate (default: the model's)",
-    )
+    of_mode = "what is shown of the driver, see animate (default: the model's)"
+    add_flags(group, DrivingOptions, driving_mode={"help": of_mode})
     group.add_argument(
         "--speech", action="store_true", help="MegActor-Sigma: the clip's own sound moves the lips"
     )
@@ -219,17 +225,20 @@ def _evaluate(request: EvaluationRequest, plan: Plan, args: argparse.Namespace) 
 
 
 def _request(args: argparse.Namespace) -> EvaluationRequest:
+    from ..animation.checks import check_controls
+    from ..animation.plan import control_strengths, sampling_settings
     from ..animator import default_dtype, usable_device
     from ..evaluation.clips.request import EvaluationRequest
     from ..weights.folders import model_names
     from ..weights.loading import read_config, resolve_model
 
-    config = read_config(resolve_model(args.model, args.models_folder))
-    device = usable_device(args.device)
-    copied = (
-        *("test", "held_out", "clips", "frames", "stride"),
-        *("reference_frame", "crop", "driving_mode", "speech"),
-    )
+    machine, sampling = given_options(args, ModelOptions), given_options(args, SamplingOptions)
+    config = read_config(resolve_model(machine.model, machine.models_folder))
+    device = usable_device(machine.device)
+    driving, controls = given_options(args, DrivingOptions), given_options(args, ControlOptions)
+    strengths = control_strengths(controls, flag_name)
+    check_controls(config, strengths, driving.best_frame)
+    copied = ("test", "held_out", "clips", "frames", "stride", "reference_frame", "crop", "speech")
     paths = (
         *("data", "portraits", "base", "models_folder"),
         *("face_detector", "landmarker", "lpips_weights", "identity_weights", "fvd_weights"),
@@ -238,14 +247,15 @@ def _request(args: argparse.Namespace) -> EvaluationRequest:
     given = {name: getattr(args, name) for name in paths if getattr(args, name) is not None}
     return EvaluationRequest(
         **{name: getattr(args, name) for name in copied},
+        **dict(driving),
         **{name: path.absolute() for name, path in given.items()},
         model=args.model if args.model in model_names() else str(Path(args.model).expanduser().absolute()),
-        loras=tuple((path.absolute(), scale) for path, scale in args.lora),
-        size=config.defaults.size if args.size is None else args.size,
-        sampling=sampling_settings(args, config),
-        strengths=control_strengths(args, config),
+        loras=tuple((path.absolute(), scale) for path, scale in machine.lora),
+        size=config.defaults.size if sampling.size is None else sampling.size,
+        sampling=sampling_settings(config, sampling),
+        strengths=strengths,
         device=str(device),
-        dtype=args.dtype or str(default_dtype(device)).removeprefix("torch."),
+        dtype=machine.dtype or str(default_dtype(device)).removeprefix("torch."),
     )
 
 

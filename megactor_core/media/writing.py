@@ -103,6 +103,7 @@ class VideoWriter:
             None leaves it to the encoder.
         uneven_times: whether frames come at times of their own. H.264 then does without frames that are
             decoded in another order: MP4 counts in that order, and would end too soon or too late.
+        checked: whether ``check_output`` has looked at ``path`` already, sound included.
 
     Raises:
         InputError: the path cannot be written (see ``check_output``) or ``audio_source`` cannot be read.
@@ -122,11 +123,12 @@ class VideoWriter:
         audio_start: Fraction = Fraction(0),
         keyframe_interval: int | None = None,
         uneven_times: bool = False,
+        checked: bool = False,
     ) -> None:
         if not isinstance(audio_source, Samples | None):
             audio_source = check_input(audio_source)
         inputs = [audio_source] if isinstance(audio_source, Path) else []
-        self.path = check_output(path, FORMATS, overwrite, inputs)
+        self.path = Path(path) if checked else check_output(path, FORMATS, overwrite, inputs)
         self.size_hw = (height, width)
         self.frame_rate = Fraction(frame_rate)
         self._overwrite = overwrite

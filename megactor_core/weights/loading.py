@@ -39,6 +39,7 @@ class LoadedModel:
 def load_model(
     source: str | os.PathLike[str],
     *,
+    config: ModelConfig | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     models_folder: str | os.PathLike[str] | None = None,
@@ -50,6 +51,7 @@ def load_model(
     Args:
         source: ``"demo"`` (bundled), ``"megactor"`` (in the models folder) or the path of a model folder
             (``config.json`` and a safetensors file per network, as ``weights convert`` and training write).
+        config: of that folder, where it has been read already.
         device: where the weights go.
         dtype: floating-point type of all weights.
         models_folder: where named models are looked up; see ``folders.models_folder``.
@@ -59,7 +61,7 @@ def load_model(
             extra or misshapen keys, or with NaN.
     """
     folder = resolve_model(source, models_folder)
-    config = read_config(folder)
+    config = config or read_config(folder)
     networks = build_on_meta(config, folder)
     for name, network in networks.items():
         load_network(network, folder, name, torch.device(device), dtype)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management
 import folder_paths
@@ -18,48 +19,35 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ...megactor_core.animation.animator import PortraitAnimator
-from ...megactor_core.animation.checks import check_controls, check_motion, checked_mode
-from ...megactor_core.animation.clip import find_clip
-from ...megactor_core.conditioning.control import encode_hints
-from ...megactor_core.conditioning.driving import encode_driving, no_driving_channels
+from ...megactor_core.animation.animator import Callbacks, PortraitAnimator
+from ...megactor_core.animation.inputs import open_inputs
+from ...megactor_core.animation.options import AnimationOptions
+from ...megactor_core.animation.plan import make_plan
 from ...megactor_core.media.timing import exact_frame_rate
-from ...megactor_core.models.conditions import (
-    AudioCondition,
-    BackgroundCondition,
-    Conditions,
-    ControlCondition,
-    ControlStrength,
-    DrivingCondition,
-    ReferenceCondition,
-)
+from ...megactor_core.models.conditions import BackgroundCondition, ReferenceCondition
 from ...megactor_core.motion import Liveliness, Motion
 from ...megactor_core.sampling.decode import decode_frames, to_uint8
-from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step, sample
-from ...megactor_core.vision.driving import PreparedDriving
+from ...megactor_core.sampling.sampler import Progress, SamplingSettings, Step
 from ...megactor_core.vision.faces import Detector
 from ...megactor_core.vision.foreground import background_image
 from ...megactor_core.vision.modes.registry import MODES
 from ...megactor_core.vision.person_segmenter import Segmenter
 from ...megactor_core.vision.portrait import Portrait, all_faces
-from ...megactor_core.vision.tracking import LostPolicy
 from .clip_preview import preview_sheet
-from .encoding import (
-    encode_background,
-    encode_reference,
-    encode_waveform,
-    load_controls,
-    load_driving_encoder,
-)
+from .encoding import driving_memory, encode_background, load_controls
 from .faces import check_faces, check_landmarks, find_detector
-from .images import only_picture, to_image, to_mask
-from .look_portrait import Crop
+from .images import only_picture, to_image, to_pixels
 from .people import find_segmenter, person_mask
-from .portrait_model import PortraitModel
+from .portrait_model import HostNetworks, PortraitModel
 from .progress import NodeProgress, PreviewPace
 from .sampling import load_for_sampling
 from .vae import encode_posterior, in_float32
 from .video import driving_source, samples_of
+
+if TYPE_CHECKING:
+    from ...megactor_core.models.audio_encoder import AudioEncoder
+    from ...megactor_core.models.sd15.controlnet import ControlNet
+    from .native.denoiser import NativeDenoiser
 
 _PARTS = 1000
 # Where in the bar a phase begins; on an ordinary machine most of the time goes into sampling.
@@ -71,20 +59,12 @@ _PREVIEW_PAUSE = 1.0
 def animate_portrait(
     model: PortraitModel,
     portrait: Tensor,
+    *,
     driving: Input.Video | None,
     audio: Input.Audio | None,
-    settings: SamplingSettings,
-    *,
-    motion: Motion,
-    strengths: Mapping[str, ControlStrength],
-    frame_rate: float,
-    crop: Crop,
-    paste: bool,
     mask: Tensor | None,
-    size: int,
-    lost_face: LostPolicy,
-    start_frame: int,
-    max_frames: int,
+    motion: Motion,
+    options: AnimationOptions,
 ) -> Path:
     """Animate a portrait; memory does not grow with the driver's length but by its latents.
 
@@ -92,15 +72,9 @@ def animate_portrait(
         portrait: IMAGE of one picture.
         driving: read as a stream where it is a file; None where speech drives alone.
         audio: speech that moves the lips, or None.
-        motion: amplitudes.
-        strengths: of the ControlNets, by name.
-        frame_rate: frames per second where speech drives alone.
-        crop: of portrait and driver.
-        paste: put the result back into the whole picture.
         mask: MASK of the whole picture, 1 = person, or None.
-        size: side of the square in pixels; 0 for the model's own.
-        lost_face: what driving frames without the face get.
-        start_frame, max_frames: the driving frames to use; 0 frames are all.
+        motion: amplitudes.
+        options: what the widgets say, and the strengths of the ControlNets.
 
     Returns:
         An MP4 file in the host's temporary folder, with the driver's frame rate and sound. When anything goes
@@ -112,42 +86,35 @@ def animate_portrait(
     """
     picture = only_picture(portrait, "portrait")
     detector = find_detector()
-    check_faces(crop, None, detector)
-    check_motion(model.config, driving is not None, audio is not None, motion.amplitude)
-    check_controls(model.config, strengths)
-    if driving is not None:
-        check_landmarks(MODES[checked_mode(model.config, speech=audio is not None)], None, detector)
-    source = None if driving is None else driving_source(driving)
-    speech = None if audio is None else samples_of(audio)
-    rate = exact_frame_rate(frame_rate)
-    stop = start_frame + max_frames if max_frames else None
+    check_faces(options.crops.crop, None, detector)
     faces = () if mask is None else all_faces(picture, detector)
-    person = person_mask(mask, picture.shape[:2], faces, "largest")
-    progress = AnimationProgress(model, find_clip(source, speech, start_frame, stop, rate).num_frames)
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
-    report = HostAnimator(model, detector, find_segmenter()).animate(
-        picture,
-        source,
-        folder / f"megactor_{secrets.token_hex(8)}.mp4",
-        crop=crop,
-        mask=person,
-        size=size or None,
-        paste=paste,
-        settings=settings,
-        start=start_frame,
-        stop=stop,
-        speech=speech,
-        frame_rate=rate,
-        liveliness=Liveliness(motion.blink, motion.sway, settings.seed),
+    files = {
+        "reference": picture,
+        "driving": None if driving is None else driving_source(driving),
+        "output": folder / f"megactor_{secrets.token_hex(8)}.mp4",
+    }
+    sound = {
+        "speech": None if audio is None else samples_of(audio),
+        "frame_rate": exact_frame_rate(options.motion.frame_rate),
+    }
+    options = replace(
+        options,
+        files=options.files.model_copy(update=files),
+        crops=options.crops.model_copy(
+            update={"mask": person_mask(mask, picture.shape[:2], faces, "largest")}
+        ),
+        motion=options.motion.model_copy(update=sound),
         amplitude=motion.amplitude,
-        strengths=strengths,
-        lost=lost_face,
-        on_prepare=progress.on_prepare,
-        on_progress=progress.on_progress,
-        on_step=progress.on_step,
-        on_frame=progress.on_frame,
+        liveliness=Liveliness(motion.blink, motion.sway, options.sampling.seed),
     )
+    animator = HostAnimator(model, detector, find_segmenter())
+    plan = make_plan(model.config, open_inputs(options), options, animator.check_memory)
+    if driving is not None:
+        check_landmarks(MODES[plan.mode], None, detector)
+    progress = AnimationProgress(model, plan.clip.num_frames)
+    report = animator.run(plan, progress.callbacks)
     for note in report.notes:
         logging.info("Animate Portrait: %s", note)
     return report.output
@@ -165,15 +132,35 @@ class HostAnimator(PortraitAnimator):
     def __init__(
         self, model: PortraitModel, detector: Detector | None = None, segmenter: Segmenter | None = None
     ) -> None:
-        super().__init__(model.config, detector, segmenter=segmenter)
+        super().__init__(HostBackend(model), detector=detector, segmenter=segmenter)
+
+    def segment_reference(
+        self, picture: NDArray[np.uint8], *, size: int | None = None, **options: Any
+    ) -> Portrait:
+        portrait = super().segment_reference(picture, size=size, **options)
+        # as an IMAGE holds them, so that the nodes one by one give the same clip
+        return replace(portrait, pixels=to_pixels(to_image(portrait.pixels)))
+
+
+class HostBackend:
+    """A model's networks in the host's hands, see ``animation.backend.Backend``."""
+
+    def __init__(self, model: PortraitModel) -> None:
         self.model = model
+        self.config = model.config
 
-    def encode_reference(self, portrait: Portrait, seed: int = 42) -> ReferenceCondition:
-        pixels, foreground = to_image(portrait.pixels), to_mask(portrait.foreground)
-        return encode_reference(self.model, pixels, foreground, seed, self.model.vae)
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
 
-    def encode_latents(self, picture: NDArray[np.uint8]) -> Tensor:
-        return encode_posterior(self.model.vae, picture, self.config.latent_space)[0]
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.dtype
+
+    def encode_picture(
+        self, picture: NDArray[np.floating] | NDArray[np.uint8], seed: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        return encode_posterior(self.model.vae, picture, self.config.latent_space, seed)
 
     def encode_background(self, portrait: Portrait) -> BackgroundCondition:
         if self.model.context is not None:
@@ -181,53 +168,6 @@ class HostAnimator(PortraitAnimator):
         assert self.model.clip_vision is not None
         background = to_image(background_image(portrait.picture, portrait.foreground))
         return encode_background(self.model, background, self.model.clip_vision)
-
-    def encode_driving(
-        self,
-        driving: PreparedDriving,
-        reference: ReferenceCondition,
-        on_chunk: Callable[[int], None] | None = None,
-    ) -> DrivingCondition:
-        if self.config.driving_encoder is None:
-            return no_driving_channels(driving.num_frames, reference)
-        size = driving.crop.size
-        encoder = load_driving_encoder(self.model, size, size)
-        modulation = reference.modulation.to(self.model.device, self.model.dtype)
-        return encode_driving(encoder, driving.conditions(), modulation, on_chunk=on_chunk)
-
-    def encode_hints(
-        self,
-        driving: PreparedDriving,
-        strengths: Mapping[str, ControlStrength],
-        on_chunk: Callable[[int], None] | None = None,
-    ) -> dict[str, ControlCondition]:
-        if self.config.control_network is None:
-            return {}
-        size = driving.crop.size
-        return encode_hints(
-            load_controls(self.model, size, size),
-            driving.pictures(),
-            driving.num_frames,
-            strengths,
-            device=self.model.device,
-            dtype=self.model.dtype,
-            on_chunk=on_chunk,
-        )
-
-    def encode_audio(self, waveform: NDArray[np.float32], times: Iterator[Fraction]) -> AudioCondition | None:
-        return None if self.model.audio_encoder is None else encode_waveform(self.model, waveform, times)
-
-    def sample(
-        self,
-        conditions: Conditions,
-        settings: SamplingSettings,
-        on_progress: Callable[[Progress], None] | None = None,
-        on_step: Callable[[Step], None] | None = None,
-    ) -> Tensor:
-        num_frames = conditions.driving.num_frames
-        networks = load_for_sampling(self.model, conditions.reference, num_frames, settings)
-        conditions = conditions.to(self.model.device, self.model.dtype)
-        return sample(networks, self.config, conditions, settings, on_progress=on_progress, on_step=on_step)
 
     def decode(
         self, latents: Tensor, on_note: Callable[[str], None] | None = None
@@ -238,6 +178,20 @@ class HostAnimator(PortraitAnimator):
             lambda chunk, exact: decode_chunk(in_float32(vae) if exact else vae, chunk), frames, on_note
         )
         return (to_uint8(picture) for picture in pictures)
+
+    def denoiser(self, size: int = 0) -> NativeDenoiser:
+        return self.model.load(driving_memory(self.model, size, size)).denoiser
+
+    def controls(self, size: int) -> Mapping[str, ControlNet]:
+        return load_controls(self.model, size, size)
+
+    def audio_encoder(self) -> AudioEncoder | None:
+        return None if self.model.audio_encoder is None else self.model.load_audio_encoder()
+
+    def sampling_networks(
+        self, reference: ReferenceCondition, num_frames: int, settings: SamplingSettings
+    ) -> HostNetworks:
+        return load_for_sampling(self.model, reference, num_frames, settings)
 
     def check_memory(self, settings: SamplingSettings, size: int, num_frames: int) -> None:
         # The host makes room, and moves to its own device what does not fit.
@@ -277,23 +231,24 @@ class AnimationProgress:
         self._bar = NodeProgress(_PARTS)
         self._steps, self._frames = PreviewPace(), PreviewPace(_PREVIEW_PAUSE)
 
-    def on_prepare(self, done: int, total: int) -> None:
-        """Callback of ``PortraitAnimator.animate``."""
+    @property
+    def callbacks(self) -> Callbacks:
+        """For ``PortraitAnimator.run``."""
+        return Callbacks(self._prepared, self._sampling, self._stepped, self._written)
+
+    def _prepared(self, done: int, total: int) -> None:
         self._bar.report(_SAMPLING_BEGINS * done // total)
 
-    def on_progress(self, progress: Progress) -> None:
-        """Callback of ``PortraitAnimator.animate``."""
+    def _sampling(self, progress: Progress) -> None:
         self._bar.report(
             self._sampled(progress.step + progress.window / progress.num_windows, progress.num_steps)
         )
 
-    def on_step(self, step: Step) -> None:
-        """Callback of ``PortraitAnimator.animate``."""
+    def _stepped(self, step: Step) -> None:
         preview = self._steps.draw(lambda: preview_sheet(self._model, step.clean))
         self._bar.report(self._sampled(step.index + 1, step.num_steps), preview)
 
-    def on_frame(self, index: int, frame: NDArray[np.uint8]) -> None:
-        """Callback of ``PortraitAnimator.animate``."""
+    def _written(self, index: int, frame: NDArray[np.uint8]) -> None:
         written = (_PARTS - _WRITING_BEGINS) * (index + 1) // self._num_frames
         self._bar.report(_WRITING_BEGINS + written, self._frames.draw(lambda: Image.fromarray(frame)))
 

@@ -32,7 +32,6 @@ from ...megactor_core.models.conditions import (
     ReferenceCondition,
     moved,
 )
-from ...megactor_core.models.driving_encoder import DrivingEncoder
 from ...megactor_core.models.sd15.controlnet import HINT_CHANNELS, ControlNet
 from .clip_vision import background_tokens
 from .images import only_mask, only_picture, to_pixels
@@ -153,7 +152,7 @@ def encode_driving(model: PortraitModel, condition: Tensor, patches: Tensor | No
         )
         return DrivingFeatures(torch.empty(num_frames, 0, *cells, dtype=model.dtype), controls)
     return driving_features(
-        load_driving_encoder(model, height, width),
+        model.load(driving_memory(model, height, width)).denoiser.condition_input_layer,
         _grey_frames(condition),
         num_frames,
         device=model.device,
@@ -163,10 +162,9 @@ def encode_driving(model: PortraitModel, condition: Tensor, patches: Tensor | No
     )
 
 
-def load_driving_encoder(model: PortraitModel, height: int, width: int) -> DrivingEncoder:
-    """The encoder of driving frames on the device, with room for a chunk of frames of that size in pixels."""
-    memory = CHUNK_LENGTH * height * width * _ALIVE_VALUES * model.dtype.itemsize
-    return model.load(memory).denoiser.condition_input_layer
+def driving_memory(model: PortraitModel, height: int, width: int) -> int:
+    """Bytes for encoding a chunk of driving frames of that size in pixels."""
+    return CHUNK_LENGTH * height * width * _ALIVE_VALUES * model.dtype.itemsize
 
 
 def load_controls(model: PortraitModel, height: int, width: int) -> dict[str, ControlNet]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...megactor_core.errors import InputError
-from ...megactor_core.vision.faces import Face, FaceChoice, FaceDetector, choose_face
+from ...megactor_core.vision.faces import Face, FaceDetector, choose_face
 from ...megactor_core.vision.modes.mode import DrivingMode
 from ...megactor_core.vision.portrait import CropMode
 from ...megactor_core.weights.catalogue import find_known
@@ -19,11 +19,6 @@ from .model_files import FOLDER
 
 FrameFaces = list[tuple[Face, ...]]
 """The faces of each frame."""
-
-
-def face_choice(face: int) -> FaceChoice:
-    """The core's choice from a widget: -1 is the largest face, else the number from the left."""
-    return "largest" if face < 0 else face
 
 
 def known_faces(

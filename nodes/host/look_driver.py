@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import comfy.model_management
@@ -19,6 +18,8 @@ from ...megactor_core.animation.checks import (
     check_motion,
     checked_mode,
 )
+from ...megactor_core.animation.clip import Clip
+from ...megactor_core.animation.options import CropOptions, DrivingOptions, FrameOptions
 from ...megactor_core.media.contact_sheet import picture_rows, sheet_indices
 from ...megactor_core.media.source import DrivingSource
 from ...megactor_core.models.config import ModelConfig
@@ -26,16 +27,13 @@ from ...megactor_core.motion import Liveliness, Motion
 from ...megactor_core.vision.coarse_landmarks import CoarseLandmarker
 from ...megactor_core.vision.crops import checked_size, squashed_crop
 from ...megactor_core.vision.driving import PreparedDriving, prepare_driving
-from ...megactor_core.vision.face_patches import BestFrame
 from ...megactor_core.vision.faces import FaceDetector
 from ...megactor_core.vision.modes.hints import FACE, PATCHES
 from ...megactor_core.vision.modes.mode import GREY
 from ...megactor_core.vision.modes.registry import MODES
 from ...megactor_core.vision.still import still_driving
-from ...megactor_core.vision.tracking import LostPolicy
-from .faces import check_faces, check_landmarks, face_choice, find_detector, known_faces, landmarks_of_square
+from .faces import check_faces, check_landmarks, find_detector, known_faces, landmarks_of_square
 from .images import only_picture
-from .look_portrait import Crop
 from .progress import NodeProgress
 
 # A node is about as wide as high, and so should be what it shows.
@@ -43,37 +41,24 @@ _STRIP_COLUMNS = 4
 
 
 @dataclass(frozen=True)
-class DriverWidgets:
-    """What Prepare Driving is asked for; see its tooltips.
+class DriverOptions:
+    """What Prepare Driving is asked for.
 
     Attributes:
-        crop: of every frame.
-        mode: what is shown of a frame; None for the model's usual way.
-        lost_face, smoothing, best_frame, fixed_patches: see ``vision.driving.prepare_driving``.
-        start_frame, max_frames: the frames to use; 0 frames are all.
-        face: -1 for the largest, else counted from the left.
-        size: side of the square in pixels; 0 for the model's own.
+        crops: the square of every frame, and whose face.
+        driving: what is shown of a frame.
+        frames: the frames to use.
+        size: side of the square in pixels; None for the model's own.
         motion: amplitudes.
         seed: of blinking and swaying without a driver.
     """
 
-    crop: Crop
-    mode: str | None
-    lost_face: LostPolicy
-    smoothing: float
-    best_frame: BestFrame
-    fixed_patches: bool
-    start_frame: int
-    max_frames: int
-    face: int
-    size: int
+    crops: CropOptions
+    driving: DrivingOptions
+    frames: FrameOptions
+    size: int | None
     motion: Motion
     seed: int
-
-    @property
-    def stop(self) -> int | None:
-        """The frame behind the last one, as in a slice."""
-        return self.start_frame + self.max_frames if self.max_frames else None
 
 
 @dataclass(frozen=True)
@@ -107,7 +92,8 @@ class DriverLook:
 def look_at_driver(
     config: ModelConfig,
     source: DrivingSource,
-    widgets: DriverWidgets,
+    options: DriverOptions,
+    *,
     linked: LinkedFaces,
     portrait: Tensor | None,
 ) -> DriverLook:
@@ -116,7 +102,7 @@ def look_at_driver(
     Args:
         config: of the model.
         source: of the frames.
-        widgets: what is asked for.
+        options: what is asked for.
         linked: faces that other nodes have found in all frames of ``source``.
         portrait: IMAGE of the portrait's square, with whose face patches are aligned, or None.
 
@@ -124,11 +110,12 @@ def look_at_driver(
         InputError: anything given that cannot be used, or crop face without a face.
         InterruptProcessingException: the user has cancelled.
     """
-    mode = MODES[checked_mode(config, widgets.mode)]
-    check_best_frame(config, widgets.best_frame)
-    if widgets.fixed_patches:
+    asked, frames = options.driving, options.frames
+    mode = MODES[checked_mode(config, asked.driving_mode)]
+    check_best_frame(config, asked.best_frame)
+    if asked.fixed_patches:
         check_fixed_patches(config)
-    size = checked_size(widgets.size or config.defaults.size)
+    size = checked_size(options.size or config.defaults.size)
     known = known_faces(
         linked.bounding_boxes,
         linked.face_landmarks,
@@ -137,29 +124,29 @@ def look_at_driver(
         landmarks_first=mode.landmarks != "none",
     )
     detector = find_detector() if known is None or mode.landmarks == "coarse" else None
-    check_faces(widgets.crop, known, detector)
+    check_faces(options.crops.crop, known, detector)
     check_landmarks(mode, linked.face_landmarks, detector)
     target = landmarks_of_square(linked.portrait_landmarks, size)
     if target is None and portrait is not None and detector is not None and mode.landmarks != "none":
         target = _coarse_landmarks(detector, portrait, size)
-    part = source.part(widgets.start_frame, widgets.stop)
+    part = source.part(frames.start, frames.stop)
     # What leaves the node has one frame rate.
     even, numbers = part.at_even_times()
     if known is not None:
-        known = [known[widgets.start_frame + number] for number in numbers.tolist()]
+        known = [known[frames.start + number] for number in numbers.tolist()]
     searched = even.num_frames if known is None and detector is not None else 0
     progress = NodeProgress(searched + even.num_frames)
     prepared = prepare_driving(
         even,
         size,
-        crop=widgets.crop,
+        crop=options.crops.crop,
         mode=mode.name,
-        face=face_choice(widgets.face),
-        lost=widgets.lost_face,
-        smoothing=widgets.smoothing,
-        best_frame=widgets.best_frame,
-        fixed_patches=widgets.fixed_patches,
-        amplitude=widgets.motion.amplitude,
+        face=options.crops.face,
+        lost=asked.lost,
+        smoothing=asked.smoothing,
+        best_frame=asked.best_frame,
+        fixed_patches=asked.fixed_patches,
+        amplitude=options.motion.amplitude,
         faces=known,
         portrait_landmarks=target,
         detector=detector,
@@ -167,16 +154,15 @@ def look_at_driver(
         framing=config.framing,
         on_frame=progress.report,
     )
-    used = _frames_used(source, part, widgets.start_frame)
+    used = _frames_used(source, part, frames.start)
     return _shown(prepared, used, lambda done: progress.report(searched + done))
 
 
 def look_at_still(
     config: ModelConfig,
     portrait: Tensor,
-    num_frames: int,
-    frame_rate: Fraction,
-    widgets: DriverWidgets,
+    clip: Clip,
+    options: DriverOptions,
     portrait_landmarks: Any,
 ) -> DriverLook:
     """The portrait as its own driver, for sound without a video; see ``vision.still``.
@@ -184,27 +170,26 @@ def look_at_still(
     Args:
         config: of the model.
         portrait: IMAGE of the portrait's square.
-        num_frames: at least 1.
-        frame_rate: frames per second.
-        widgets: what is asked for; crop and what belongs to faces has no effect.
+        clip: its length and rate.
+        options: what is asked for; crop and what belongs to faces has no effect.
         portrait_landmarks: FACE_LANDMARKS of the portrait's square, or None.
 
     Raises:
         InputError: a model that hears nothing.
     """
     check_motion(config, driving=False, speech=True)
-    size = checked_size(widgets.size or config.defaults.size)
+    size = checked_size(options.size or config.defaults.size)
     picture = _square(portrait, size)
     landmarks = landmarks_of_square(portrait_landmarks, size)
     detector = find_detector()
     if landmarks is None and detector is not None:
         landmarks = _coarse_landmarks(detector, portrait, size)
-    motion = widgets.motion
+    motion, num_frames = options.motion, clip.num_frames
     sway = motion.amplitude.frames("head_motion", num_frames)
-    liveliness = Liveliness(motion.blink, motion.sway, widgets.seed)
-    prepared = still_driving(picture, landmarks, num_frames, frame_rate, liveliness, sway)
+    liveliness = Liveliness(motion.blink, motion.sway, options.seed)
+    prepared = still_driving(picture, landmarks, num_frames, clip.frame_rate, liveliness, sway)
     progress = NodeProgress(num_frames)
-    return _shown(prepared, f"{num_frames} frames, {float(frame_rate):.5g} a second", progress.report)
+    return _shown(prepared, f"{num_frames} frames, {float(clip.frame_rate):.5g} a second", progress.report)
 
 
 def _shown(prepared: PreparedDriving, used: str, on_frame: Callable[[int], None]) -> DriverLook:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
+from ...megactor_core.animation.options import CropOptions
 from ...megactor_core.models.config import ModelConfig
 from ...megactor_core.vision.crops import checked_size
 from ...megactor_core.vision.portrait import Portrait, all_faces, segment_reference
-from .faces import check_faces, face_choice, find_detector, known_faces
+from .faces import check_faces, find_detector, known_faces
 from .images import only_picture
 from .people import find_segmenter, person_mask
-
-Crop = Literal["auto", "face", "whole", "squash"]
 
 
 def look_at_portrait(
     config: ModelConfig,
     image: Tensor,
     *,
-    crop: Crop,
-    face: int,
-    size: int,
+    crops: CropOptions,
+    size: int | None,
     mask: Tensor | None,
     bounding_boxes: Any,
     face_landmarks: Any,
@@ -33,9 +31,8 @@ def look_at_portrait(
     Args:
         config: of the model.
         image: IMAGE of one picture.
-        crop: of the picture.
-        face: -1 for the largest, else counted from the left.
-        size: side of the square in pixels; 0 for the model's own.
+        crops: the square of the picture, and which face.
+        size: side of the square in pixels; None for the model's own.
         mask, bounding_boxes, face_landmarks: MASK, BOUNDING_BOX, FACE_LANDMARKS of the picture, or None.
 
     Raises:
@@ -44,15 +41,15 @@ def look_at_portrait(
     picture = only_picture(image, "image")
     known = known_faces(bounding_boxes, face_landmarks, picture.shape[:2], 1)
     detector = None if known else find_detector()
-    check_faces(crop, known, detector)
-    side, choice = checked_size(size or config.defaults.size), face_choice(face)
+    check_faces(crops.crop, known, detector)
+    side = checked_size(size or config.defaults.size)
     faces = known[0] if known else all_faces(picture, detector)
     portrait = segment_reference(
         picture,
         side,
-        crop=crop,
-        face=choice,
-        mask=person_mask(mask, picture.shape[:2], faces, choice),
+        crop=crops.crop,
+        face=crops.face,
+        mask=person_mask(mask, picture.shape[:2], faces, crops.face),
         faces=faces,
         detector=detector,
         segmenter=find_segmenter(),

@@ -14,6 +14,7 @@ from comfy_api.latest import Input, InputImpl
 from torch import Tensor
 
 from ...megactor_core.animation.clip import Clip, find_clip
+from ...megactor_core.animation.options import FrameOptions
 from ...megactor_core.errors import InputError
 from ...megactor_core.media.reading import open_driving
 from ...megactor_core.media.samples import Samples
@@ -24,7 +25,10 @@ from .images import Pictures
 
 
 def one_driver(
-    video: Input.Video | None, images: Tensor | None, frame_rate: float, audio: Input.Audio | None = None
+    video: Input.Video | None,
+    images: Tensor | None,
+    frame_rate: float | Fraction,
+    audio: Input.Audio | None = None,
 ) -> DrivingSource:
     """The driver of a node that takes a VIDEO or an IMAGE batch.
 
@@ -87,18 +91,18 @@ def samples_of(audio: Input.Audio) -> Samples:
     return Samples(waveform[0].float().cpu().numpy(), int(audio["sample_rate"]))
 
 
-def spoken_clip(audio: Input.Audio | None, frame_rate: float, start: int, stop: int | None) -> Clip:
+def spoken_clip(audio: Input.Audio | None, frame_rate: float | Fraction, frames: FrameOptions) -> Clip:
     """The clip that a sound alone drives.
 
     Args:
-        audio: AUDIO; without any the clip is silent and ends at ``stop``.
+        audio: AUDIO; without any the clip is silent and ends where ``frames`` do.
         frame_rate: frames per second.
-        start, stop: the frames to use, as in a slice.
+        frames: the frames to use.
 
     Raises:
         InputError: neither sound nor an end, or no frames left.
     """
-    rate = exact_frame_rate(frame_rate)
+    rate, start, stop = exact_frame_rate(frame_rate), frames.start, frames.stop
     if audio is not None:
         return find_clip(None, samples_of(audio), start, stop, rate)
     if stop is None:

@@ -8,13 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from tiny_model import write_driver
 
+from megactor_core.animation.animator import AnimationReport, Callbacks
+from megactor_core.animation.plan import Plan
 from megactor_core.animator import Animator
 from megactor_core.cli.progress import AnimationBar
 from megactor_core.media.pictures import load_picture
@@ -39,15 +41,21 @@ def test_a_clip_and_its_facts(job: Job, capsys: pytest.CaptureFixture[str]) -> N
     assert "s/frame" in captured.err
 
 
-def test_every_option_arrives(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict = {}
-    animate = Animator.animate
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """The plans of the animations that are run."""
+    kept: list[Plan] = []
+    run = Animator.run
 
-    def spy(self: Animator, *arguments: object, **options: object) -> object:
-        seen.update(options, model=self.model.config)
-        return animate(self, *arguments, **options)
+    def spy(self: Animator, plan: Plan, callbacks: Callbacks) -> AnimationReport:
+        kept.append(plan)
+        return run(self, plan, callbacks)
 
-    monkeypatch.setattr(Animator, "animate", spy)
+    monkeypatch.setattr(Animator, "run", spy)
+    return kept
+
+
+def test_every_option_arrives(job: Job, plans: list[Plan]) -> None:
     mask = np.zeros((80, 96), np.uint8)
     mask[20:60, 30:70] = 255
     Image.fromarray(mask).save(job.folder / "mask.png")
@@ -75,28 +83,21 @@ def test_every_option_arrives(job: Job, monkeypatch: pytest.MonkeyPatch) -> None
         sheet=job.folder / "sheet.png",
     )
     assert status == 0
-    settings = seen["settings"]
+    (plan,) = plans
+    settings = plan.settings
     assert (settings.num_inference_steps, settings.guidance_scale, settings.seed) == (3, 1.5, 7)
     assert (settings.scheduler, settings.context_length, settings.context_overlap) == ("euler", 6, 2)
     assert (settings.closed_loop, settings.window_weights) == (False, "pyramid")
     assert settings.noise_scale == 0.5
-    assert (seen["crop"], seen["driving_crop"], seen["size"]) == ((16, 8, 80, 72), "whole", 72)
-    assert (seen["lost"], seen["smoothing"]) == ("interpolate", 0.5)
+    assert (plan.options.crops.crop, plan.driving_crop, plan.size) == ((16, 8, 80, 72), "whole", 72)
+    assert (plan.options.driving.lost, plan.options.driving.smoothing) == ("interpolate", 0.5)
     result = open_driving(job.output)
     assert (result.num_frames, result.width, result.height, result.has_audio) == (8, 96, 80, False)
 
 
-def test_the_models_defaults_hold_where_nothing_is_said(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict = {}
-    animate = Animator.animate
-
-    def spy(self: Animator, *arguments: object, **options: object) -> object:
-        seen.update(options)
-        return animate(self, *arguments, **options)
-
-    monkeypatch.setattr(Animator, "animate", spy)
+def test_the_models_defaults_hold_where_nothing_is_said(job: Job, plans: list[Plan]) -> None:
     assert job.run(seed=3) == 0
-    settings = seen["settings"]
+    settings = plans[0].settings
     assert (settings.num_inference_steps, settings.guidance_scale) == (2, 2.0)
     assert (settings.context_length, settings.context_overlap, settings.closed_loop) == (8, 4, True)
 
@@ -118,14 +119,14 @@ def test_faces_are_chosen(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
             return (Face((4, 20, 24, 40), 0.9, points), Face((30, 20, 54, 44), 0.8, points))
 
     boxes = []
-    animate = Animator.animate
+    run = Animator.run
 
-    def spy(self: Animator, *arguments: object, **options: object) -> object:
-        report = animate(self, *arguments, **options)
+    def spy(self: Animator, *arguments: Any) -> AnimationReport:
+        report = run(self, *arguments)
         boxes.append(report.portrait.crop.box)
         return report
 
-    monkeypatch.setattr(Animator, "animate", spy)
+    monkeypatch.setattr(Animator, "run", spy)
     monkeypatch.setattr("megactor_core.animator.find_detector", lambda path, folder=None: TwoFaces())
     for face in ("largest", "0", "14,30"):
         assert job.run("--overwrite", crop="face", face=face, driving_face=face) == 0

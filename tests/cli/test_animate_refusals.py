@@ -29,7 +29,7 @@ def no_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object, **options: object) -> None:
         raise AssertionError("bad input was noticed too late")
 
-    monkeypatch.setattr("megactor_core.animator.sample", fail)
+    monkeypatch.setattr("megactor_core.animation.steps.sample", fail)
 
 
 def png_of(width: int, height: int) -> bytes:

@@ -335,7 +335,7 @@ class FaceOnBright:
 @pytest.fixture
 def detector(monkeypatch: pytest.MonkeyPatch) -> None:
     """The face detector's file, which no repository holds, is at hand."""
-    for module in ("animator", "evaluation.plan", "evaluation.instruments"):
+    for module in ("animator", "evaluation.clips.plan", "evaluation.clips.instruments"):
         monkeypatch.setattr(f"megactor_core.{module}.find_detector", lambda *_: FaceOnBright())
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...animation.clip import DRIVERS_SOUND
+from ...animation.options import DrivingOptions
 from ...animator import Animator
 from ...errors import InputError
 from ...media.pictures import load_picture
@@ -147,7 +148,7 @@ def animate_pair(
             strengths=request.strengths,
             speech=DRIVERS_SOUND if request.speech else None,
             audio=request.speech,
-            mode=request.driving_mode,
+            **{name: getattr(request, name) for name in DrivingOptions.model_fields},
             on_progress=on_progress,
             on_frame=lambda _, frame: frames.append(frame),
         )

@@ -5,30 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from ... import limits
+from ...animation.options import DrivingOptions
 from ...families.registry import default_family
 from ...models.conditions import ControlStrength
 from ...sampling.sampler import SamplingSettings
-from ...section import Section
-from ...vision.modes.registry import MODES
 
 Scale = Annotated[float, Field(ge=-limits.SCALE, le=limits.SCALE)]
 FrameNumber = Annotated[int, Field(ge=0, le=limits.COUNT)]
 
 
-def _known_mode(name: str) -> str:
-    if name not in MODES:
-        raise ValueError(f"is none of {', '.join(MODES)}")
-    return name
-
-
-ModeName = Annotated[str, AfterValidator(_known_mode)]
-
-
-class EvaluationRequest(Section):
-    """What is evaluated, on what, and what is measured with."""
+class EvaluationRequest(DrivingOptions):
+    """What is evaluated, on what, and what is measured with; beside it, what is shown of the driver."""
 
     protocol: Literal[1] = Field(1, description="the way of measuring; another is not comparable")
     test: Literal["self", "cross"]
@@ -51,7 +41,6 @@ class EvaluationRequest(Section):
         0, description="self: the frame that is animated"
     )
     crop: Literal["face", "whole", "squash"] = Field("face", description="the square of every picture")
-    driving_mode: ModeName | None = Field(None, description="what the model sees of the driver")
     speech: bool = Field(False, description="the clip's own sound moves the lips")
     size: int = Field(ge=0, le=limits.PIXELS, description="side of the squares in pixels")
     sampling: SamplingSettings
