@@ -83,7 +83,7 @@ def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guide
             pictures = torch.empty(1, 3, num_frames, size, size)
             if config.driving_encoder is not None:
                 modulation = torch.empty(1, 2 * config.driving_encoder.channels[-1])
-                denoiser.condition_input_layer(pictures, modulation)
+                denoiser.driving_encoder(pictures, modulation)
             hints = {n: c.hint_features(pictures[0].transpose(0, 1)) for n, c in networks.controls.items()}
         with _counter() as controls:
             noisy = torch.empty(num_frames, config.denoiser.in_channels, side, side)

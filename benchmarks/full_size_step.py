@@ -19,8 +19,7 @@ from megactor_core.models.conditions import (
     ReferenceCondition,
 )
 from megactor_core.models.config import ModelConfig
-from megactor_core.models.sd15.reference import ReferenceNetwork
-from megactor_core.models.sd15.unet import DenoisingUNet
+from megactor_core.models.networks import build_networks
 from megactor_core.sampling.clip_denoiser import ClipDenoiser
 
 
@@ -56,10 +55,9 @@ def main() -> None:
     device, dtype = torch.device(arguments.device), getattr(torch, arguments.dtype)
     config = ModelConfig()
     with torch.device("meta"):
-        denoiser = DenoisingUNet(config.denoiser, config.driving_encoder)
-        reference_network = ReferenceNetwork(config.reference_network)
-    denoiser = random_network(denoiser, dtype, device)
-    reference_network = random_network(reference_network, dtype, device)
+        networks = build_networks(config)
+    denoiser = random_network(networks.denoiser, dtype, device)
+    reference_network = random_network(networks.reference_network, dtype, device)
     print(f"weights loaded, {peak_gib(device):.2f} GiB")
     side = config.latent_space.cells(arguments.size)
     options = {"dtype": dtype, "device": device}

@@ -41,9 +41,10 @@ def random_parts(model: Any, frames: int) -> Any:
         torch.randn(1, static, 1, cells, cells),
         torch.zeros(1, 2 * width if modulated else 0),
     )
-    hint_width = config.denoiser.hidden_values(1)
     controls = {
-        name: conditions.ControlCondition(torch.randn(frames, hint_width, cells, cells))
+        name: conditions.ControlCondition(
+            torch.randn(frames, config.control_network.hint_feature_values(1), cells, cells)
+        )
         for name in model.controls
     }
     driving = conditions.DrivingFeatures(torch.randn(frames, width, cells, cells) * 0.1, controls)

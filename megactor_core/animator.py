@@ -130,8 +130,9 @@ def load_weights(
     model = load_model(source, config=config, device=device, dtype=dtype, models_folder=folder)
     if base is not None:
         check_base(model.config)
-        swap_base(model.networks.denoiser, Path(base))
-    reports = tuple(merge_lora(model.networks.denoiser, Path(path), scale) for path, scale in loras)
+        swap_base(model.networks.module("denoiser"), Path(base))
+    denoiser = model.networks.module("denoiser")
+    reports = tuple(merge_lora(denoiser, Path(path), scale) for path, scale in loras)
     for _, network in model.networks.items():
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model, reports

@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from typing import Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+
+@dataclass(frozen=True)
+class ByKind:
+    """Annotation of a field whose class is said by ``kind`` in its data.
+
+    Attributes:
+        classes: gives the dataclasses by kind; the first is that of data without one.
+    """
+
+    classes: Callable[[], Mapping[str, type]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def read(self, data: Any) -> Any:
+        """An instance of the class that the data ask for.
+
+        Raises:
+            ValueError: an unknown kind, or what pydantic has to say.
+        """
+        classes = self.classes()
+        kind = next(iter(classes))
+        if isinstance(data, Mapping):
+            kind = data.get("kind", kind)
+            data = {name: value for name, value in data.items() if name != "kind"}
+        elif isinstance(data, tuple(classes.values())):
+            return data
+        if kind not in classes:
+            raise ValueError(f"kind {kind!r} is not known (allowed: {', '.join(classes)})")
+        return TypeAdapter(classes[kind]).validate_python(data)
 
 
 def explain(error: ValidationError, kind: type) -> str:
@@ -58,13 +90,15 @@ def _fields(kind: type) -> dict[str, Any]:
         return {name: field.annotation for name, field in kind.model_fields.items()}
     return {
         name: hint
-        for name, hint in get_type_hints(kind).items()
+        for name, hint in get_type_hints(kind, include_extras=True).items()
         if name in getattr(kind, "__dataclass_fields__", {})
     }
 
 
 def _classes(annotation: Any) -> list[type]:
     """The configuration classes in ``Class | None`` and the like."""
+    if isinstance(annotation, ByKind):
+        return list(annotation.classes().values())
     if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return [annotation]
     return [kind for inner in get_args(annotation) for kind in _classes(inner)]

@@ -16,8 +16,7 @@ from ..conditioning.reference import sample_posterior
 from ..models.audio_encoder import AudioEncoder
 from ..models.conditions import BackgroundCondition, ReferenceCondition
 from ..models.config import ModelConfig
-from ..models.denoiser import Denoiser
-from ..models.sd15.controlnet import ControlNet
+from ..models.denoiser import Denoiser, HintReader
 from ..sampling.decode import decode_latents, to_uint8
 from ..sampling.sampler import SamplingNetworks, SamplingSettings
 from ..vision.portrait import Portrait
@@ -63,7 +62,7 @@ class Backend(Protocol):
     def denoiser(self, size: int = 0) -> Denoiser:
         """The denoiser on its device, with room to encode a chunk of driving frames of a size in pixels."""
 
-    def controls(self, size: int) -> Mapping[str, ControlNet]:
+    def controls(self, size: int) -> Mapping[str, HintReader]:
         """The ControlNets on their device, with room for a chunk of hints; empty where there are none."""
 
     def audio_encoder(self) -> AudioEncoder | None:
@@ -116,7 +115,7 @@ class CoreBackend:
     def denoiser(self, size: int = 0) -> Denoiser:
         return self.model.networks.denoiser
 
-    def controls(self, size: int) -> Mapping[str, ControlNet]:
+    def controls(self, size: int) -> Mapping[str, HintReader]:
         return self.model.networks.controls
 
     def audio_encoder(self) -> AudioEncoder | None:

@@ -71,7 +71,8 @@ def encode_reference(backend: Backend, portrait: Portrait, seed: int) -> Referen
     mean, concatenated = backend.encode_picture(portrait.pixels, seed if sampled else None)
     denoiser = backend.denoiser()
     mean, concatenated = mean.to(backend.device), concatenated.to(backend.device)
-    return reference_condition(denoiser, portrait.pixels, portrait.foreground, mean, concatenated)
+    joins = concatenated if backend.config.concatenated_reference else None
+    return reference_condition(denoiser, portrait.pixels, portrait.foreground, mean, joins)
 
 
 def encode_driving(
@@ -80,7 +81,8 @@ def encode_driving(
     """Features of the driving frames, read in chunks."""
     if backend.config.driving_encoder is None:
         return no_driving_channels(driving.num_frames, reference)
-    encoder = backend.denoiser(driving.crop.size).condition_input_layer
+    encoder = backend.denoiser(driving.crop.size).driving_encoder
+    assert encoder is not None
     modulation = reference.modulation.to(backend.device, backend.dtype)
     return encode_frames(encoder, driving.conditions(), modulation, on_chunk=on_chunk)
 

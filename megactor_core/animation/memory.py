@@ -13,9 +13,6 @@ from ..models.config import ModelConfig
 from ..models.networks import CONTROLS, build_networks
 from ..sampling.sampler import SamplingSettings
 
-# Working memory of one guided window as a multiple of one full-resolution hidden state; measured with
-# benchmarks/full_size_step.py, which prints the peak.
-_HIDDEN_STATES = 48
 _PIXEL_BYTES = 4 * 24  # float32 values alive per pixel of a decoded frame and unit of the VAE's first width
 
 _SOUND_TOKENS = 25  # per frame: five hidden states, 50 rows a second, ten frames a second or more
@@ -38,8 +35,7 @@ def working_bytes(
     item = dtype.itemsize
     window = min(settings.context_length, num_frames)
     rows = 1 if settings.guidance_scale == 1 else 2
-    hidden = config.denoiser.hidden_values(latent_space.latents(window) * cells) * item
-    activations = hidden * _HIDDEN_STATES * rows // 2
+    activations = rows * config.denoiser.activation_values(latent_space.latents(window) * cells) * item
     decoding = size * size * latent_space.decoder_width * _PIXEL_BYTES
     driving = 0 if config.driving_encoder is None else config.driving_encoder.out_channels
     latents = latent_space.latents(num_frames) * cells * (4 * 4 * latent_space.channels + driving * item)
@@ -51,7 +47,7 @@ def hint_bytes(config: ModelConfig, size: int, num_frames: int, dtype: torch.dty
     """Bytes of main memory for what the ControlNets see of the whole clip; 0 for models without any."""
     if config.control_network is None:
         return 0
-    values = config.control_network.hidden_values(num_frames * config.latent_space.cells(size) ** 2)
+    values = config.control_network.hint_feature_values(num_frames * config.latent_space.cells(size) ** 2)
     return len(CONTROLS) * values * dtype.itemsize
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..models.conditions import ControlCondition, ControlStrength
-from ..models.sd15.controlnet import ControlNet
+from ..models.denoiser import HintReader
 
 CHUNK_LENGTH = 4
 """Frames encoded together: the first layers of a hint work at the full resolution."""
@@ -19,7 +19,7 @@ _CPU = torch.device("cpu")
 
 @torch.inference_mode()
 def encode_hints(
-    networks: Mapping[str, ControlNet],
+    networks: Mapping[str, HintReader],
     pictures: Iterable[Mapping[str, np.ndarray]],
     num_frames: int,
     strengths: Mapping[str, ControlStrength] | None = None,

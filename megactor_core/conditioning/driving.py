@@ -49,7 +49,7 @@ def driving_features(
     """Encode what does not depend on the portrait.
 
     Args:
-        encoder: the denoiser's ``condition_input_layer``.
+        encoder: the denoiser's ``driving_encoder``.
         frames: grey condition frames ``(S, S)``, 0..255, any real type; consumed one chunk at a time.
         num_frames: how many there are, at least one.
         device, dtype: where and in what the encoder computes.
@@ -119,7 +119,7 @@ def encode_driving(
     """Encode and modulate driving frames; the large unmodulated features live for one chunk only.
 
     Args:
-        encoder: the denoiser's ``condition_input_layer``, on ``modulation``'s device.
+        encoder: the denoiser's ``driving_encoder``, on ``modulation``'s device.
         frames: grey condition frames ``(S, S)``, 0..255, any real type; consumed one chunk at a time.
         modulation: from the reference picture, see ``ReferenceCondition``.
         chunk_length: frames encoded together.

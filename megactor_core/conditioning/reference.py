@@ -21,7 +21,12 @@ if TYPE_CHECKING:  # building networks takes seconds to import, and neither func
 
 @torch.inference_mode()
 def encode_reference(
-    networks: Networks, picture: np.ndarray, foreground: np.ndarray, *, seed: int | None = None
+    networks: Networks,
+    picture: np.ndarray,
+    foreground: np.ndarray,
+    *,
+    concatenate: bool = True,
+    seed: int | None = None,
 ) -> ReferenceCondition:
     """Encode the cropped portrait.
 
@@ -30,6 +35,7 @@ def encode_reference(
         picture: cropped portrait ``(S, S, 3)``, 0..255, any real dtype. The VAE sees it truncated to whole
             numbers, the modulation as it is, as in MegActor's public code.
         foreground: person mask ``(S, S)`` in 0..1.
+        concatenate: whether latent and mask join the noisy latent: ``ModelConfig.concatenated_reference``.
         seed: draw the concatenated latent from the VAE's posterior with this seed, as MegActor does; without
             one it is the posterior mean.
 
@@ -41,8 +47,10 @@ def encode_reference(
     """
     scaled = LatentSpace.of(networks.vae.config).scaled
     mean, deviation = encode_posterior(networks.vae, picture.astype(np.uint8))
-    concatenated = mean if seed is None else sample_posterior(mean, deviation, seed)
-    return reference_condition(networks.denoiser, picture, foreground, scaled(mean), scaled(concatenated))
+    concatenated = scaled(mean if seed is None else sample_posterior(mean, deviation, seed))
+    return reference_condition(
+        networks.denoiser, picture, foreground, scaled(mean), concatenated if concatenate else None
+    )
 
 
 def sample_posterior(mean: Tensor, std: Tensor, seed: int) -> Tensor:
@@ -58,7 +66,11 @@ def sample_posterior(mean: Tensor, std: Tensor, seed: int) -> Tensor:
 
 @torch.inference_mode()
 def reference_condition(
-    denoiser: Denoiser, picture: np.ndarray, foreground: np.ndarray, mean: Tensor, concatenated: Tensor
+    denoiser: Denoiser,
+    picture: np.ndarray,
+    foreground: np.ndarray,
+    mean: Tensor,
+    concatenated: Tensor | None,
 ) -> ReferenceCondition:
     """The condition from latents that were encoded elsewhere.
 
@@ -67,17 +79,18 @@ def reference_condition(
         picture: cropped portrait ``(S, S, 3)``, 0..255, any real dtype; the modulation sees it as it is.
         foreground: person mask ``(S, S)`` in 0..1.
         mean: scaled posterior mean, ``(1, channels, h, w)``.
-        concatenated: scaled latent that joins the noisy latent, of the same shape: the mean or a sample.
+        concatenated: scaled latent that joins the noisy latent with the mask, of the same shape: the mean or
+            a sample; None where neither does.
 
     Returns:
         Tensors on the latents' device and in the denoiser's ``compute_dtype``.
     """
     dtype = denoiser.compute_dtype
     height, width = mean.shape[-2:]
-    mask = background_mask(foreground, (height, width)).to(mean)
-    static = torch.cat([concatenated, mask], dim=1)[:, :, None]
-    if denoiser.config.in_channels == mean.shape[1] + denoiser.driving_channels:
-        static = static[:, :0]  # the model takes neither
+    static = mean.new_empty(1, 0, 1, height, width)
+    if concatenated is not None:
+        mask = background_mask(foreground, (height, width)).to(mean)
+        static = torch.cat([concatenated, mask], dim=1)[:, :, None]
     return ReferenceCondition(
         latents=mean.to(dtype),
         static_channels=static.to(dtype),
@@ -86,8 +99,8 @@ def reference_condition(
 
 
 def _modulation(denoiser: Denoiser, picture: np.ndarray, device: torch.device, dtype: torch.dtype) -> Tensor:
-    if not denoiser.driving_channels or not denoiser.condition_input_layer.modulates:
+    encoder = denoiser.driving_encoder
+    if encoder is None or not encoder.modulates:
         return torch.empty(1, 0, device=device, dtype=dtype)
-    encoder = denoiser.condition_input_layer
     small = F.interpolate(unit_tensor(picture[None]), size=(encoder.reference_size,) * 2, mode="bilinear")
     return encoder.modulation(small.to(device, dtype))

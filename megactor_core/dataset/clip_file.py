@@ -23,7 +23,7 @@ from ..media.writing import VideoWriter
 from .shards import BrokenSample
 
 
-class ClipReader:
+class ClipFile:
     """Frames of an MP4 by their number; a context manager.
 
     Args:
@@ -50,7 +50,7 @@ class ClipReader:
         self._keyframes = [index for index, packet in enumerate(self._packets) if packet.is_keyframe]
         self._reformatter = VideoReformatter()
 
-    def __enter__(self) -> ClipReader:
+    def __enter__(self) -> ClipFile:
         return self
 
     def __exit__(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..media.contact_sheet import picture_rows, sheet_indices
-from .clip_file import ClipReader
+from .clip_file import ClipFile
 from .parts import face_boxes, read_masks
 from .shards import BACKGROUND, CLIP, FACES, STYLED, SWAPPED, BrokenSample, Entry, open_shard
 
@@ -50,7 +50,7 @@ def shard_sheet(path: Path, clips: int, first: int = 0) -> tuple[NDArray[np.uint
 
 
 def _rows(clip: Entry) -> list[list[NDArray[np.uint8]]]:
-    with ClipReader(clip.read(CLIP)) as reader:
+    with ClipFile(clip.read(CLIP)) as reader:
         numbers = sheet_indices(reader.num_frames)
         numbers = [numbers[min(i, len(numbers) - 1)] for i in range(_COLUMNS)]
         images = reader.read(numbers)
@@ -60,7 +60,7 @@ def _rows(clip: Entry) -> list[list[NDArray[np.uint8]]]:
         rows = [[_boxed(image, boxes[number]) for image, number in zip(images, numbers, strict=True)]]
     for part in (SWAPPED, STYLED):
         if part in clip.members:
-            with ClipReader(clip.read(part)) as reader:
+            with ClipFile(clip.read(part)) as reader:
                 rows.append(reader.read(numbers))
     if BACKGROUND in clip.members:
         masks = list(read_masks(clip).values())

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from .. import limits
+from .denoiser_config import DenoiserConfig, ReferenceConfig
 from .encoder_config import AudioEncoderConfig, DrivingEncoderConfig
-from .fields import DEEPEST, LARGEST, Count, Share, Size, Widths
+from .fields import DEEPEST, LARGEST, STRICT, Count, Share, Size, Widths
+from .kinds import OF_ITS_KIND
 from .sd15.config import UNetConfig
 
 if TYPE_CHECKING:  # configurations are read where nothing is computed
@@ -173,15 +175,18 @@ class ModelConfig:
 
     Attributes:
         family: name of the family, e.g. ``"megactor"``.
-        denoiser: the 3-D denoiser.
+        denoiser: the 3-D denoiser, of any kind in ``kinds.DENOISERS``. Its input is the noisy latent, then
+            what ``concatenated_reference`` says, then the encoded driver where there is a driving encoder.
         driving_encoder: the encoder of driving frames inside it, where it has one.
-        reference_network: the 2-D network whose tokens the denoiser reads.
+        reference_network: the 2-D network whose tokens the denoiser reads, of the same kind.
         vae: keyword arguments of diffusers' ``AutoencoderKL``.
         image_encoder: keyword arguments of transformers' ``CLIPVisionConfig``; it makes the context tokens of
             the background picture. None: the context is ``constant_context``.
         constant_context: number of context tokens that are the same for every clip and come with the weights;
             0 where the image encoder gives them.
         audio_encoder: turns sound into the audio tokens; None where the denoiser hears nothing.
+        concatenated_reference: whether the reference latent and the background mask join the noisy latent.
+            None, as in files from before it was said: they do where the denoiser has channels for them.
         reference_posterior: whether the concatenated reference latent is a ``"sample"`` of the VAE's
             posterior (official) or its ``"mean"``.
         control_network: shape of the two ControlNets that show the driver's whole face and its eyes and mouth
@@ -197,12 +202,12 @@ class ModelConfig:
         defaults: sampling defaults.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # its parts have it too
+    __pydantic_config__ = STRICT
 
     family: str = "megactor"
-    denoiser: UNetConfig = field(default_factory=UNetConfig)
+    denoiser: Annotated[DenoiserConfig, OF_ITS_KIND] = field(default_factory=UNetConfig)
     driving_encoder: DrivingEncoderConfig | None = field(default_factory=DrivingEncoderConfig)
-    reference_network: UNetConfig = field(
+    reference_network: Annotated[ReferenceConfig, OF_ITS_KIND] = field(
         default_factory=lambda: UNetConfig(in_channels=4, out_channels=0, motion_modules=False)
     )
     vae: Annotated[Mapping[str, Any], AfterValidator(_check_vae)] = field(
@@ -214,6 +219,7 @@ class ModelConfig:
     constant_context: Count = 0
     audio_encoder: AudioEncoderConfig | None = None
     control_network: UNetConfig | None = None
+    concatenated_reference: bool | None = None
     reference_posterior: Literal["sample", "mean"] = "sample"
     start: Literal["noise", "reference"] = "noise"
     antialiased_crops: bool = False
@@ -224,6 +230,12 @@ class ModelConfig:
         beta_schedule="scaled_linear", rescale_betas_zero_snr=True
     )
     defaults: SamplingDefaults = SamplingDefaults()
+
+    def __post_init__(self) -> None:
+        if self.concatenated_reference is None:
+            driver = 0 if self.driving_encoder is None else self.driving_encoder.out_channels
+            rest = self.denoiser.in_channels - self.latent_space.channels - driver
+            object.__setattr__(self, "concatenated_reference", rest > 0)
 
     @property
     def latent_space(self) -> LatentSpace:

@@ -7,13 +7,13 @@ protocols and no class behind them: another architecture is another implementati
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from .driving_encoder import DrivingEncoder
+from .denoiser_config import DenoiserConfig
+from .driving_encoder import DrivingEncoder
 
 
 class KeyValues(NamedTuple):
@@ -33,40 +33,14 @@ class Control(NamedTuple):
     middle: Tensor
 
 
-class DenoiserConfig(Protocol):
-    """Facts of a denoiser that do not depend on its weights.
-
-    Attributes:
-        in_channels: channels of the input: the noisy latent, then the static conditions.
-        motion_modules: whether frames of a window know of each other.
-        motion_max_positions: frames of the longest window.
-        audio_dim: width of the audio tokens; 0 where it hears nothing.
-    """
-
-    @property
-    def in_channels(self) -> int: ...
-
-    @property
-    def motion_modules(self) -> bool: ...
-
-    @property
-    def motion_max_positions(self) -> int: ...
-
-    @property
-    def audio_dim(self) -> int: ...
-
-    def hidden_values(self, cells: int) -> int:
-        """Numbers in a hidden state of so many latent cells at full resolution: a measure of memory."""
-
-    def audio_values(self, tokens: int) -> int:
-        """Numbers in the keys and values of so many audio tokens, over all blocks."""
-
-
 class ReadsContext(Protocol):
-    """Anything whose blocks attend to context tokens."""
+    """A network whose blocks attend to context tokens."""
 
     def context_keys_values(self, tokens: Tensor) -> dict[str, KeyValues]:
         """Keys and values of context tokens ``(rows, tokens, width)`` by block; once per clip."""
+
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """Trade time for memory while training."""
 
 
 class ReferenceWriter(ReadsContext, Protocol):
@@ -94,19 +68,14 @@ class HintReader(ReadsContext, Protocol):
 
 
 class Denoiser(ReadsContext, Protocol):
-    """Predicts the noise, or the velocity, of a window of frames.
-
-    Attributes:
-        driving_channels: channels of the encoded driver among the static conditions; 0 where it enters
-            otherwise, and then there is no ``condition_input_layer``.
-        condition_input_layer: encoder of the driving frames; called once per clip.
-    """
-
-    driving_channels: int
-    condition_input_layer: DrivingEncoder
+    """Predicts the noise, or the velocity, of a window of frames."""
 
     @property
     def config(self) -> DenoiserConfig: ...
+
+    @property
+    def driving_encoder(self) -> DrivingEncoder | None:
+        """Encoder of the driving frames, called once per clip; None where the driver enters otherwise."""
 
     @property
     def compute_dtype(self) -> torch.dtype:
@@ -156,8 +125,8 @@ class Denoiser(ReadsContext, Protocol):
             ValueError: more frames than temporal positions.
         """
 
-    def set_gradient_checkpointing(self, enabled: bool) -> None:
-        """Trade time for memory while training."""
+    def __call__(self, *arguments: Any, **options: Any) -> Tensor:
+        """``denoise`` with the hooks of PyTorch's modules, which distributed training needs."""
 
 
 def gather_rows(projected: KeyValues, rows: Tensor) -> KeyValues:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 LARGEST, DEEPEST = 65536, 128
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""Of every configuration that is read by itself; its parts have it too."""
 
 Size = Annotated[int, Field(ge=1, le=LARGEST)]
 """A width or a number of parts; there is at least one."""

@@ -12,9 +12,9 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from ..errors import InputError
 from .audio_encoder import AudioEncoder
 from .config import ModelConfig
+from .denoiser import Denoiser, HintReader, ReferenceWriter
+from .kinds import DENOISERS
 from .sd15.controlnet import ControlNet
-from .sd15.reference import ReferenceNetwork
-from .sd15.unet import DenoisingUNet
 
 
 class ConstantContext(nn.Module):
@@ -38,19 +38,23 @@ class Networks:
     Exactly one of ``image_encoder`` and ``constant_context`` gives the context tokens.
     """
 
-    denoiser: DenoisingUNet
-    reference_network: ReferenceNetwork
+    denoiser: Denoiser
+    reference_network: ReferenceWriter
     vae: AutoencoderKL
     image_encoder: CLIPVisionModelWithProjection | None = None
     constant_context: ConstantContext | None = None
-    face_control: ControlNet | None = None
-    patch_control: ControlNet | None = None
+    face_control: HintReader | None = None
+    patch_control: HintReader | None = None
     audio_encoder: AudioEncoder | None = None
 
     @property
-    def controls(self) -> dict[str, ControlNet]:
+    def controls(self) -> dict[str, HintReader]:
         """ControlNets by name, for the driver's whole face and for its eyes and mouth."""
-        return {n: network for n, network in self.items() if isinstance(network, ControlNet)}
+        return {name: network for name in CONTROLS if (network := getattr(self, name)) is not None}
+
+    def module(self, name: str) -> nn.Module:
+        """One of them, as what holds its weights."""
+        return getattr(self, name)
 
     def items(self) -> list[tuple[str, nn.Module]]:
         """Networks that the model has by file name stem, in the order of the model folder."""
@@ -83,9 +87,10 @@ def _build(config: ModelConfig) -> Networks:
     if config.control_network is not None:
         for name in CONTROLS:
             optional[name] = ControlNet(config.control_network)
+    denoiser_class, reference_class = DENOISERS[config.denoiser.kind].networks()
     networks = Networks(
-        denoiser=DenoisingUNet(config.denoiser, config.driving_encoder),
-        reference_network=ReferenceNetwork(config.reference_network),
+        denoiser=denoiser_class(config.denoiser, config.driving_encoder),
+        reference_network=reference_class(config.reference_network),
         vae=AutoencoderKL(**config.vae),
         **optional,  # type: ignore[arg-type]
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..models.conditions import Conditions
 from ..models.denoiser import Denoiser, HintReader, KeyValues, ReferenceWriter
-from ..models.sd15.reader import ClipReader
+from .clip_reader import ClipReader
 from .windows import WindowWeights, window_weights
 
 

@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..families.registry import FAMILIES
 from ..files import check_output_folder, new_folder
 from ..models.config import ModelConfig
+from ..models.sd15.config import UNetConfig
 from .layout import Shape
 from .loading import build_on_meta, open_network_file, read_config, resolve_model
 from .tensor_files import TensorFile, write_safetensors
@@ -100,7 +101,8 @@ def export_official(
 
 def _configs(config: ModelConfig) -> dict[str, Mapping[str, Any]]:
     """Configurations that shapes do not tell, in the words of diffusers and transformers."""
-    assert config.image_encoder is not None  # every exported family has one
+    # every exported family has one, and a UNet
+    assert config.image_encoder is not None and isinstance(config.denoiser, UNetConfig)
     unet = {
         "attention_head_dim": config.denoiser.num_attention_heads,
         "norm_num_groups": config.denoiser.norm_num_groups,

@@ -11,10 +11,9 @@ from ..errors import InputError
 from ..families.registry import find_family
 from ..models.config import OFFICIAL_VAE, ModelConfig
 from ..models.networks import build_networks
-from ..models.sd15.config import UNetConfig
 
 SIZE = 64
-_WIDTHS, _CONTEXT, _AUDIO = (8, 16), 16, 8
+_CONTEXT, _AUDIO = 16, 8
 
 
 def tiny_config(published: ModelConfig) -> ModelConfig:
@@ -24,8 +23,8 @@ def tiny_config(published: ModelConfig) -> ModelConfig:
     eight pixels.
     """
     changes: dict = {
-        "denoiser": _tiny_unet(published.denoiser),
-        "reference_network": _tiny_unet(published.reference_network),
+        "denoiser": published.denoiser.tiny(_CONTEXT, _AUDIO),
+        "reference_network": published.reference_network.tiny(_CONTEXT, _AUDIO),
         "vae": {
             **OFFICIAL_VAE,
             "block_out_channels": [8, 8, 8, 8],
@@ -43,7 +42,7 @@ def tiny_config(published: ModelConfig) -> ModelConfig:
             modulation_dim=8,
         )
     if published.control_network is not None:
-        changes["control_network"] = _tiny_unet(published.control_network)
+        changes["control_network"] = published.control_network.tiny(_CONTEXT, _AUDIO)
     if published.image_encoder is not None:
         changes["image_encoder"] = {
             **published.image_encoder,
@@ -58,19 +57,6 @@ def tiny_config(published: ModelConfig) -> ModelConfig:
     if published.audio_encoder is not None:
         changes["audio_encoder"] = replace(published.audio_encoder, width=_AUDIO, heads=2)
     return replace(published, **changes)
-
-
-def _tiny_unet(config: UNetConfig) -> UNetConfig:
-    return replace(
-        config,
-        block_out_channels=_WIDTHS,
-        attention_levels=(True, True),
-        layers_per_block=1,
-        num_attention_heads=2,
-        cross_attention_dim=_CONTEXT,
-        norm_num_groups=4,
-        audio_dim=_AUDIO if config.audio_dim else 0,
-    )
 
 
 def write_random_model(family: str, folder: Path, seed: int = 0) -> ModelConfig:

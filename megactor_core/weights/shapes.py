@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE
+from ..models.denoiser_config import ReferenceConfig
 from ..models.encoder_config import AudioEncoderConfig, DrivingEncoderConfig
 from ..models.sd15.config import UNetConfig
 
@@ -16,7 +17,7 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 
-def unet_config(shapes: Shapes, published: Mapping[str, Any], family: UNetConfig) -> UNetConfig:
+def unet_config(shapes: Shapes, published: Mapping[str, Any], family: ReferenceConfig) -> UNetConfig:
     """Configuration of a denoiser or reference network.
 
     Args:
@@ -28,6 +29,7 @@ def unet_config(shapes: Shapes, published: Mapping[str, Any], family: UNetConfig
     Raises:
         KeyError: the weights lack a layer every such network has.
     """
+    assert isinstance(family, UNetConfig)  # as every published network
     levels = range(_count(shapes, "down_blocks"))
     tables = [shape for key, shape in shapes.items() if key.endswith(".pos_encoder.pe")]
     contexts = (shape[1] for key, shape in shapes.items() if key.endswith(".attn2.to_k.weight"))

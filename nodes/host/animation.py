@@ -46,8 +46,7 @@ from .video import driving_source, samples_of
 
 if TYPE_CHECKING:
     from ...megactor_core.models.audio_encoder import AudioEncoder
-    from ...megactor_core.models.sd15.controlnet import ControlNet
-    from .native.denoiser import NativeDenoiser
+    from ...megactor_core.models.denoiser import Denoiser, HintReader
 
 _PARTS = 1000
 # Where in the bar a phase begins; on an ordinary machine most of the time goes into sampling.
@@ -179,10 +178,10 @@ class HostBackend:
         )
         return (to_uint8(picture) for picture in pictures)
 
-    def denoiser(self, size: int = 0) -> NativeDenoiser:
+    def denoiser(self, size: int = 0) -> Denoiser:
         return self.model.load(driving_memory(self.model, size, size)).denoiser
 
-    def controls(self, size: int) -> Mapping[str, ControlNet]:
+    def controls(self, size: int) -> Mapping[str, HintReader]:
         return load_controls(self.model, size, size)
 
     def audio_encoder(self) -> AudioEncoder | None:

@@ -32,7 +32,7 @@ from ...megactor_core.models.conditions import (
     ReferenceCondition,
     moved,
 )
-from ...megactor_core.models.sd15.controlnet import HINT_CHANNELS, ControlNet
+from ...megactor_core.models.denoiser import HintReader
 from .clip_vision import background_tokens
 from .images import only_mask, only_picture, to_pixels
 from .portrait_model import PortraitModel
@@ -81,7 +81,8 @@ def encode_reference(
     latents = encode_posterior(vae, pixels, model.config.latent_space, seed if sampled else None)
     denoiser = model.load().denoiser
     mean, concatenated = (part.to(model.device) for part in latents)
-    condition = reference_condition(denoiser, pixels, mask, mean, concatenated)
+    joins = concatenated if model.config.concatenated_reference else None
+    condition = reference_condition(denoiser, pixels, mask, mean, joins)
     condition = moved(condition, comfy.model_management.intermediate_device())
     if more_references is None:
         return condition
@@ -151,8 +152,10 @@ def encode_driving(model: PortraitModel, condition: Tensor, patches: Tensor | No
             on_chunk=NodeProgress(num_frames).report,
         )
         return DrivingFeatures(torch.empty(num_frames, 0, *cells, dtype=model.dtype), controls)
+    encoder = model.load(driving_memory(model, height, width)).denoiser.driving_encoder
+    assert encoder is not None
     return driving_features(
-        model.load(driving_memory(model, height, width)).denoiser.condition_input_layer,
+        encoder,
         _grey_frames(condition),
         num_frames,
         device=model.device,
@@ -167,9 +170,10 @@ def driving_memory(model: PortraitModel, height: int, width: int) -> int:
     return CHUNK_LENGTH * height * width * _ALIVE_VALUES * model.dtype.itemsize
 
 
-def load_controls(model: PortraitModel, height: int, width: int) -> dict[str, ControlNet]:
+def load_controls(model: PortraitModel, height: int, width: int) -> dict[str, HintReader]:
     """The ControlNets on the device, with room for a chunk of hints of that size in pixels."""
-    values = HINT_CHUNK_LENGTH * height * width * 2 * HINT_CHANNELS[0]
+    assert model.config.control_network is not None
+    values = model.config.control_network.hint_activation_values(HINT_CHUNK_LENGTH * height * width)
     return model.load_controls(values * model.dtype.itemsize)
 
 

@@ -40,11 +40,11 @@ def load_portrait_model(
     """
     config = read_config(folder)
     networks = build_on_meta(config, folder)
-    dtype, manual_cast = inference_dtypes(networks.denoiser)
+    dtype, manual_cast = inference_dtypes(networks.module("denoiser"))
     _fill(networks, "denoiser", folder, dtype)
     if base is not None:
         check_base(config)
-        swap_base(networks.denoiser, base)
+        swap_base(networks.module("denoiser"), base)
         if choice := open_tensor_file(base).choice:
             logging.info("MegActor: %s: %s", base.name, choice)
     native_denoiser = NativeDenoiser.of(networks.denoiser, manual_cast)

@@ -17,18 +17,16 @@ from torch import Tensor
 if TYPE_CHECKING:
     from ...megactor_core.models.audio_encoder import AudioEncoder
     from ...megactor_core.models.config import ModelConfig
-    from ...megactor_core.models.sd15.controlnet import ControlNet
-    from ...megactor_core.models.sd15.reference import ReferenceNetwork
-    from .native.denoiser import NativeDenoiser
+    from ...megactor_core.models.denoiser import Denoiser, HintReader, ReferenceWriter
 
 
 @dataclass(frozen=True)
 class HostNetworks:
     """What sampling runs, on the device until the host needs the room."""
 
-    denoiser: NativeDenoiser
-    reference_network: ReferenceNetwork
-    controls: Mapping[str, ControlNet]
+    denoiser: Denoiser
+    reference_network: ReferenceWriter
+    controls: Mapping[str, HintReader]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +82,7 @@ class PortraitModel:
         controls = {name: patcher.model for name, patcher in self.controls.items()}
         return HostNetworks(self.denoiser.model.diffusion_model, self.reference_network.model, controls)
 
-    def load_controls(self, memory_required: int) -> dict[str, ControlNet]:
+    def load_controls(self, memory_required: int) -> dict[str, HintReader]:
         """Bring the ControlNets alone onto the device; see ``load``."""
         patchers = list(self.controls.values())
         comfy.model_management.load_models_gpu(patchers, memory_required=memory_required)

@@ -85,11 +85,12 @@ class ClipParts:
 def join_conditions(model: PortraitModel, networks: HostNetworks, parts: ClipParts) -> Conditions:
     """Everything the denoiser is told, on the model's device; ``parts`` have been checked."""
     reference, driving = parts.reference, parts.driving
-    if model.config.driving_encoder is None:
+    encoder = networks.denoiser.driving_encoder
+    if encoder is None:
         modulated = no_driving_channels(parts.num_frames, reference)
     else:
         modulation = reference.modulation.to(model.device, model.dtype)
-        modulated = modulate_driving(networks.denoiser.condition_input_layer, driving, modulation)
+        modulated = modulate_driving(encoder, driving, modulation)
     background = parts.background
     if background is None:
         assert model.context is not None

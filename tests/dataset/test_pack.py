@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from megactor_core.dataset.clip_file import ClipReader
+from megactor_core.dataset.clip_file import ClipFile
 from megactor_core.dataset.clip_list import list_clips
 from megactor_core.dataset.pack import pack
 from megactor_core.dataset.parallel import Machines
@@ -88,7 +88,7 @@ def test_a_clip_is_the_videos_frames_and_says_where_it_is_from(videos: Path, tmp
     facts = clip.read_json("json")
     assert facts["identity"] == "a.mp4" and facts["frame_rate"] == 10 and facts["size"] == [64, 80]
     assert facts["sha256"] == hashlib.sha256(clip.read("mp4")).hexdigest()
-    with ClipReader(clip.read("mp4")) as reader:
+    with ClipFile(clip.read("mp4")) as reader:
         for image, truth in zip(reader.frames(), scene(3, 40), strict=False):
             assert np.abs(image.astype(int) - truth).mean() < 4
 
@@ -112,7 +112,7 @@ def test_the_frame_rate_is_changed_by_time(tmp_path: Path, rate: int, shown: lis
     write_video(tmp_path / "in" / "a.mp4", images)
     pack(settings(frame_rate=rate), tmp_path / "in", tmp_path / "out", HERE)
     (clip,) = entries(tmp_path / "out").values()
-    with ClipReader(clip.read("mp4")) as reader:
+    with ClipFile(clip.read("mp4")) as reader:
         assert reader.num_frames == 2 * rate and reader.frame_rate == rate
         numbers = [round((float(image.mean()) - 20) / 9) for image in reader.frames()]
     assert numbers[: len(shown)] == shown
@@ -131,7 +131,7 @@ def test_unevenly_spaced_frames_are_cut_by_time_and_held_no_longer_than_a_clip(t
     for entry in entries(tmp_path / "out").values():
         facts = entry.read_json("json")
         seconds.append(facts["frames"] / facts["frame_rate"])
-        with ClipReader(entry.read("mp4")) as reader:
+        with ClipFile(entry.read("mp4")) as reader:
             numbers = [round((float(image.mean()) - 20) / 6) for image in reader.frames()]
         first = begins[facts["first_frame"]]
         shown = [max(i for i, begin in enumerate(begins) if begin <= first + k) for k in range(len(numbers))]

@@ -9,7 +9,7 @@ import pytest
 from clip_shards import puppet_sample, write_samples
 from tiny_stylist import write_tiny_stylist
 
-from megactor_core.dataset.clip_file import ClipReader
+from megactor_core.dataset.clip_file import ClipFile
 from megactor_core.dataset.parallel import Machines
 from megactor_core.dataset.runner import run_step
 from megactor_core.dataset.settings import StyliseSettings
@@ -36,7 +36,7 @@ def stylise(folder: Path, settings: StyliseSettings) -> list[Entry]:
 
 
 def frames(clip: Entry, part: str) -> np.ndarray:
-    with ClipReader(clip.read(part)) as reader:
+    with ClipFile(clip.read(part)) as reader:
         return np.stack(list(reader.frames())).astype(float)
 
 

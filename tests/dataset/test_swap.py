@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from clip_shards import encode, puppet_sample, write_samples
 
-from megactor_core.dataset.clip_file import ClipReader
+from megactor_core.dataset.clip_file import ClipFile
 from megactor_core.dataset.parallel import Machines
 from megactor_core.dataset.runner import run_step
 from megactor_core.dataset.settings import SwapSettings
@@ -36,7 +36,7 @@ def swap(folder: Path, samples: Mapping[str, Any], **changes: Any) -> tuple[dict
 
 
 def frames(clip: Entry, part: str) -> np.ndarray:
-    with ClipReader(clip.read(part)) as reader:
+    with ClipFile(clip.read(part)) as reader:
         return np.stack(list(reader.frames())).astype(float)
 
 

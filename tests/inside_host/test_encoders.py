@@ -112,7 +112,13 @@ def test_a_vae_in_stable_diffusions_shape_is_the_hosts_own(tmp_path: Path) -> No
 def test_the_reference_is_what_the_core_gives(pair: tuple[PortraitModel, LoadedModel]) -> None:
     model, loaded = pair
     sampled = model.config.reference_posterior == "sample"
-    expected = reference.encode_reference(loaded.networks, PIXELS, FOREGROUND, seed=5 if sampled else None)
+    expected = reference.encode_reference(
+        loaded.networks,
+        PIXELS,
+        FOREGROUND,
+        concatenate=loaded.config.concatenated_reference,
+        seed=5 if sampled else None,
+    )
 
     (result,) = EncodeReference.execute(model, to_image(PIXELS), to_mask(FOREGROUND), seed=5).args
 

@@ -24,7 +24,7 @@ from megactor_core.errors import InputError
 from megactor_core.evaluation.clips.request import EvaluationRequest
 from megactor_core.models.config import ModelConfig
 from megactor_core.training.config.run import TrainingConfig, read_config
-from megactor_core.validation import explain
+from megactor_core.validation import ByKind, explain
 from megactor_core.weights import loading
 
 HOSTILE = (
@@ -64,7 +64,13 @@ def _inside(annotation: Any, bounds: list[Any], path: str) -> Iterator[tuple[str
     ):
         if annotation.__name__ not in CHECKED_ELSEWHERE:
             yield from numbers(annotation, path)
+    elif isinstance(annotation, ByKind):
+        for kind in annotation.classes().values():
+            yield from numbers(kind, path)
     elif hasattr(annotation, "__metadata__"):
+        for item in annotation.__metadata__:
+            if isinstance(item, ByKind):
+                yield from _inside(item, bounds, path)
         inner = [
             bound
             for item in annotation.__metadata__

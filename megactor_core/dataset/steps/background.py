@@ -7,7 +7,7 @@ import numpy as np
 
 from ...vision.foreground import foreground_mask
 from ...vision.person_segmenter import find_segmenter
-from ..clip_file import ClipReader
+from ..clip_file import ClipFile
 from ..parts import face_boxes, pack_masks
 from ..settings import BackgroundSettings, Kept
 from ..shards import BACKGROUND, CLIP, BrokenSample, Entry
@@ -26,7 +26,7 @@ class BackgroundMasks:
     def __call__(self, clip: Entry) -> Kept:
         """Part the person from the background."""
         boxes = face_boxes(clip)
-        with ClipReader(clip.read(CLIP)) as reader:
+        with ClipFile(clip.read(CLIP)) as reader:
             if len(boxes) != reader.num_frames:
                 raise BrokenSample("its faces are of another clip")
             count = min(self._settings.masks, reader.num_frames)

@@ -19,7 +19,7 @@ from ...vision.portrait import need_detector
 from ...vision.tracking import FaceTrack, NoFaceError, follow_face
 from ...weights.catalogue import find_known
 from ...weights.folders import models_folder
-from ..clip_file import ClipReader
+from ..clip_file import ClipFile
 from ..settings import FacesSettings, Kept, Rejected
 from ..shards import CLIP, FACES, Entry
 
@@ -55,7 +55,7 @@ class FaceFinder:
         """Look at every frame once."""
         luma: list[float] = []
         faces: list[tuple[Face, ...]] = []
-        with ClipReader(clip.read(CLIP)) as reader:
+        with ClipFile(clip.read(CLIP)) as reader:
             size = reader.size
             for image in reader.frames():
                 luma.append(float(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean()))

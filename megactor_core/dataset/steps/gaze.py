@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...vision.gaze import MESH_EYES, eye_angles
 from ...vision.landmarks import Landmarker, MediaPipeLandmarker
-from ..clip_file import ClipReader
+from ..clip_file import ClipFile
 from ..parts import face_landmarks
 from ..settings import GazeSettings, Kept, Rejected
 from ..shards import CLIP, GAZE, Entry
@@ -54,7 +54,7 @@ class GazeFilter:
     def __call__(self, clip: Entry) -> Kept:
         """Read the angles and judge."""
         settings = self._settings
-        with ClipReader(clip.read(CLIP)) as reader:
+        with ClipFile(clip.read(CLIP)) as reader:
             numbers = list(range(0, reader.num_frames, settings.interval))[: settings.readings]
             images = reader.read(numbers)
         if self._landmarker is None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import InputError
-from ..clip_file import ClipReader, encode_clip
+from ..clip_file import ClipFile, encode_clip
 from ..settings import Kept, StyliseSettings
 from ..shards import CLIP, STYLED, Entry, name_bytes
 
@@ -51,7 +51,7 @@ class Styliser:
     def __call__(self, clip: Entry) -> Kept:
         """Stylise all frames."""
         seed = int(np.random.default_rng([self._settings.seed, *name_bytes(clip.key)]).integers(2**31))
-        with ClipReader(clip.read(CLIP)) as reader:
+        with ClipFile(clip.read(CLIP)) as reader:
             styled = encode_clip(self._styled(reader.frames(), seed), reader.size, reader.frame_rate)
         return Kept({**clip.sample(), STYLED: styled})
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...media.pictures import load_picture, save_picture
-from ..clip_file import ClipReader, encode_clip
+from ..clip_file import ClipFile, encode_clip
 from ..clip_list import identity_of
 from ..parts import five_points
 from ..settings import Kept, SwapSettings
@@ -73,7 +73,7 @@ class DisguiseSwapper:
         except BrokenSample as error:
             raise SwapFailed(f"the other person's clip {donor.key}: {error}") from error
         points = five_points(clip)
-        with ClipReader(clip.read(CLIP)) as reader:
+        with ClipFile(clip.read(CLIP)) as reader:
             if len(points) != reader.num_frames or number >= len(donor_points):
                 raise SwapFailed("the faces are of another clip")
             disguise = Disguise(points, reader.read([0])[0], 0, picture, donor_points[number])
@@ -137,7 +137,7 @@ def _clips_of_several(shard: Shard) -> list[tuple[Entry, str]]:
 
 def _random_frame(clip: Entry, rng: np.random.Generator) -> tuple[NDArray[np.uint8], int]:
     """A picture of the person, and its number in the clip."""
-    with ClipReader(clip.read(CLIP)) as reader:
+    with ClipFile(clip.read(CLIP)) as reader:
         number = int(rng.integers(reader.num_frames))
         return reader.read([number])[0], number
 
@@ -145,7 +145,7 @@ def _random_frame(clip: Entry, rng: np.random.Generator) -> tuple[NDArray[np.uin
 def _checked(swapped: bytes, clip: Entry) -> bytes:
     """The swapped clip encoded as all clips are, if it has the frames of the original."""
     try:
-        with ClipReader(clip.read(CLIP)) as original, ClipReader(swapped) as reader:
+        with ClipFile(clip.read(CLIP)) as original, ClipFile(swapped) as reader:
             wanted, found = ((r.num_frames, *r.size) for r in (original, reader))
             if wanted != found:
                 raise SwapFailed(f"its output has (frames, height, width) {found} instead of {wanted}")

@@ -51,7 +51,8 @@ class PuppetAnimation:
 
     def drive(self, frames: Images) -> Images:
         """Animated frames uint8 (F, S, S, 3) for grey driving frames uint8 (F, S, S)."""
-        encoder = self.animator.model.networks.denoiser.condition_input_layer
+        encoder = self.animator.model.networks.denoiser.driving_encoder
+        assert encoder is not None
         driving = encode_driving(encoder, frames, self.reference.modulation)
         conditions = Conditions(self.reference, self.background, driving)
         latents = self.animator.sample(conditions, self.settings)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ..fields import Count, Depth, Size, Widths, check_heads
+from ..fields import STRICT, Count, Depth, Size, Widths, check_heads
+
+# Hidden states of full resolution that a row holds at most; measured with benchmarks/full_size_step.py, which
+# prints the peak.
+_HIDDEN_STATES = 24
+
+HINT_CHANNELS = (16, 32, 96, 256)
+"""Widths of the convolutions that bring a hint to the latents' size, as in every ControlNet of SD1.5."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,9 @@ class UNetConfig:
             those of the middle and up levels, or all.
     """
 
+    __pydantic_config__ = STRICT
+    kind: ClassVar[str] = "unet"  # no field: the configurations of published models do not say it
+
     in_channels: Size = 13
     out_channels: Count = 4
     block_out_channels: Widths = (320, 640, 1280, 1280)
@@ -58,12 +68,33 @@ class UNetConfig:
         """Whether the transformer block of this name reads (or, in a reference network, writes) tokens."""
         return self.reading_levels == "all" or not block.startswith("down_blocks")
 
-    def hidden_values(self, cells: int) -> int:
-        """Numbers in a hidden state of so many latent cells at full resolution: a measure of memory."""
+    def tiny(self, cross_attention_dim: int, audio_dim: int) -> UNetConfig:
+        """See ``ReferenceConfig``."""
+        return replace(
+            self,
+            block_out_channels=(8, 16),
+            attention_levels=(True, True),
+            layers_per_block=1,
+            num_attention_heads=2,
+            cross_attention_dim=cross_attention_dim,
+            norm_num_groups=4,
+            audio_dim=audio_dim if self.audio_dim else 0,
+        )
+
+    def activation_values(self, cells: int) -> int:
+        """See ``DenoiserConfig``."""
+        return _HIDDEN_STATES * cells * self.block_out_channels[0]
+
+    def hint_feature_values(self, cells: int) -> int:
+        """See ``ControlConfig``."""
         return cells * self.block_out_channels[0]
 
+    def hint_activation_values(self, pixels: int) -> int:
+        """See ``ControlConfig``: the first convolution's output, before and after its activation."""
+        return 2 * pixels * HINT_CHANNELS[0]
+
     def audio_values(self, tokens: int) -> int:
-        """Numbers in the keys and values of so many audio tokens, which every transformer block keeps."""
+        """See ``DenoiserConfig``: every transformer block keeps them."""
         if not self.audio_dim:
             return 0
         levels = zip(self.block_out_channels, self.attention_levels, strict=True)

@@ -9,11 +9,8 @@ from torch import Tensor, nn
 
 from ..denoiser import Control, KeyValues
 from .attention import Pass
-from .config import UNetConfig
+from .config import HINT_CHANNELS, UNetConfig
 from .unet_encoder import UNetEncoder
-
-HINT_CHANNELS = (16, 32, 96, 256)
-"""Widths of the convolutions that bring a hint to the latents' size, as in every ControlNet of SD1.5."""
 
 
 class ControlNet(UNetEncoder):

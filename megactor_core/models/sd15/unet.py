@@ -50,21 +50,21 @@ class DenoisingUNet(UNetTrunk):
     """The 3-D denoiser: SD1.5 inflated over frames, motion modules, reference attention.
 
     Source: MegActor (arXiv 2405.20851), section "Method"; official key names, see the manifests in the tests.
-    ``condition_input_layer``, where there is one, encodes the driving frames; it is called once per clip,
-    outside ``forward``.
+    ``condition_input_layer``, where there is one, is the driving encoder; it is called once per clip, outside
+    ``forward``.
     """
-
-    condition_input_layer: DrivingEncoder
-    driving_channels: int
 
     def __init__(self, config: UNetConfig, driving_encoder: DrivingEncoderConfig | None) -> None:
         super().__init__(config)
         self.conv_norm_out = ClipGroupNorm(config.norm_num_groups, config.block_out_channels[0], eps=1e-5)
         self.conv_out = nn.Conv2d(config.block_out_channels[0], config.out_channels, 3, padding=1)
-        self.driving_channels = 0
         if driving_encoder is not None:
-            self.driving_channels = driving_encoder.out_channels
             self.condition_input_layer = DrivingEncoder(driving_encoder)
+
+    @property
+    def driving_encoder(self) -> DrivingEncoder | None:
+        """Encoder of the driving frames; None where the driver enters otherwise."""
+        return getattr(self, "condition_input_layer", None)
 
     @property
     def device(self) -> torch.device:

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from ...conditioning.background import clip_pixels
 from ...conditioning.tensors import background_mask
-from ...dataset.clip_file import ClipReader
+from ...dataset.clip_file import ClipFile
 from ...dataset.clip_list import list_clips
 from ...dataset.parts import read_masks
 from ...dataset.shards import BACKGROUND, CLIP, FACES, STYLED, SWAPPED, BrokenSample, Entry
@@ -101,7 +101,7 @@ class ShardClips(Dataset[Batch]):
         if not candidates:
             raise BrokenSample(f"part {BACKGROUND} has no mask of a usable frame")
         reference_number = int(rng.choice(candidates))
-        with ClipReader(clip.read(CLIP)) as reader:
+        with ClipFile(clip.read(CLIP)) as reader:
             if len(boxes) != reader.num_frames:
                 raise BrokenSample(
                     f"part {FACES} tells of {len(boxes)} frames, the clip has {reader.num_frames}"
@@ -175,7 +175,7 @@ def _read(
     clip: Entry, version: str, numbers: Sequence[int], geometry: tuple[int, tuple[int, int]]
 ) -> list[NDArray[np.uint8]]:
     """Frames of another version of the clip, which must have the same frames."""
-    with ClipReader(clip.read(version)) as reader:
+    with ClipFile(clip.read(version)) as reader:
         if (reader.num_frames, reader.size) != geometry:
             raise BrokenSample(f"part {version} has other frames than the clip")
         return reader.read(numbers)

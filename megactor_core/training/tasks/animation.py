@@ -97,7 +97,7 @@ class DenoiserTask:
             torch.manual_seed(seed)
             self.motion_head = nn.Linear(width * _POOLED**2, len(MOTION_NAMES))
             if config.lora is not None:
-                add_lora(networks.denoiser, config.lora)
+                add_lora(networks.module("denoiser"), config.lora)
         self._check_trainable()
         if config.channels_last:
             for _, network in networks.items():
@@ -196,7 +196,7 @@ class DenoiserTask:
         """A model folder: ``config.json`` and one safetensors file per network; or ``lora.safetensors``."""
         dtype = {"fp32": torch.float32, "fp16": torch.float16}[self.config.export_precision]
         if self.config.lora is not None:
-            save_lora(self.all_networks.denoiser, self.config.lora, folder, dtype)
+            save_lora(self.all_networks.module("denoiser"), self.config.lora, folder, dtype)
         else:
             save_model(self.model, self.all_networks, folder, dtype)
 
@@ -247,7 +247,8 @@ class DenoiserTask:
 
     def _drive(self, references: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
         """Unmodulated features of the driving frames, and the channels that join the noisy latent."""
-        encoder = self.all_networks.denoiser.condition_input_layer
+        encoder = self.all_networks.denoiser.driving_encoder
+        assert encoder is not None  # the family's has one
         pictures = (references + 1) / 2
         small = F.interpolate(pictures, size=(encoder.reference_size,) * 2, mode="bilinear")
         grey = (driving.float() / 255)[:, None].expand(-1, 3, -1, -1, -1)

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, cast
 
 import comfy.patcher_extension
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ....megactor_core.models.denoiser import Control, KeyValues
-from ....megactor_core.models.sd15.unet import DenoisingUNet
+from ....megactor_core.models.denoiser import Control, Denoiser, KeyValues
 
 
-class NativeDenoiser(DenoisingUNet):
-    """``DenoisingUNet`` under its own key names, callable as the host's ``diffusion_model``."""
+class NativeDenoiser(nn.Module):
+    """A core denoiser under its own key names, callable as the host's ``diffusion_model``.
+
+    It is mixed into the denoiser's own class, whatever that is: a module around it would prefix all its keys,
+    by which LoRAs and the host's patches find weights.
+    """
+
+    denoise: Callable[..., Tensor]
 
     manual_cast_dtype: torch.dtype | None = None
     """Type that the device computes in where it is not that of the weights."""
 
     @classmethod
-    def of(cls, denoiser: DenoisingUNet, manual_cast_dtype: torch.dtype | None) -> NativeDenoiser:
+    def of(cls, denoiser: Denoiser, manual_cast_dtype: torch.dtype | None) -> NativeDenoiser:
         """A core denoiser turned into this class; its layers and weights stay the same objects."""
-        denoiser.__class__ = cls
+        denoiser.__class__ = _native(type(denoiser))
         native = cast(NativeDenoiser, denoiser)
         native.manual_cast_dtype = manual_cast_dtype
         return native
@@ -34,7 +40,7 @@ class NativeDenoiser(DenoisingUNet):
     @property
     def dtype(self) -> torch.dtype:
         """Type of the weights, as the host asks for it."""
-        return super().compute_dtype
+        return super().compute_dtype  # type: ignore[misc]
 
     def forward(
         self,
@@ -100,6 +106,11 @@ class NativeDenoiser(DenoisingUNet):
         )
         places = [order.index(row) for row in range(rows)]
         return prediction[places].transpose(1, 2).flatten(0, 1)
+
+
+@cache
+def _native(kind: type[Denoiser]) -> type[Denoiser]:
+    return type(f"Native{kind.__name__}", (NativeDenoiser, kind), {})
 
 
 def _without_easy_cache(transformer_options: Mapping[str, Any]) -> Mapping[str, Any]:

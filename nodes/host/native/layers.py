@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
 import torch
 from torch import nn
-
-from ....megactor_core.models.sd15.resnet import ClipGroupNorm
-
-
-class HostClipGroupNorm(ClipGroupNorm, comfy.ops.manual_cast.GroupNorm):
-    """The clip's GroupNorm on top of the host's."""
-
 
 # Only layers of these classes are moved and cast by the host one by one; any other layer has to be resident.
 _HOST_LAYERS: dict[type[nn.Module], type[nn.Module]] = {
@@ -23,21 +18,32 @@ _HOST_LAYERS: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv2d: comfy.ops.manual_cast.Conv2d,
     nn.GroupNorm: comfy.ops.manual_cast.GroupNorm,
     nn.LayerNorm: comfy.ops.manual_cast.LayerNorm,
-    ClipGroupNorm: HostClipGroupNorm,
 }
 
 
 def use_host_layers(network: nn.Module) -> None:
-    """Turn every plain torch layer of a network into the host's of the same kind; weights stay as they are.
+    """Turn every torch layer of a network into the host's of the same kind; weights stay as they are.
+
+    A layer of the core on top of torch's gets the host's under it: it uses its weights through torch's
+    ``forward`` alone.
 
     Raises:
         TypeError: a layer with weights that the host knows nothing about.
     """
     for name, module in network.named_modules():
-        if type(module) in _HOST_LAYERS:
-            module.__class__ = _HOST_LAYERS[type(module)]
+        kind: type[nn.Module] = type(module)
+        if issubclass(kind, tuple(_HOST_LAYERS)):
+            module.__class__ = _host_layer(kind)  # type: ignore[arg-type]
         elif next(module.parameters(recurse=False), None) is not None:
-            raise TypeError(f"{name}: {type(module).__name__} holds weights, but has no host layer")
+            raise TypeError(f"{name}: {kind.__name__} holds weights, but has no host layer")
+
+
+@cache
+def _host_layer(kind: type[nn.Module]) -> type[nn.Module]:
+    if kind in _HOST_LAYERS:
+        return _HOST_LAYERS[kind]
+    host = next(host for plain, host in _HOST_LAYERS.items() if issubclass(kind, plain))
+    return type(f"Host{kind.__name__}", (kind, host), {})
 
 
 def inference_dtypes(network: nn.Module) -> tuple[torch.dtype, torch.dtype | None]:

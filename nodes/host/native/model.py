@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import comfy.conds
 import comfy.context_windows
@@ -17,9 +17,10 @@ from ....megactor_core import limits
 from ....megactor_core.errors import InputError
 from ....megactor_core.models.conditions import Conditions
 from ....megactor_core.models.config import ModelConfig, SchedulerConfig
+from ....megactor_core.models.denoiser import Denoiser
 from ....megactor_core.models.networks import CONTROLS as CONTROL_NAMES
-from ....megactor_core.models.sd15.reader import ClipReader
 from ....megactor_core.precision import all_finite, not_finite
+from ....megactor_core.sampling.clip_reader import ClipReader
 from ....megactor_core.sampling.sampler import CHECK_RESULT
 from .conditions import KEY, CONDRows, Row
 from .denoiser import NativeDenoiser
@@ -201,7 +202,7 @@ class NativeModel(comfy.model_base.BaseModel):
 
         def read() -> ClipReader:
             return ClipReader(
-                self.diffusion_model,
+                cast(Denoiser, self.diffusion_model),
                 additional(REFERENCE_NETWORK)[0],
                 conditions.to(device, self.get_dtype_inference()),
                 dict(zip(CONTROL_NAMES, additional(CONTROLS), strict=False)),

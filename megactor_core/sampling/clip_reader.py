@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..conditions import Conditions
-from ..denoiser import Control, Denoiser, HintReader, KeyValues, ReferenceWriter, add_up, gather_rows
+from ..models.conditions import Conditions
+from ..models.denoiser import Control, Denoiser, HintReader, KeyValues, ReferenceWriter, add_up, gather_rows
 
 
 class ClipReader:

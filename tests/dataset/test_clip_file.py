@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clip_shards import encode
 
-from megactor_core.dataset.clip_file import ClipReader
+from megactor_core.dataset.clip_file import ClipFile
 from megactor_core.dataset.shards import BrokenSample
 
 
@@ -31,21 +31,21 @@ def numbers_of(images: list[np.ndarray]) -> list[int]:
     "wanted", [[0], [39], [5, 7, 9, 30], [30, 2, 2, 31], list(range(11, 35, 2)), list(range(40))]
 )
 def test_the_frames_that_were_asked_for(clip: bytes, wanted: list[int]) -> None:
-    with ClipReader(clip) as reader:
+    with ClipFile(clip) as reader:
         assert (reader.num_frames, reader.size, reader.frame_rate) == (40, (48, 64), 25)
         assert numbers_of(reader.read(wanted)) == wanted
         assert numbers_of(reader.read(wanted[::-1])) == wanted[::-1]
 
 
 def test_a_chosen_frame_is_the_one_of_the_whole_clip(clip: bytes) -> None:
-    with ClipReader(clip) as reader:
+    with ClipFile(clip) as reader:
         images = list(reader.frames())
         assert numbers_of(images) == list(range(40))
         np.testing.assert_array_equal(reader.read([23])[0], images[23])
 
 
 def test_frames_outside_the_clip_are_refused(clip: bytes) -> None:
-    with ClipReader(clip) as reader, pytest.raises(BrokenSample, match="of a clip of 40"):
+    with ClipFile(clip) as reader, pytest.raises(BrokenSample, match="of a clip of 40"):
         reader.read([39, 40])
 
 
@@ -59,5 +59,5 @@ def test_what_is_no_video_is_a_broken_sample(clip: bytes, damage: str) -> None:
         "cut": clip[:middle],
         "zeroed": clip[: middle // 4 * 3] + bytes(len(clip) - middle // 4 * 3),
     }[damage]
-    with pytest.raises(BrokenSample), ClipReader(data) as reader:
+    with pytest.raises(BrokenSample), ClipFile(data) as reader:
         list(reader.frames())
