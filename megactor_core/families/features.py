@@ -36,7 +36,11 @@ def starts_from_reference(config: ModelConfig) -> bool:
 
 def has_plain_base(config: ModelConfig) -> bool:
     """Below its temporal modules and ControlNets lies plain Stable Diffusion 1.5, which may be exchanged."""
-    return config.denoiser.in_channels == config.latent_space.channels
+    return (
+        not config.concatenated_reference
+        and config.driving_encoder is None
+        and config.denoiser.kind == "unet"
+    )
 
 
 def shows(mode: str) -> Feature:

@@ -15,6 +15,7 @@ CONFIG = ModelConfig(
     image_encoder=None,
     constant_context=77,
     audio_encoder=AudioEncoderConfig(),
+    concatenated_reference=False,
     reference_posterior="mean",
     start="reference",
     framing="head",

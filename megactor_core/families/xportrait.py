@@ -26,6 +26,7 @@ CONFIG = ModelConfig(
     control_network=_PLAIN_UNET,
     image_encoder=None,
     constant_context=77,
+    concatenated_reference=False,
     reference_posterior="mean",
     start="reference",
     antialiased_crops=True,
