@@ -1,8 +1,9 @@
-"""Write locales/en/nodeDefs.json from the nodes' schemas.
+"""Write locales/en/nodeDefs.json from the nodes' schemas, and rows of new inputs into the help pages.
 
 python scripts/make_locale.py --host http://127.0.0.1:8188
 
-A running ComfyUI with this pack is needed. Other languages are translations of this file.
+A running ComfyUI with this pack is needed. Other languages are translations of this file; run it again when
+they are done, so that their help pages get their rows too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 
 import httpx
 
-FILE = Path(__file__).resolve().parent.parent / "locales" / "en" / "nodeDefs.json"
+REPOSITORY = Path(__file__).resolve().parent.parent
+LOCALES = REPOSITORY / "locales"
+PAGES = REPOSITORY / "web" / "docs"
 
 
 def texts(schema: dict[str, Any]) -> dict[str, Any]:
@@ -32,6 +35,33 @@ def texts(schema: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
+def with_rows(page: str, inputs: dict[str, dict[str, str]], translated: bool) -> str:
+    """A help page with a row, at the end of its first table, for every input that it does not explain."""
+    lines = page.split("\n")
+    last = next(i for i, line in enumerate(lines) if line.startswith("| `"))
+    while lines[last + 1].startswith("|"):
+        last += 1
+    rows = []
+    for name, one in inputs.items():
+        if f"| `{name}`" not in page:
+            called = f"（{one['name']}）" if translated else ""
+            rows.append(f"| `{name}`{called} | {one['tooltip']} |")
+    return "\n".join([*lines[: last + 1], *rows, *lines[last + 1 :]])
+
+
+def write_texts(schemas: dict[str, Any]) -> None:
+    """Write the English texts, and the rows of all languages."""
+    nodes = {name: texts(schema) for name, schema in schemas.items() if name.startswith("MegActor")}
+    (LOCALES / "en" / "nodeDefs.json").write_text(json.dumps(nodes, indent=2) + "\n")
+    for file in LOCALES.glob("*/nodeDefs.json"):
+        language = file.parent.name
+        for name, node in json.loads(file.read_text(encoding="utf-8")).items():
+            page = PAGES / (f"{name}.md" if language == "en" else f"{name}/{language}.md")
+            if "inputs" in node:
+                text = page.read_text(encoding="utf-8")
+                page.write_text(with_rows(text, node["inputs"], language != "en"), encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -39,8 +69,7 @@ def main() -> None:
     parser.add_argument("--host", default="http://127.0.0.1:8188", help="address of a running ComfyUI")
     options = parser.parse_args()
     answer = httpx.get(f"{options.host}/object_info", timeout=60, trust_env=False)
-    nodes = {name: texts(schema) for name, schema in answer.json().items() if name.startswith("MegActor")}
-    FILE.write_text(json.dumps(nodes, indent=2) + "\n")
+    write_texts(answer.json())
 
 
 if __name__ == "__main__":

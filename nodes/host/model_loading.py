@@ -18,7 +18,7 @@ from ...megactor_core.weights.tensor_files import open_tensor_file
 from .clip_vision import load_clip_vision
 from .latent_format import PortraitLatentFormat
 from .native.denoiser import NativeDenoiser
-from .native.layers import host_patcher, inference_dtypes, use_host_layers
+from .native.layers import Held, host_patcher, inference_dtypes, use_host_layers
 from .native.model import CONTROLS, REFERENCE_NETWORK, NativeModel
 from .native.start_noise import add_run_wrapper
 from .portrait_model import PortraitModel
@@ -58,7 +58,11 @@ def load_portrait_model(
     reference_network = hold("reference_network", dtype)
     controls = {name: hold(name, dtype) for name in networks.controls}
     # a few million weights whose rounding would be heard by all the others
-    audio_encoder = hold("audio_encoder", torch.float32) if networks.audio_encoder is not None else None
+    audio_encoder = None
+    if networks.audio_encoder is not None:
+        audio_encoder = host_patcher(
+            Held(_fill(networks, "audio_encoder", folder, torch.float32)), disable_dynamic
+        )
     denoiser.set_additional_models(REFERENCE_NETWORK, [reference_network])
     denoiser.set_additional_models(CONTROLS, list(controls.values()))
     denoiser.cached_patcher_init = (_load_denoiser, (folder, base))

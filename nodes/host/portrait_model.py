@@ -43,7 +43,7 @@ class PortraitModel:
         clip_vision: the model's own image encoder; None where it reads no background.
         context: tokens that take the background's place, ``(1, tokens, width)`` float32; None where it reads
             one.
-        audio_encoder: the host's handle on the encoder of sound; None where the model hears nothing.
+        audio_encoder: the host's handle on the encoder of sound, ``Held``; None where it hears nothing.
     """
 
     config: ModelConfig
@@ -92,4 +92,4 @@ class PortraitModel:
         """Bring the encoder of sound onto the device."""
         assert self.audio_encoder is not None
         comfy.model_management.load_model_gpu(self.audio_encoder)
-        return self.audio_encoder.model
+        return self.audio_encoder.model.network

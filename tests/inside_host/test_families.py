@@ -9,23 +9,31 @@ import numpy as np
 import pytest
 import torch
 from comfy_api.latest import InputImpl
+from counted_calls import count_calls
 from driver_widgets import prepare
 from face_values import face_landmarks
+from megactor_pack.megactor_core.animation.checks import check_controls, check_motion, checked_mode
+from megactor_pack.megactor_core.animation.clip import find_clip
+from megactor_pack.megactor_core.animation.memory import check_memory
 from megactor_pack.megactor_core.animator import Animator
 from megactor_pack.megactor_core.errors import InputError
+from megactor_pack.megactor_core.files import check_output
 from megactor_pack.megactor_core.media.reading import open_driving
 from megactor_pack.megactor_core.media.samples import Samples
+from megactor_pack.megactor_core.media.waveform import heard_part
 from megactor_pack.megactor_core.models.conditions import ControlStrength
 from megactor_pack.megactor_core.motion import Amplitude, Motion
-from megactor_pack.megactor_core.weights.loading import load_model
+from megactor_pack.megactor_core.weights.loading import load_model, read_config
 from megactor_pack.megactor_core.weights.random_model import write_random_model
 from megactor_pack.nodes.animate_portrait import AnimatePortrait
 from megactor_pack.nodes.encode_audio import EncodeAudio
 from megactor_pack.nodes.encode_driving import EncodeDriving
 from megactor_pack.nodes.encode_reference import EncodeReference
 from megactor_pack.nodes.host.animation import HostAnimator
+from megactor_pack.nodes.host.faces import find_detector
 from megactor_pack.nodes.host.images import to_image
 from megactor_pack.nodes.host.model_loading import load_portrait_model
+from megactor_pack.nodes.host.people import find_segmenter
 from megactor_pack.nodes.host.portrait_model import PortraitModel
 from megactor_pack.nodes.sampler import MegActorSampler
 from tiny_model import portrait_image, write_driver
@@ -188,6 +196,36 @@ def animate(model: PortraitModel, **inputs: Any) -> Path:
 def test_animate_portrait_by_sound_alone(models: dict[str, PortraitModel]) -> None:
     source = open_driving(animate(models["megactor-sigma"], audio=AUDIO, frame_rate=20.0))
     assert source.num_frames == 10 and source.frame_rate == 20 and source.sound is not None
+
+
+def test_animate_portrait_asks_everything_once(
+    models: dict[str, PortraitModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = (check_controls, check_motion, check_output, checked_mode, find_clip, heard_part)
+    found = (find_detector, find_segmenter)
+    counts = count_calls(monkeypatch, *asked, *found, check_memory, read_config)
+    animate(models["megactor-sigma"], audio=AUDIO)
+    # the host watches its memory itself, and the model has been read by Load MegActor Model
+    assert counts == {one.__name__: 1 for one in (*asked, *found)} | {"check_memory": 0, "read_config": 0}
+
+
+def test_what_prepare_driving_and_the_sampler_have_animate_portrait_has_too(
+    models: dict[str, PortraitModel], driver: Path
+) -> None:
+    def frames(**inputs: Any) -> np.ndarray:
+        path = animate(models["xportrait"], driving=InputImpl.VideoFromFile(str(driver)), **inputs)
+        return np.stack([image for _, _, image in open_driving(path).frames()]).astype(int)
+
+    usual = frames()
+    later = {"mode": "auto", "best_frame": -1, "fixed_patches": False, "smoothing": 0.0}
+    assert np.array_equal(frames(**later, noise_scale=-1.0, window_weights="flat"), usual)
+    assert np.array_equal(frames(mode="hints"), usual)
+    assert not np.array_equal(frames(noise_scale=0.5), usual)
+    assert not np.array_equal(frames(context_length=4, context_overlap=2, window_weights="pyramid"), usual)
+    with pytest.raises(InputError, match="use hints"):
+        frames(mode="plain")
+    with pytest.raises(InputError, match="frames 0 to 5"):
+        frames(best_frame=6)
 
 
 def test_what_a_family_cannot_use_is_refused(

@@ -10,6 +10,15 @@ import comfy.ops
 import torch
 from torch import nn
 
+
+class Held(nn.Module):
+    """A network inside one whose device the host can set; that of transformers' models is computed."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+
 # Only layers of these classes are moved and cast by the host one by one; any other layer has to be resident.
 _HOST_LAYERS: dict[type[nn.Module], type[nn.Module]] = {
     nn.Linear: comfy.ops.manual_cast.Linear,
@@ -34,6 +43,8 @@ def use_host_layers(network: nn.Module) -> None:
         kind: type[nn.Module] = type(module)
         if issubclass(kind, tuple(_HOST_LAYERS)):
             module.__class__ = _host_layer(kind)  # type: ignore[arg-type]
+            if isinstance(module, nn.Embedding):
+                module.register_parameter("bias", None)  # as the host's own has it
         elif next(module.parameters(recurse=False), None) is not None:
             raise TypeError(f"{name}: {kind.__name__} holds weights, but has no host layer")
 
