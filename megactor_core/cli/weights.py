@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..families.registry import FAMILIES, default_family
 from .arguments import seed
 
 DTYPES = ("float16", "bfloat16", "float32")
@@ -15,14 +16,15 @@ DTYPES = ("float16", "bfloat16", "float32")
 
 def add_parser(subparsers: Any) -> None:
     """Add the command and its actions to the main parser's ``add_subparsers`` object."""
+    usual = default_family()
     parser = subparsers.add_parser(
         "weights",
         help="list, download, convert and verify model files",
         description="Everything about weight files. The demo model comes with the package; the official "
         "MegActor weights are downloaded and converted once.",
-        epilog="Official weights in two commands, here MegActor's:\n"
-        "  python -m megactor_core weights download megactor\n"
-        "  python -m megactor_core weights convert megactor",
+        epilog=f"Official weights in two commands, here {usual.label}'s:\n"
+        f"  python -m megactor_core weights download {usual.name}\n"
+        f"  python -m megactor_core weights convert {usual.name}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -41,9 +43,9 @@ def add_parser(subparsers: Any) -> None:
     convert.add_argument(
         "source",
         nargs="?",
-        default="megactor",
+        default=usual.name,
         help="a family, where 'download' puts them, or the folder that holds a "
-        "checkpoint with the files that belong to it (default: megactor)",
+        f"checkpoint with the files that belong to it (default: {usual.name})",
     )
     convert.add_argument(
         "--output",
@@ -56,7 +58,7 @@ def add_parser(subparsers: Any) -> None:
     export = _action(
         actions, "export", "write a model in the official key layout, the way back from 'convert'"
     )
-    export.add_argument("source", help="a model name ('megactor') or a model folder")
+    export.add_argument("source", help=f"a model name ('{usual.name}') or a model folder")
     export.add_argument("output", type=Path, help="folder to write")
     _add_writing(export, "float32", "of which nothing is lost")
 
@@ -90,7 +92,7 @@ def add_parser(subparsers: Any) -> None:
     verify.add_argument(
         "target",
         nargs="?",
-        help="a model name ('demo', 'megactor'), a model folder or a file (default: everything here)",
+        help=f"a model name ('demo', '{usual.name}'), a model folder or a file (default: everything here)",
     )
 
 
@@ -151,7 +153,6 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _download(args: argparse.Namespace) -> int:
-    from ..families.registry import FAMILIES
     from ..weights.catalogue import find_known
     from ..weights.download import fetch_file
 
@@ -167,7 +168,6 @@ def _download(args: argparse.Namespace) -> int:
 def _convert(args: argparse.Namespace) -> int:
     import torch
 
-    from ..families.registry import FAMILIES
     from ..weights.convert import convert_official
     from ..weights.folders import models_folder, named_model_folder
     from ..weights.official import find_official_files

@@ -158,9 +158,11 @@ def infer_config(files: OfficialFiles) -> ModelConfig:
         if published.control_network is not None:
             control = unet_config(shapes["face_control"], configs["denoiser"], published.control_network)
             values["control_network"] = control
-        values["vae"] = vae_config(shapes["vae"], configs["vae"])
-        if "image_encoder" in shapes:
-            values["image_encoder"] = image_encoder_config(shapes["image_encoder"], configs["image_encoder"])
+        values["vae"] = vae_config(shapes["vae"], configs["vae"], published.vae)
+        if published.image_encoder is not None:
+            values["image_encoder"] = image_encoder_config(
+                shapes["image_encoder"], configs["image_encoder"], published.image_encoder
+            )
         if files.text_encoder:
             text = {name: source.shape for name, source in files.text_encoder.items()}
             values["constant_context"] = num_text_tokens(text)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..models.config import OFFICIAL_IMAGE_ENCODER, OFFICIAL_VAE
 from ..models.denoiser_config import ReferenceConfig
 from ..models.encoder_config import AudioEncoderConfig, DrivingEncoderConfig
 from ..models.sd15.config import UNetConfig
@@ -93,8 +92,10 @@ def audio_encoder_config(shapes: Shapes) -> AudioEncoderConfig:
     )
 
 
-def vae_config(shapes: Shapes, published: Mapping[str, Any]) -> dict[str, Any]:
+def vae_config(shapes: Shapes, published: Mapping[str, Any], family: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of ``AutoencoderKL``; its config.json gives ``norm_num_groups`` and ``scaling_factor``.
+
+    What neither tells is taken from the arguments of the family's autoencoder.
 
     Raises:
         KeyError: the weights lack a layer every such autoencoder has.
@@ -102,7 +103,7 @@ def vae_config(shapes: Shapes, published: Mapping[str, Any]) -> dict[str, Any]:
     levels = range(_count(shapes, "encoder.down_blocks"))
     keep = ("norm_num_groups", "scaling_factor", "sample_size")
     return {
-        **OFFICIAL_VAE,
+        **family,
         **{key: published[key] for key in keep if key in published},
         "in_channels": shapes["encoder.conv_in.weight"][1],
         "out_channels": shapes["decoder.conv_out.weight"][0],
@@ -114,8 +115,12 @@ def vae_config(shapes: Shapes, published: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def image_encoder_config(shapes: Shapes, published: Mapping[str, Any]) -> dict[str, Any]:
+def image_encoder_config(
+    shapes: Shapes, published: Mapping[str, Any], family: Mapping[str, Any]
+) -> dict[str, Any]:
     """Arguments of ``CLIPVisionConfig``; head count and activation are read from its config.json.
+
+    What neither tells is taken from the arguments of the family's encoder.
 
     Raises:
         KeyError: the weights lack a layer every such encoder has.
@@ -124,7 +129,7 @@ def image_encoder_config(shapes: Shapes, published: Mapping[str, Any]) -> dict[s
     hidden_size, _, patch_size, _ = shapes["vision_model.embeddings.patch_embedding.weight"]
     positions = shapes["vision_model.embeddings.position_embedding.weight"][0]
     return {
-        **OFFICIAL_IMAGE_ENCODER,
+        **family,
         **{key: published[key] for key in keep if key in published},
         "hidden_size": hidden_size,
         "intermediate_size": shapes["vision_model.encoder.layers.0.mlp.fc1.weight"][0],

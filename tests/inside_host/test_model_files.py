@@ -13,13 +13,16 @@ import folder_paths
 import huggingface_hub.constants
 import pytest
 import torch
+from families.made_up import FAMILY
 from hub_server import Hub, serve_hub
 from megactor_pack.megactor_core.errors import InputError
+from megactor_pack.megactor_core.families.registry import FAMILIES, register
 from megactor_pack.megactor_core.weights import catalogue
 from megactor_pack.megactor_core.weights.loading import load_model, read_config
 from megactor_pack.nodes.host.model_files import (
     DEMO,
     check_name,
+    config_of,
     fetch_lookers,
     fingerprint,
     list_models,
@@ -74,6 +77,23 @@ def test_models_are_listed_by_their_place(models: Path, tiny_folder: Path, publi
     assert resolve("old/first") == models / "old" / "first"
     assert resolve(OFFICIAL) == models / "megactor"
     assert load_model(resolve(DEMO)).config.defaults.size == 128
+
+
+def test_a_new_family_is_listed_after_the_others_and_told_where_its_files_go(
+    models: Path,
+) -> None:
+    folder_paths.add_model_folder_path("checkpoints", str(models.parent / "checkpoints"))
+    register(FAMILY)  # in the pack's copy of the core
+    try:
+        (options,) = (i.options for i in LoadMegActorModel.define_schema().inputs if i.id == "model")
+        assert options == list_models() == [*ALWAYS, "made-up (official)"]
+        assert config_of("made-up (official)") == FAMILY.config
+        with pytest.raises(
+            InputError, match=r"made-up\.safetensors to .*official/made-up/made-up\.safetensors"
+        ):
+            resolve("made-up (official)")
+    finally:
+        del FAMILIES[FAMILY.name]
 
 
 def test_extra_folders_are_searched_too(models: Path, tiny_folder: Path, tmp_path: Path) -> None:

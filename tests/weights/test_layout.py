@@ -160,9 +160,11 @@ def test_the_official_configuration_is_read_off_the_published_shapes() -> None:
     assert driving_encoder_config(denoiser, DrivingEncoderConfig()) == DrivingEncoderConfig()
     reference = ModelConfig().reference_network
     assert unet_config(manifest("megactor_v1_appearance_encoder.json"), {}, reference) == reference
-    assert vae_config(manifest("megactor_v1_vae.json"), {}) == OFFICIAL_VAE
+    assert vae_config(manifest("megactor_v1_vae.json"), {}, OFFICIAL_VAE) == OFFICIAL_VAE
     assert (
-        image_encoder_config(manifest("megactor_v1_clip_image_encoder_vitl14.json"), {})
+        image_encoder_config(
+            manifest("megactor_v1_clip_image_encoder_vitl14.json"), {}, OFFICIAL_IMAGE_ENCODER
+        )
         == OFFICIAL_IMAGE_ENCODER
     )
 
