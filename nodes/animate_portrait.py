@@ -16,6 +16,8 @@ from ..megactor_core.animation.options import (
     MotionOptions,
     SamplingOptions,
 )
+from ..megactor_core.families.features import hears
+from ..megactor_core.families.registry import labels_with
 from ..megactor_core.motion import Motion
 from . import types
 from .family_checks import check_family, check_moved, check_shown
@@ -65,8 +67,9 @@ class AnimatePortrait(io.ComfyNode):
                 io.Audio.Input(
                     "audio",
                     optional=True,
-                    tooltip="Speech that moves the lips, for models that hear, as MegActor-Sigma does. The "
-                    "result has this sound; without a driving video it is as long.",
+                    tooltip="Speech that moves the lips, for models that hear, as "
+                    f"{labels_with(hears)} does. The result has this sound; without a driving "
+                    "video it is as long.",
                 ),
                 *motion_inputs("makes speech, head motion and expression stronger or weaker."),
                 mask_input(),

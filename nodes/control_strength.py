@@ -11,6 +11,8 @@ from ..megactor_core import limits
 from ..megactor_core.animation.declare import Option
 from ..megactor_core.animation.options import ControlOptions
 from ..megactor_core.errors import InputError
+from ..megactor_core.families.features import has_controls
+from ..megactor_core.families.registry import families_with, labels_with
 from . import types
 from .widgets import widget
 
@@ -26,13 +28,14 @@ class ControlStrength(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        names = [family.label.lower() for family in families_with(has_controls)]
         return io.Schema(
             node_id="MegActorControlStrength",
             display_name="Control Strength",
             category="MegActor",
-            description="How much X-Portrait's two ControlNets count and in which part of denoising: one "
-            "sees the driver's whole face, the other its eyes and mouth.",
-            search_aliases=["controlnet strength", "x-portrait", "start percent", "end percent"],
+            description=f"How much {labels_with(has_controls)}'s two ControlNets count and in which part of "
+            "denoising: one sees the driver's whole face, the other its eyes and mouth.",
+            search_aliases=["controlnet strength", *names, "start percent", "end percent"],
             inputs=[
                 one
                 for option in ControlOptions.declared()

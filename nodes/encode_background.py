@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
+from ..megactor_core.families.features import reads_background
+from ..megactor_core.families.registry import labels_with
 from . import types
 from .family_checks import check_family
 
@@ -21,12 +23,13 @@ class EncodeBackground(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        others = labels_with(lambda config: not reads_background(config))
         return io.Schema(
             node_id="MegActorEncodeBackground",
             display_name="Encode Background",
             category="MegActor",
             description="Encodes what is behind the person as image tokens, which the denoiser reads for "
-            "every frame. For MegActor; MegActor-Sigma and X-Portrait read no background.",
+            f"every frame. For {labels_with(reads_background)}; {others} read no background.",
             search_aliases=["megactor background", "clip vision encode", "image tokens"],
             inputs=[
                 types.Model.Input("model", tooltip="From Load MegActor Model."),

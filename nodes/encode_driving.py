@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
+from ..megactor_core.families.features import has_controls
+from ..megactor_core.families.registry import labels_with
 from . import types
 from .family_checks import check_family
 
@@ -35,7 +37,8 @@ class EncodeDriving(io.ComfyNode):
                 io.Image.Input(
                     "patches",
                     optional=True,
-                    tooltip="The driver's eyes and mouth, from Prepare Driving, for X-Portrait.",
+                    tooltip="The driver's eyes and mouth, from Prepare Driving, for "
+                    f"{labels_with(has_controls)}.",
                 ),
             ],
             outputs=[

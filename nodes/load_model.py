@@ -5,6 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..megactor_core.errors import InputError
+from ..megactor_core.families.features import has_plain_base
+from ..megactor_core.families.registry import labels_with
 from . import types
 
 
@@ -43,7 +45,7 @@ class LoadMegActorModel(io.ComfyNode):
                     optional=True,
                     advanced=True,
                     tooltip="Another Stable Diffusion 1.5 checkpoint of models/checkpoints under "
-                    "X-Portrait's modules, whose base is plain Stable Diffusion 1.5.",
+                    f"{labels_with(has_plain_base)}'s modules, whose base is plain Stable Diffusion 1.5.",
                 ),
             ],
             outputs=[

@@ -13,6 +13,8 @@ from ..megactor_core.animation.options import (
     MotionOptions,
     SamplingOptions,
 )
+from ..megactor_core.families.features import aligns_driver, has_controls
+from ..megactor_core.families.registry import labels_with
 from ..megactor_core.motion import Motion
 from . import types
 from .family_checks import check_family, check_shown
@@ -57,7 +59,7 @@ class PrepareDriving(io.ComfyNode):
                 io.Image.Input(
                     "portrait",
                     optional=True,
-                    tooltip="The portrait from Segment Reference. MegActor-Sigma and X-Portrait lay the "
+                    tooltip=f"The portrait from Segment Reference. {labels_with(aligns_driver)} lay the "
                     "driver's face onto its face; without a video it drives itself.",
                 ),
                 io.Audio.Input(
@@ -124,7 +126,8 @@ class PrepareDriving(io.ComfyNode):
                 io.Int.Output("num_frames", tooltip="How many frames are used; the result has as many."),
                 io.Image.Output(
                     "patches",
-                    tooltip="X-Portrait: eyes and mouth of every frame, for Encode Driving; else none.",
+                    tooltip=f"{labels_with(has_controls)}: eyes and mouth of every frame, for Encode "
+                    "Driving; else none.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],

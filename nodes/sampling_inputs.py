@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from ..megactor_core.animation.options import SamplingOptions
+from ..megactor_core.families.features import has_controls
+from ..megactor_core.families.registry import labels_with
 from ..megactor_core.motion import Motion
 from . import types
 from .widgets import take_options, widget, widgets
@@ -77,8 +79,8 @@ def motion_inputs(amplitude: str) -> list[io.Input]:
         types.ControlStrengths.Input(
             "control_strength",
             optional=True,
-            tooltip="From Control Strength, for X-Portrait: how much the driver's face, eyes and mouth "
-            "count.",
+            tooltip=f"From Control Strength, for {labels_with(has_controls)}: how much the driver's face, "
+            "eyes and mouth count.",
         ),
     ]
 

@@ -20,6 +20,8 @@ from ..animation.options import (
     StartOptions,
 )
 from ..errors import InputError
+from ..families.features import hears
+from ..families.registry import default_family, families_with, labels_with
 from .flags import add_flags, flag_name, given_options
 from .model_settings import driving_landmarker, find_face_detector
 
@@ -30,20 +32,22 @@ if TYPE_CHECKING:
     from ..animator import AnimationReport
     from ..sampling.sampler import SamplingSettings
 
-_DESCRIPTION = """\
-Make a portrait move like the person in a driving video, and with MegActor-Sigma talk with given sound. The
+_USUAL, _HEARING = default_family().name, families_with(hears)[0].name
+_HEARS = labels_with(hears)
+_DESCRIPTION = f"""\
+Make a portrait move like the person in a driving video, and with {_HEARS} talk with given sound. The
 result has as many frames as the driver, its frame rate and its sound. What is not given is taken from the
 model's own settings.
 """
-_EXAMPLES = """\
+_EXAMPLES = f"""\
 examples:
   the bundled demo model on the bundled files (small cartoon faces; no face detector needed):
     python -m megactor_core animate --reference examples/portrait.png --driving examples/driving.mp4 \\
         --output result.mp4 --crop whole
   the official weights on photographs, put back into the whole picture:
-    python -m megactor_core weights download face-detector megactor
+    python -m megactor_core weights download face-detector {_USUAL}
     python -m megactor_core weights convert
-    python -m megactor_core animate --model megactor --reference me.jpg --driving clip.mp4 \\
+    python -m megactor_core animate --model {_USUAL} --reference me.jpg --driving clip.mp4 \\
         --output result.mp4 --paste-back
   a quick look at two seconds (25 frames a second), in fewer steps:
     python -m megactor_core animate --reference me.jpg --driving clip.mp4 --output try.mp4 \\
@@ -51,10 +55,10 @@ examples:
   the second face from the left of the picture, the driver's face nearest to x=400, y=220:
     python -m megactor_core animate --reference group.jpg --face 1 --driving clip.mp4 \\
         --driving-face 400,220 --output result.mp4
-  speech alone, with MegActor-Sigma; and a video's eyes with half of its head motion and another voice:
-    python -m megactor_core animate --model megactor-sigma --reference me.jpg --speech voice.wav \\
+  speech alone, with {_HEARS}; and a video's eyes with half of its head motion and another voice:
+    python -m megactor_core animate --model {_HEARING} --reference me.jpg --speech voice.wav \\
         --output talk.mp4
-    python -m megactor_core animate --model megactor-sigma --reference me.jpg --driving clip.mp4 \\
+    python -m megactor_core animate --model {_HEARING} --reference me.jpg --driving clip.mp4 \\
         --speech voice.wav --head-motion 0.5 --output talk.mp4
 
 Ctrl-C stops at once and leaves no file.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..families.registry import default_family
 from .arguments import guidance, seed, side, steps, whole_number
 from .evaluate_reenactment import add_tests
 
@@ -50,7 +51,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     puppets.add_argument(
-        "--model", default="demo", metavar="MODEL", help="demo, megactor or a model folder (default: demo)"
+        "--model",
+        default="demo",
+        metavar="MODEL",
+        help=f"demo, {default_family().name} or a model folder (default: demo)",
     )
     puppets.add_argument(
         "--seed", type=seed, default=0, metavar="S", help="another seed gives other clips (default: 0)"

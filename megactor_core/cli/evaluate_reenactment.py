@@ -15,6 +15,8 @@ from ..animation.options import (
     SamplingOptions,
 )
 from ..errors import InputError
+from ..families.features import hears
+from ..families.registry import labels_with
 from .animate import CONTROLS_TITLE
 from .arguments import frame_number, whole_number
 from .flags import add_flag, add_flags, flag_name, given_options
@@ -128,7 +130,7 @@ def _add_protocol(group: argparse._ArgumentGroup, test: str) -> None:
     of_mode = "what is shown of the driver, see animate (default: the model's)"
     add_flags(group, DrivingOptions, driving_mode={"help": of_mode})
     group.add_argument(
-        "--speech", action="store_true", help="MegActor-Sigma: the clip's own sound moves the lips"
+        "--speech", action="store_true", help=f"{labels_with(hears)}: the clip's own sound moves the lips"
     )
     if test == "self":
         group.add_argument(

@@ -29,6 +29,11 @@ def reads_background(config: ModelConfig) -> bool:
     return not config.constant_context
 
 
+def aligns_driver(config: ModelConfig) -> bool:
+    """The usual driving mode lays the driver's face onto the portrait's."""
+    return config.driving_modes[0] != "plain"
+
+
 def starts_from_reference(config: ModelConfig) -> bool:
     """Sampling starts from noised latents of pictures instead of noise alone."""
     return config.start == "reference"
