@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -77,9 +79,9 @@ def test_a_weight_per_frame_acts_on_its_frame(sigma) -> None:  # type: ignore[no
     )
     with torch.inference_mode():
         one = block._audio_attention(tokens, shared)
-        shared.audio_weight = torch.tensor([0.0, 1.0, 0.0, 2.0, 0.5])
-        weighed = block._audio_attention(tokens, shared)
-    torch.testing.assert_close(weighed, one * shared.audio_weight[:, None, None])
+        weights = torch.tensor([0.0, 1.0, 0.0, 2.0, 0.5])
+        weighed = block._audio_attention(tokens, replace(shared, audio_weight=weights))
+    torch.testing.assert_close(weighed, one * weights[:, None, None])
 
 
 def test_rows_of_features_projected_once_are_what_each_frame_would_project(sigma) -> None:  # type: ignore[no-untyped-def]

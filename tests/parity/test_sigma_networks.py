@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from formula import Case, layout_crc32
@@ -75,8 +77,8 @@ def test_transformer_block_with_audio(case: Case) -> None:
         audio={"block": project(block.attn_audio, case.input("audio"))},
     )
     for weight in config["weights"]:
-        shared.audio_weight = weight
-        case.check(f"y_audio_weight_{weight}", block(case.input("hidden"), shared))
+        weighed = replace(shared, audio_weight=weight)
+        case.check(f"y_audio_weight_{weight}", block(case.input("hidden"), weighed))
 
 
 @pytest.mark.golden_case("unet_audio_plain", family="megactor_sigma")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from formula import Case
@@ -165,8 +167,9 @@ def test_single_modules(case: Case) -> None:
     case.check("input_blocks.7.1.plain", attention(given, shared(network))[kept])
     # Every frame reads a bank of its own here, as if it were a window.
     tokens = project(network.reading_blocks()[name].attn1, case.input("transformer_bank"))
-    reading = shared(network, rows=frames, reading_rows=frames, reference={name: tokens})
-    reading.num_frames = 1
+    reading = replace(
+        shared(network, rows=frames, reading_rows=frames, reference={name: tokens}), num_frames=1
+    )
     case.check("input_blocks.7.1.read", attention(given, reading)[kept])
 
     written = shared(writer, written={})

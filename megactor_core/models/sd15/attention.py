@@ -19,7 +19,7 @@ from ..denoiser import Control, KeyValues
 from .blocked_attention import attend_in_blocks
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pass:
     """What every block of one forward pass shares.
 
@@ -38,7 +38,9 @@ class Pass:
         audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
         control: what ControlNets add.
         motion: whether the temporal modules run.
-        written: filled by the reference network with its normalised tokens per block.
+        written: a dictionary in which every block of a reference network puts its normalised tokens by name;
+            blocks return hidden states alone, so that gradient checkpointing and hosts' patches see usual
+            ones.
     """
 
     num_frames: int

@@ -40,7 +40,7 @@ class ReferenceNetwork(UNetTrunk):
             ``{block name: (rows, tokens, width)}`` for the denoiser's ``reference_keys_values``.
         """
         embedding = self.embed_time(timestep, latents.dtype)
-        shared = Pass(num_frames=1, embedding=embedding, context=context, rows=latents.shape[0])
-        shared.written = {}
+        written: dict[str, Tensor] = {}
+        shared = Pass(1, embedding, context=context, rows=latents.shape[0], written=written)
         self.trunk(latents, shared)
-        return {name: tokens for name, tokens in shared.written.items() if self.config.reads(name)}
+        return {name: tokens for name, tokens in written.items() if self.config.reads(name)}
