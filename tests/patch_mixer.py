@@ -54,10 +54,6 @@ class _Mixer(nn.Module):
         self.context = nn.Linear(config.cross_attention_dim, config.width)
 
     @property
-    def device(self) -> torch.device:
-        return self.time.weight.device
-
-    @property
     def compute_dtype(self) -> torch.dtype:
         return self.time.weight.dtype
 
@@ -92,6 +88,10 @@ class PatchMixer(_Mixer):
         self.frames = nn.Linear(config.width, config.width)
         self.out = nn.Linear(config.width, 4 * PATCH**2)
 
+    @property
+    def device(self) -> torch.device:
+        return self.time.weight.device
+
     def reference_keys_values(self, bank: Mapping[str, Tensor]) -> dict[str, KeyValues]:
         return {name: KeyValues(*_one_head(self.reference(t)).key.chunk(2, -1)) for name, t in bank.items()}
 
@@ -117,6 +117,7 @@ class PatchMixer(_Mixer):
     ) -> Tensor:
         clips, _, frames, height, width = sample.shape
         rows = clips if rows is None else rows
+        sample = F.pad(sample, (0, width % PATCH, 0, height % PATCH))
         reading = rows if reading_rows is None else reading_rows
         sample = sample.expand(rows, *sample.shape[1:])
         times = timestep.expand(rows, frames) if timestep.ndim == 2 else timestep.expand(rows)[:, None]
@@ -131,8 +132,8 @@ class PatchMixer(_Mixer):
             read = F.scaled_dot_product_attention(query, key, value)[:, 0].unflatten(1, (frames, -1))
             tokens = torch.cat([tokens[: rows - reading], tokens[rows - reading :] + read])
         cells = self.out(F.silu(tokens)).flatten(0, 1).transpose(1, 2)
-        pictures = F.pixel_shuffle(cells.unflatten(2, (height // PATCH, width // PATCH)), PATCH)
-        return pictures.unflatten(0, (rows, frames)).transpose(1, 2)
+        pictures = F.pixel_shuffle(cells.unflatten(2, (-(-height // PATCH), -(-width // PATCH))), PATCH)
+        return pictures[..., :height, :width].unflatten(0, (rows, frames)).transpose(1, 2)
 
 
 def _one_head(tokens: Tensor) -> KeyValues:

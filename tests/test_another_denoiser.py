@@ -48,7 +48,7 @@ def config_of() -> ModelConfig:
     return tiny_config(denoiser=PatchMixerConfig(), reference_network=PatchMixerConfig(in_channels=CHANNELS))
 
 
-def conditions_of(seed: int = 0, references: int = 1) -> Conditions:
+def conditions_of(seed: int = 0, cells: int = CELLS) -> Conditions:
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> torch.Tensor:
@@ -56,12 +56,12 @@ def conditions_of(seed: int = 0, references: int = 1) -> Conditions:
 
     return Conditions(
         ReferenceCondition(
-            random(references, CHANNELS, CELLS, CELLS),
-            random(1, CHANNELS + 1, 1, CELLS, CELLS),
+            random(1, CHANNELS, cells, cells),
+            random(1, CHANNELS + 1, 1, cells, cells),
             torch.empty(1, 0),
         ),
         BackgroundCondition(random(1, 5, 16)),
-        DrivingCondition(random(1, 4, FRAMES, CELLS, CELLS)),
+        DrivingCondition(random(1, 4, FRAMES, cells, cells)),
     )
 
 
@@ -78,6 +78,7 @@ def test_a_clip_is_sampled_with_guidance_and_windows() -> None:
     conditions = conditions_of()
     clip = sampled(networks, conditions)
     assert clip.shape == (1, CHANNELS, FRAMES, CELLS, CELLS) and torch.isfinite(clip).all()
+    assert sampled(networks, conditions_of(cells=9)).shape[-2:] == (9, 9)
     # guidance, windows, the portrait and the driver each count
     assert not torch.allclose(clip, sampled(networks, conditions, guidance_scale=1.0), atol=1e-3)
     assert not torch.allclose(clip, sampled(networks, conditions, context_length=16), atol=1e-4)

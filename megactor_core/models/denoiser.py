@@ -44,7 +44,10 @@ class ReadsContext(Protocol):
 
 
 class ReferenceWriter(ReadsContext, Protocol):
-    """A reference network: tokens of the portrait that the denoiser reads."""
+    """A reference network: tokens of the portrait that the denoiser reads.
+
+    It has no property ``device``: ComfyUI sets an attribute of that name on what it holds.
+    """
 
     def __call__(
         self, latents: Tensor, timestep: Tensor, context: Mapping[str, KeyValues]

@@ -220,9 +220,9 @@ def test_easy_cache_leaves_context_windows_alone(model: PortraitModel, calls: li
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def calls(model: PortraitModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Frames of every call of the denoiser."""
-    denoiser = importlib.import_module("megactor_pack.nodes.host.native.denoiser").NativeDenoiser
+    denoiser = type(model.denoiser.model.diffusion_model)
     denoise, counted = denoiser.denoise, []
 
     def counting(self: Any, sample: Tensor, *arguments: Any, **options: Any) -> Tensor:
