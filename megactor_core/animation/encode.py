@@ -76,7 +76,7 @@ def encode_reference(backend: Backend, portrait: Portrait, seed: int) -> Referen
 
 
 def encode_driving(
-    backend: Backend, driving: PreparedDriving, reference: ReferenceCondition, on_chunk: OnChunk
+    backend: Backend, driving: PreparedDriving, reference: ReferenceCondition, on_chunk: OnChunk = None
 ) -> DrivingCondition:
     """Features of the driving frames, read in chunks."""
     if backend.config.driving_encoder is None:
@@ -91,7 +91,7 @@ def encode_hints(
     backend: Backend,
     driving: PreparedDriving,
     strengths: Mapping[str, ControlStrength],
-    on_chunk: OnChunk,
+    on_chunk: OnChunk = None,
 ) -> dict[str, ControlCondition]:
     """What the ControlNets see of the driving frames, read in chunks; empty where the model has none."""
     if backend.config.control_network is None:

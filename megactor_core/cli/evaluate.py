@@ -93,6 +93,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="how drivers are shown to the model, in grey: face on black, or whole frame (default: face)",
     )
     puppets.add_argument(
+        "--driving-mode",
+        metavar="MODE",
+        help="what is shown of the drivers, see animate (default: the model's)",
+    )
+    puppets.add_argument(
         "--fit-frames",
         type=whole_number(0),
         default=2,
@@ -156,15 +161,22 @@ def run_puppets(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettings:
+    from ..animation.checks import checked_mode
     from ..animator import checked_size
     from ..evaluation.puppets.evaluate import EvaluationSettings
     from ..sampling.sampler import SamplingSettings
+    from ..vision.modes.registry import MODES
 
     guidance = {} if args.guidance is None else {"guidance_scale": args.guidance}
     sampling = SamplingSettings.from_defaults(
         config.defaults, num_inference_steps=args.steps, seed=args.seed, **guidance
     )
     sampling.validate(config)
+    mode = MODES[checked_mode(config, args.driving_mode)]
+    if args.driving_condition == "whole" and mode.landmarks != "none":
+        raise InputError(
+            "--driving-condition whole", f"does not go with the mode {mode.name}", "Leave it out"
+        )
     return EvaluationSettings(
         seed=args.seed,
         clips=args.clips,
@@ -173,6 +185,7 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettin
         driving_condition=args.driving_condition,
         fit_frames=args.fit_frames,
         sampling=sampling,
+        driving_mode=mode.name,
     )
 
 

@@ -26,7 +26,6 @@ COLUMNS_PER_ROW = 2
 ROWS_PER_SECOND = SAMPLE_RATE // (HOP * COLUMNS_PER_ROW)
 
 
-@torch.inference_mode()
 def audio_features(
     encoder: AudioEncoder, waveform: NDArray[np.float32], device: torch.device | None = None
 ) -> Tensor:
@@ -81,6 +80,32 @@ def frame_rows(num_rows: int, times: Iterable[Fraction]) -> Tensor:
     return (centres[:, None] + offsets).clamp(0, num_rows - 1)
 
 
+def num_rows(samples: int) -> int:
+    """Rows of features that ``audio_features`` gives of so many samples, at least a window of 25 ms."""
+    return samples // HOP // COLUMNS_PER_ROW
+
+
+def compose_audio(
+    encoder: AudioEncoder, waveforms: Tensor, rows: Tensor, shown: Tensor | None = None
+) -> AudioCondition:
+    """The sound of one clip or of many, with gradients to the encoder's weights.
+
+    Args:
+        encoder: see ``audio_features``.
+        waveforms: float32 ``(clips, samples)``, 16 kHz mono, about -1..1, in main memory.
+        rows: of every frame, int64 ``(clips, frames, n)``, from ``frame_rows``.
+        shown: bool ``(clips,)``; the others hear features of zero, like the unconditional row of guidance,
+            which are not silence. None lets all hear.
+    """
+    features = torch.stack([audio_features(encoder, waveform.numpy()) for waveform in waveforms])
+    if shown is not None:
+        features = features * shown.to(features)[:, None, None, None]
+    first = torch.arange(len(features), device=rows.device) * features.shape[1]
+    heard = (rows + first[:, None, None]).flatten(0, 1).to(features.device)
+    return AudioCondition(features.flatten(0, 1), heard, torch.ones(len(heard)).to(features))
+
+
+@torch.inference_mode()
 def encode_audio(
     encoder: AudioEncoder,
     waveform: NDArray[np.float32],

@@ -54,10 +54,27 @@ def encode_context(networks: Networks, picture: np.ndarray, foreground: np.ndarr
         networks: of the model.
         picture, foreground: see ``encode_background``.
     """
+    if networks.image_encoder is None:
+        return compose_context(networks)
+    return encode_background(networks.image_encoder, picture, foreground)
+
+
+def compose_context(
+    networks: Networks, pixels: Tensor | None = None, shown: Tensor | None = None
+) -> BackgroundCondition:
+    """Context tokens of one clip or of many, with gradients to the image encoder's weights.
+
+    Args:
+        networks: of the model.
+        pixels: backgrounds as ``clip_pixels`` gives them, ``(rows, 3, size, size)``; None for a model with
+            constant tokens.
+        shown: bool ``(rows,)``, the others get tokens of zero; None shows all.
+    """
     if networks.constant_context is not None:
         return BackgroundCondition(networks.constant_context.tokens)
-    assert networks.image_encoder is not None
-    return encode_background(networks.image_encoder, picture, foreground)
+    assert networks.image_encoder is not None and pixels is not None
+    tokens = image_tokens(networks.image_encoder, pixels)
+    return BackgroundCondition(tokens if shown is None else tokens * shown.to(tokens)[:, None, None])
 
 
 @torch.inference_mode()

@@ -62,3 +62,22 @@ def encode_hints(
     if done != num_frames:
         raise ValueError(f"{num_frames} driving frames were announced, {done} came")
     return {name: ControlCondition(kept[name], strength) for name, strength in used.items()}
+
+
+def compose_hints(
+    networks: Mapping[str, HintReader], pictures: Mapping[str, Tensor], shown: Tensor | None = None
+) -> dict[str, ControlCondition]:
+    """Hint features of one clip or of many, with gradients to the ControlNets' weights.
+
+    Args:
+        networks: ControlNets by name.
+        pictures: by ControlNet, ``(rows, frames, 3, S, S)`` in the range of training.
+        shown: bool ``(rows,)``, of the others nothing is added; None shows all.
+    """
+    return {
+        name: ControlCondition(
+            network.hint_features(pictures[name].flatten(0, 1)),
+            weight=None if shown is None else shown.to(pictures[name]),
+        )
+        for name, network in networks.items()
+    }

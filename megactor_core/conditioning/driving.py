@@ -30,8 +30,29 @@ def _chunks(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:
 
 
 def _features(encoder: DrivingEncoder, chunk: np.ndarray, device: torch.device, dtype: torch.dtype) -> Tensor:
-    grey = torch.from_numpy(chunk.astype(np.float32)).to(device, dtype) / 255
-    return encoder.features(grey[None, None].expand(-1, 3, -1, -1, -1))
+    return grey_features(encoder, torch.from_numpy(chunk.astype(np.float32)).to(device, dtype)[None])
+
+
+def grey_features(encoder: DrivingEncoder, grey: Tensor) -> Tensor:
+    """Unmodulated ``(rows * frames, width, h, w)`` of grey frames ``(rows, frames, S, S)``, 0..255."""
+    return encoder.features((grey / 255)[:, None].expand(-1, 3, -1, -1, -1))
+
+
+def compose_driving(
+    encoder: DrivingEncoder, grey: Tensor, modulation: Tensor
+) -> tuple[DrivingCondition, Tensor]:
+    """The condition of one clip or of many, with gradients to the encoder's weights.
+
+    Args:
+        encoder: the denoiser's ``driving_encoder``.
+        grey: frames ``(rows, frames, S, S)``, 0..255, on its device and in its type.
+        modulation: see ``ReferenceCondition``.
+
+    Returns:
+        The condition, its ``unconditional`` left out, and the unmodulated features of ``grey_features``.
+    """
+    features = grey_features(encoder, grey)
+    return DrivingCondition(encoder.modulate(features, modulation, grey.shape[1])), features
 
 
 @torch.inference_mode()
@@ -94,8 +115,9 @@ def modulate_driving(
 
 def no_driving_channels(num_frames: int, reference: ReferenceCondition) -> DrivingCondition:
     """Condition of a model whose driver does not join the noisy latent; it only counts the frames."""
+    rows = len(reference.static_channels)
     height, width = reference.latents.shape[-2:]
-    return DrivingCondition(reference.latents.new_empty(1, 0, num_frames, height, width))
+    return DrivingCondition(reference.latents.new_empty(rows, 0, num_frames, height, width))
 
 
 def _condition(encoder: DrivingEncoder, channels: Tensor, modulation: Tensor) -> DrivingCondition:

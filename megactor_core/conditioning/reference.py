@@ -14,7 +14,7 @@ from ..models.config import LatentSpace
 from .posterior import encode_posterior
 from .tensors import background_mask, unit_tensor
 
-if TYPE_CHECKING:  # building networks takes seconds to import, and neither function builds any
+if TYPE_CHECKING:  # building networks takes seconds to import, and no function here builds any
     from ..models.denoiser import Denoiser
     from ..models.networks import Networks
 
@@ -85,22 +85,51 @@ def reference_condition(
     Returns:
         Tensors on the latents' device and in the denoiser's ``compute_dtype``.
     """
-    dtype = denoiser.compute_dtype
-    height, width = mean.shape[-2:]
-    static = mean.new_empty(1, 0, 1, height, width)
-    if concatenated is not None:
-        mask = background_mask(foreground, (height, width)).to(mean)
-        static = torch.cat([concatenated, mask], dim=1)[:, :, None]
-    return ReferenceCondition(
-        latents=mean.to(dtype),
-        static_channels=static.to(dtype),
-        modulation=_modulation(denoiser, picture, mean.device, dtype),
+    mask = background_mask(foreground, (mean.shape[2], mean.shape[3])).to(mean)
+    return compose_reference(
+        denoiser,
+        unit_tensor(picture[None]),
+        masks=mask,
+        mean=mean,
+        concatenated=concatenated,
+        dtype=denoiser.compute_dtype,
     )
 
 
-def _modulation(denoiser: Denoiser, picture: np.ndarray, device: torch.device, dtype: torch.dtype) -> Tensor:
+def compose_reference(
+    denoiser: Denoiser,
+    pictures: Tensor,
+    *,
+    masks: Tensor,
+    mean: Tensor,
+    concatenated: Tensor | None,
+    dtype: torch.dtype | None = None,
+) -> ReferenceCondition:
+    """The condition of one portrait or of many, with gradients to the denoiser's weights.
+
+    Args:
+        denoiser: on the latents' device.
+        pictures: cropped portraits ``(rows, 3, S, S)`` in [0, 1], on any device.
+        masks: ``(rows, 1, h, w)``, 1 = background.
+        mean: scaled posterior means, ``(rows, channels, h, w)``.
+        concatenated: scaled latents that join the noisy ones, of the same shape; None for a model that takes
+            neither these nor the masks.
+        dtype: of the result; as given where there is none.
+    """
+    dtype = dtype or mean.dtype
+    static = mean[:, :0, None]
+    if concatenated is not None:
+        static = torch.cat([concatenated, masks], dim=1)[:, :, None]
+    return ReferenceCondition(
+        latents=mean.to(dtype),
+        static_channels=static.to(dtype),
+        modulation=_modulation(denoiser, pictures, mean.device, dtype),
+    )
+
+
+def _modulation(denoiser: Denoiser, pictures: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     encoder = denoiser.driving_encoder
     if encoder is None or not encoder.modulates:
-        return torch.empty(1, 0, device=device, dtype=dtype)
-    small = F.interpolate(unit_tensor(picture[None]), size=(encoder.reference_size,) * 2, mode="bilinear")
+        return torch.empty(len(pictures), 0, device=device, dtype=dtype)
+    small = F.interpolate(pictures, size=(encoder.reference_size,) * 2, mode="bilinear")
     return encoder.modulation(small.to(device, dtype))

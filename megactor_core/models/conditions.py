@@ -1,4 +1,7 @@
-"""Everything the denoiser is told about a clip, ready for sampling."""
+"""Everything the denoiser is told about a clip, or about several: one row each.
+
+Animation makes one clip at a time; in training a batch has a row for every clip. Shapes begin with the rows.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,13 @@ class ReferenceCondition:
     """The still portrait.
 
     Attributes:
-        latents: scaled posterior mean for the reference network, ``(references, channels, h, w)``; several
-            references are read together.
-        static_channels: what joins the noisy latent in every frame, ``(1, channels, 1, h, w)``: in MegActor
-            the concatenated reference latent, then the background mask (1 = background); else no channel.
-        modulation: scale and shift for the encoder of driving frames, ``(1, 2 * width)``; ``(1, 0)`` where it
-            takes none.
+        latents: scaled posterior mean for the reference network, ``(rows * references, channels, h, w)``; the
+            references of a row are read together.
+        static_channels: what joins the noisy latent in every frame, ``(rows, channels, 1, h, w)``: in
+            MegActor the concatenated reference latent, then the background mask (1 = background); else no
+            channel.
+        modulation: scale and shift for the encoder of driving frames, ``(rows, 2 * width)``; ``(rows, 0)``
+            where it takes none.
     """
 
     latents: Tensor
@@ -46,7 +50,7 @@ class ReferenceCondition:
 
 @dataclass(frozen=True)
 class BackgroundCondition:
-    """Context tokens, ``(1, tokens, cross_attention_dim)``: of the background picture, or the model's own."""
+    """Context tokens, ``(1 or rows, tokens, cross_attention_dim)``: of the background, or the model's own."""
 
     tokens: Tensor
 
@@ -75,9 +79,10 @@ class DrivingCondition:
     """Encoded driving frames.
 
     Attributes:
-        features: ``(1, channels, frames, h, w)``; no channel where the driver does not join the noisy latent.
-        unconditional: what the unconditional row sees in every frame, ``(1, channels, 1, h, w)``; None where
-            it sees the same.
+        features: ``(rows, channels, frames, h, w)``; no channel where the driver does not join the noisy
+            latent.
+        unconditional: what the unconditional row of guidance sees in every frame, ``(1, channels, 1, h, w)``;
+            None where it sees the same.
     """
 
     features: Tensor
@@ -90,10 +95,10 @@ class DrivingCondition:
 
 @dataclass(frozen=True)
 class AudioCondition:
-    """The sound of a clip.
+    """The sound of a clip; of several, their moments and frames one after the other.
 
     Attributes:
-        features: ``(rows, layers, audio_dim)``: hidden states of the audio encoder, 50 rows per second.
+        features: ``(moments, layers, audio_dim)``: hidden states of the audio encoder, 50 moments per second.
         rows: those that every frame hears, int64 ``(frames, n)``; ``n * layers`` tokens, time-major.
         weight: factor of the audio attention per frame, ``(frames,)``; 1 = as trained, 0 = no effect.
     """
@@ -139,12 +144,16 @@ class ControlStrength:
 class ControlCondition:
     """What one ControlNet is shown, and how much it counts.
 
-    ``features`` are its hint features, ``(frames, width, h, w)``. They are large: they may stay in main
-    memory, and sampling moves those of a window at a time.
+    Attributes:
+        features: its hint features, ``(rows * frames, width, h, w)``. They are large: they may stay in main
+            memory, and sampling moves those of a window at a time.
+        use: the same for all rows.
+        weight: factor per row, ``(rows,)``; None is 1.
     """
 
     features: Tensor
     use: ControlStrength = ControlStrength()
+    weight: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +184,37 @@ class Conditions:
     def num_frames(self) -> int:
         return self.driving.num_frames
 
+    @property
+    def num_rows(self) -> int:
+        """Clips."""
+        return self.driving.features.shape[0]
+
+    def of_rows(self, rows: Tensor) -> Conditions:
+        """Those of some clips, int64 ``(n,)``, in this order; of conditions without a start."""
+        count, reference, tokens = self.num_rows, self.reference, self.background.tokens
+        audio = self.audio
+        if audio is not None:
+            of_frames = (_of_rows(part, count, rows) for part in (audio.rows, audio.weight))
+            audio = AudioCondition(audio.features, *of_frames)
+        return Conditions(
+            ReferenceCondition(
+                _of_rows(reference.latents, count, rows),
+                reference.static_channels[rows],
+                reference.modulation[rows],
+            ),
+            BackgroundCondition(tokens if len(tokens) == 1 else tokens[rows]),
+            replace(self.driving, features=self.driving.features[rows]),
+            audio,
+            controls={
+                name: replace(
+                    control,
+                    features=_of_rows(control.features, count, rows),
+                    weight=None if control.weight is None else control.weight[rows],
+                )
+                for name, control in self.controls.items()
+            },
+        )
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditions:
         """The same on a device and in a floating-point type; the controls stay where they are."""
         given = {name: part for name, part in vars(self).items() if part is not None and name != "controls"}
@@ -199,13 +239,19 @@ class Conditions:
                 if isinstance(value, Tensor) and value.is_floating_point() and not all_finite(value):
                     raise not_finite(what, value.dtype, CHECK_WEIGHTS)
 
-    def static_channels(self, indices: list[int], guided: bool = False) -> Tensor:
-        """Channels that follow the noisy latent for some frames, ``(clips, channels, len(indices), h, w)``.
+    def static_channels(self, indices: list[int] | slice, guided: bool = False) -> Tensor:
+        """Channels that follow the noisy latent for some frames, ``(rows, channels, frames, h, w)``.
 
-        One clip; two if ``guided`` and the unconditional row, which comes first, sees another driver.
+        Of one clip there are two rows if ``guided`` and the unconditional row, which comes first, sees
+        another driver.
         """
         driving = self.driving.features[:, :, indices]
         if guided and self.driving.unconditional is not None:
             driving = torch.cat([self.driving.unconditional.expand_as(driving), driving])
-        constant = self.reference.static_channels.expand(len(driving), -1, len(indices), -1, -1)
+        constant = self.reference.static_channels.expand(len(driving), -1, driving.shape[2], -1, -1)
         return torch.cat([constant, driving], dim=1)
+
+
+def _of_rows(tensor: Tensor, count: int, rows: Tensor) -> Tensor:
+    """Entries of some of ``count`` rows that lie one after the other on the first axis."""
+    return tensor.unflatten(0, (count, -1))[rows].flatten(0, 1)

@@ -103,6 +103,7 @@ class Denoiser(ReadsContext, Protocol):
         *,
         rows: int | None = None,
         reading_rows: int | None = None,
+        reference_rows: int | None = None,
         audio: Mapping[str, KeyValues] | None = None,
         audio_weight: float | Tensor = 1.0,
         control: Control | None = None,
@@ -119,6 +120,7 @@ class Denoiser(ReadsContext, Protocol):
             rows: rows of the prediction; ``clips`` if not given.
             reading_rows: how many of the last rows read the reference, hear the sound and obey the controls;
                 all if not given.
+            reference_rows: how many of the last of these read the reference; all of them if not given.
             audio: from ``audio_keys_values``, of these frames; none is heard as tokens of zero.
             audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
             control: what ControlNets add.
@@ -145,8 +147,8 @@ def gather_rows(projected: KeyValues, rows: Tensor) -> KeyValues:
     return KeyValues(*(part[rows].transpose(1, 2).flatten(2, 3) for part in projected))
 
 
-def add_up(controls: Sequence[tuple[Control, float]]) -> Control:
-    """Sum of what several ControlNets say, at least one, each with its strength."""
+def add_up(controls: Sequence[tuple[Control, float | Tensor]]) -> Control:
+    """Sum of what several ControlNets say, at least one, each with its strength or those of its rows."""
     parts = [(*control.skips, control.middle) for control, _ in controls]
     strengths = [strength for _, strength in controls]
     sums = [

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..seeds import Split, clip_generator
-from ..vision.modes.plain import plain_boxes, plain_condition
+from ..vision.modes.mode import ClipFaces
 from .canvas import Image
 from .identity import Identity, sample_identity
 from .motion import FloatArray, sample_motion, sample_pose
@@ -105,19 +104,15 @@ def clip_pair(
     )
 
 
-def driving_frames_condition(
-    frames: NDArray[np.uint8], boxes: NDArray[np.float32], whole: bool
-) -> NDArray[np.uint8]:
-    """Grey conditions (F, S, S) of a driver: the face in its grown box on black, or the whole frame.
+def puppet_faces(
+    size: int, boxes: FloatArray, landmarks: FloatArray, target: FloatArray, *, whole: bool = False
+) -> ClipFaces:
+    """The faces of a driver as a driving mode wants to know them.
 
     Args:
-        frames: uint8 (F, S, S, 3).
-        boxes: face boxes (F, 4) in pixels.
-        whole: keep the whole frame.
+        size: side of the pictures in pixels.
+        boxes, landmarks: of every frame, (F, 4) and (F, 68, 2) in pixels.
+        target: landmarks (68, 2) of who is driven in the frame that decides the alignment.
+        whole: as if no face had been looked for; for modes that read no landmarks.
     """
-    kept = plain_boxes(boxes, frames.shape[1])
-    conditions = [
-        plain_condition(frame.astype(np.float32), None if whole else box)
-        for frame, box in zip(frames, kept, strict=True)
-    ]
-    return (np.stack(conditions) + 0.5).astype(np.uint8)
+    return ClipFaces(size, landmarks=list(landmarks), boxes=None if whole else boxes, target=target)

@@ -69,9 +69,18 @@ def published_square(
 ) -> Crop | None:
     """The square of the model's public code; None where it finds no room for any."""
     try:
-        return (head_crop if framing == "head" else face_crop)(boxes, source_size, size)
+        return training_square(boxes, source_size, size, framing)
     except InputError:
         return None
+
+
+def training_square(boxes: ArrayLike, source_size: tuple[int, int], size: int, framing: Framing) -> Crop:
+    """The square around all faces of a clip that a model is trained on; arguments as in ``frame_square``.
+
+    Raises:
+        InputError: there is no room for any.
+    """
+    return (head_crop if framing == "head" else face_crop)(boxes, source_size, size)
 
 
 def holds(square: ArrayLike, boxes: ArrayLike, source_size: tuple[int, int]) -> bool:

@@ -18,6 +18,7 @@ from megactor_core.media.pictures import load_picture
 from megactor_core.media.writing import VideoWriter
 from megactor_core.puppets.clips import render_motion, sample_clip
 from megactor_core.training.config.data import ShardClipsConfig
+from megactor_core.training.data.sample import SampleFormat
 from megactor_core.training.data.shards import ShardClips
 
 Run = Callable[..., tuple[int, str, str]]
@@ -148,6 +149,6 @@ def test_from_videos_to_batches(dataset: Run, tmp_path: Path) -> None:
     config = ShardClipsConfig(
         shards=(source,), size=64, frames=8, swap_rate=1, minimum_face_ratio=0.02, held_out=0
     )
-    batch = ShardClips(config, 0, latent_size=8, clip_size=32, split="train")[0]
+    batch = ShardClips(config, 0, SampleFormat(64, 8, 32), "train")[0]
     assert batch["targets"].shape == (1, 8, 3, 64, 64)
     assert np.asarray(batch["driving"]).max() > 60

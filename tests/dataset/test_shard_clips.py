@@ -18,15 +18,17 @@ from megactor_core.training.config.data import ShardClipsConfig
 from megactor_core.training.config.tasks import PuppetClipsConfig
 from megactor_core.training.data.loader import batches
 from megactor_core.training.data.puppets import PuppetClips
+from megactor_core.training.data.sample import SampleFormat
 from megactor_core.training.data.shards import ShardClips
 
 NUMBERED, FRAMES = 96, 40
+WANTED = SampleFormat(size=64, latent_size=8, image_encoder_size=32)
 
 
 def clips_of(folder: Path, split: Split = "train", seed: int = 0, **changes: object) -> ShardClips:
     fields = {"size": 64, "references": 2, "frames": 6, "minimum_face_ratio": 0.05, "held_out": 0.25}
     config = ShardClipsConfig.model_validate({"shards": folder, **fields, **changes})
-    return ShardClips(config, seed, latent_size=8, clip_size=32, split=split)
+    return ShardClips(config, seed, WANTED, split)
 
 
 def numbered_sample(dark: tuple[int, ...] = ()) -> dict[str, bytes]:
@@ -64,7 +66,7 @@ def test_items_have_the_shapes_of_puppet_clips(puppets: Path) -> None:
     batch = dict(clips_of(puppets, swap_rate=0.5, warp_rate=0.5)[1])
     assert batch.pop("broken") == 0
     config = PuppetClipsConfig(size=64, references=2, frames=6)
-    other = dict(PuppetClips(config, 0, "train", latent_size=8, clip_size=32)[0])
+    other = dict(PuppetClips(config, 0, "train", WANTED)[0])
     del other["motion"]
     shapes = {name: (value.shape, value.dtype) for name, value in batch.items()}
     assert shapes == {name: (value.shape, value.dtype) for name, value in other.items()}

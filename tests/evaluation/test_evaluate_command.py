@@ -14,8 +14,10 @@ from megactor_core.cli.main import main
 from megactor_core.evaluation.puppets.drives import DRIVES
 from megactor_core.evaluation.puppets.evaluate import EvaluationSettings
 from megactor_core.evaluation.puppets.validation import measure_puppets
+from megactor_core.families.registry import FAMILIES
 from megactor_core.media.pictures import load_picture
 from megactor_core.puppets.motion import MOTION_NAMES
+from megactor_core.weights.random_model import write_random_model
 
 
 def evaluate(model: Path, *arguments: str) -> int:
@@ -87,6 +89,34 @@ def test_the_whole_frame_and_another_size_can_be_asked_for(model_folder: Path, t
     assert evaluate(model_folder, *arguments, "--output", str(path)) == 0
     settings = json.loads(path.read_text())["settings"]
     assert settings["driving_condition"] == "whole" and settings["size"] == 72
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_measured_in_every_mode_it_has(family: str, tmp_path: Path) -> None:
+    config = write_random_model(family, tmp_path / "model")
+    arguments = ("--clips", "1", "--fit-frames", "0", "--overwrite")
+    for mode in (None, *config.driving_modes):
+        path = tmp_path / "report.json"
+        given = () if mode is None else ("--driving-mode", mode)
+        assert evaluate(tmp_path / "model", *arguments, *given, "--output", str(path)) == 0
+        report = json.loads(path.read_text())
+        assert report["settings"]["driving_mode"] == (mode or config.driving_modes[0])
+        assert ("sound" in report) == (config.audio_encoder is not None)
+        assert set(report["means"]["psnr"]) == {*DRIVES, "autoencoder", "copy"}
+
+
+def test_a_mode_that_is_not_the_models_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_random_model("xportrait", tmp_path / "model")
+    for arguments, problem in (
+        (("--driving-mode", "plain"), "driving mode plain: is not for a model of the family xportrait"),
+        (("--driving-mode", "nothing"), "driving mode nothing: is not for a model of the family xportrait"),
+        (("--driving-condition", "whole"), "--driving-condition whole: does not go with the mode hints"),
+    ):
+        assert evaluate(tmp_path / "model", "--clips", "1", *arguments) == 2
+        told = capsys.readouterr().err
+        assert problem in told and told.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from formula import Case
 from networks import (
     golden_vae,
@@ -12,8 +13,18 @@ from networks import (
     megactor_reference_network,
     sigma_denoiser,
     sigma_driving,
-    sigma_sound,
 )
+
+from megactor_core.conditioning.reference import compose_reference
+from megactor_core.models.conditions import (
+    AudioCondition,
+    BackgroundCondition,
+    Conditions,
+    DrivingCondition,
+    ReferenceCondition,
+)
+from megactor_core.models.networks import Networks
+from megactor_core.training.tasks.prediction import predict_clips
 
 
 def check_training_step(case: Case, prediction: torch.Tensor, *networks: torch.nn.Module) -> None:
@@ -43,21 +54,20 @@ def test_training_step(case: Case) -> None:
     with torch.inference_mode():
         latents = vae.encode(case.input("source_image")).latent_dist.mean * vae.config.scaling_factor
     picture = case.input("reference_u8").float() / 255
-    modulation = denoiser.condition_input_layer.modulation(torch.cat([picture, picture.flip(-1)]))
-    driving = denoiser.condition_input_layer(case.input("driving").movedim(-1, 1), modulation)
-    conditions = [
+    reference = compose_reference(
+        denoiser,
+        torch.cat([picture, picture.flip(-1)]),
+        masks=case.input("background_mask")[:, :, 0],
+        mean=latents.clone(),
+        concatenated=case.input("concat_latent")[:, :, 0],
+    )
+    driving = denoiser.condition_input_layer(case.input("driving").movedim(-1, 1), reference.modulation)
+    conditions = Conditions(reference, BackgroundCondition(case.input("emb")), DrivingCondition(driving))
+    prediction = predict_clips(
+        Networks(denoiser, network, vae),
+        conditions,
         case.input("noisy_latent"),
-        case.input("concat_latent"),
-        case.input("background_mask"),
-        driving,
-    ]
-    timestep, tokens = torch.tensor(case.input("t")), case.input("emb")
-    bank = network(latents.clone(), timestep, network.context_keys_values(tokens))
-    prediction = denoiser(
-        torch.cat(conditions, dim=1),
-        timestep,
-        denoiser.context_keys_values(tokens),
-        denoiser.reference_keys_values(bank),
+        torch.tensor(case.input("t")),
     )
     check_training_step(case, prediction, denoiser, network)
 
@@ -65,13 +75,18 @@ def test_training_step(case: Case) -> None:
 @pytest.mark.golden_case("train_step", family="megactor_sigma")
 def test_sigma_training_step(case: Case) -> None:
     denoiser, network = sigma_denoiser(case), megactor_reference_network(case)
-    timestep, text = torch.tensor([case.input("t")]), case.input("text")
-    bank = network(case.input("ref_latent"), timestep, network.context_keys_values(text))
-    prediction = denoiser(
-        torch.cat([case.input("latent"), sigma_driving(denoiser, case.input("driving"))], dim=1),
-        timestep,
-        denoiser.context_keys_values(text),
-        denoiser.reference_keys_values(bank),
-        audio=sigma_sound(denoiser, case),
+    latents = case.input("ref_latent")
+    audio, frames = case.input("audio").flatten(0, 1), torch.arange(case.config["frames"])
+    conditions = Conditions(
+        ReferenceCondition(latents, latents[:, :0, None], latents.new_empty(1, 0)),
+        BackgroundCondition(case.input("text")),
+        DrivingCondition(sigma_driving(denoiser, case.input("driving"))),
+        AudioCondition(audio, frames[:, None], torch.ones(len(frames))),
+    )
+    prediction = predict_clips(
+        Networks(denoiser, network, AutoencoderKL()),
+        conditions,
+        case.input("latent"),
+        torch.tensor([case.input("t")]),
     )
     check_training_step(case, prediction, denoiser, network)

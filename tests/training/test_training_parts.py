@@ -17,6 +17,7 @@ from megactor_core.training.config.tasks import DenoiserTaskConfig, PuppetClipsC
 from megactor_core.training.data.loader import BatchPart
 from megactor_core.training.data.pictures import PuppetPictures
 from megactor_core.training.data.puppets import PuppetClips
+from megactor_core.training.data.sample import SampleFormat
 from megactor_core.training.distributed import Processes
 from megactor_core.training.engine.optimizer import learning_rate
 from megactor_core.training.engine.state import WeightAverages
@@ -97,7 +98,10 @@ def test_a_start_from_the_portrait_needs_no_velocity_to_paint_it(denoiser_data, 
 def test_small_motion_is_a_part_of_the_whole():
     whole, small = (
         PuppetClips(
-            PuppetClipsConfig(size=32, frames=3, references=4, small_motion_share=share), 5, "train", 4, 16
+            PuppetClipsConfig(size=32, frames=3, references=4, small_motion_share=share),
+            5,
+            "train",
+            SampleFormat(32, 4, 16),
         )
         for share in (0.0, 1.0)
     )
@@ -160,28 +164,26 @@ def test_every_clip_has_its_numbers_however_many_processes_share_the_batch():
         processes = Processes()
         processes.rank, processes.count = rank, 4
         parts.append(draw(processes, 2, **changes))
-    for name in ("timesteps", "noise", "shows_background", "shows_driver"):
+    for name in ("timesteps", "noise"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
-    assert [part.reading for part in parts] == sorted(part.reading for part in parts)
-    assert sum(part.reading for part in parts) == whole.reading
+    for name in ("reference", "background", "driver"):
+        assert torch.equal(torch.cat([getattr(part.kept, name) for part in parts]), getattr(whole.kept, name))
 
 
 def test_conditions_are_dropped_only_where_that_is_asked_for():
     plain = draw(Processes(), 200)
-    assert plain.reading == 200 and plain.shows_background.all() and plain.shows_driver.all()
+    assert all(kept.all() for kept in (plain.kept.reference, plain.kept.background, plain.kept.driver))
     dropped = draw(Processes(), 200, reference_dropout=0.1, background_dropout=0.2, driving_dropout=0.3)
-    shares = [
-        dropped.reading / 200,
-        *(t.float().mean() for t in (dropped.shows_background, dropped.shows_driver)),
-    ]
+    kept = dropped.kept
+    shares = [part.float().mean() for part in (kept.reference, kept.background, kept.driver)]
     assert shares == pytest.approx([0.9, 0.8, 0.7], abs=0.1)
     assert torch.equal(dropped.noise, plain.noise)
 
 
 def test_a_part_of_a_batch_is_made_of_the_same_entries():
     config = PuppetClipsConfig(size=64, references=4, frames=2)
-    whole = PuppetClips(config, 1, "train", latent_size=8, clip_size=16)[3]
-    single = PuppetClips(config.model_copy(update={"references": 1}), 1, "train", 8, 16)
+    whole = PuppetClips(config, 1, "train", SampleFormat(64, 8, 16))[3]
+    single = PuppetClips(config.model_copy(update={"references": 1}), 1, "train", SampleFormat(64, 8, 16))
     part = BatchPart(single, 4, slice(2, 4))[3]
     assert part.keys() == whole.keys()
     assert all(torch.equal(value, whole[name][2:]) for name, value in part.items())
@@ -199,12 +201,14 @@ def test_a_batch_depends_on_its_index_alone():
 
 def test_driver_and_target_are_different_people_in_the_same_motion():
     config = PuppetClipsConfig(size=64, references=2, frames=3)
-    batch = PuppetClips(config, 1, "train", latent_size=8, clip_size=16)[0]
+    batch = PuppetClips(config, 1, "train", SampleFormat(64, 8, 16))[0]
     assert batch["targets"].shape == (2, 3, 3, 64, 64) and batch["driving"].shape == (2, 3, 64, 64)
     assert batch["references"].dtype == torch.uint8 and batch["motion"].shape == (2, 3, 15)
     assert batch["background_masks"].shape == (2, 1, 8, 8) and batch["backgrounds"].shape == (2, 3, 16, 16)
     assert (batch["driving"] == 0).float().mean() > 0.3, "outside of the face the condition is black"
-    whole = PuppetClips(config.model_copy(update={"whole_frame_rate": 1.0}), 1, "train", 8, 16)[0]
+    whole = PuppetClips(
+        config.model_copy(update={"whole_frame_rate": 1.0}), 1, "train", SampleFormat(64, 8, 16)
+    )[0]
     assert (whole["driving"] == 0).float().mean() < 0.3
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...animation.encode import encode_audio, encode_driving, encode_hints
 from ...animator import Animator
-from ...conditioning.background import encode_context
-from ...conditioning.driving import encode_driving
+from ...media.source import pictures_source
 from ...models.conditions import Conditions
+from ...puppets.clips import FRAME_RATE
 from ...puppets.motion import FloatArray
 from ...sampling.sampler import SamplingSettings
 from ...vision.crops import whole_crop
+from ...vision.driving import PreparedDriving
+from ...vision.modes.levels import ShownPlan
+from ...vision.modes.mode import DrivingMode
 from ...vision.portrait import Portrait
+from .drives import Drive
 
 Images = NDArray[np.uint8]
 
@@ -44,17 +50,30 @@ class PuppetAnimation:
     def __init__(self, animator: Animator, reference: Still, settings: SamplingSettings) -> None:
         self.animator, self.settings = animator, settings
         image, mask = reference.image, reference.mask
-        crop = whole_crop(image.shape[:2], len(image))
-        portrait = Portrait(image, crop, image.astype(np.float32), image, mask, None)
+        self._crop = whole_crop(image.shape[:2], len(image))
+        portrait = Portrait(image, self._crop, image.astype(np.float32), image, mask, None)
         self.reference = animator.encode_reference(portrait, settings.seed)
-        self.background = encode_context(animator.model.networks, image, mask)
+        self.background = animator.backend.encode_background(portrait)
 
-    def drive(self, frames: Images) -> Images:
-        """Animated frames uint8 (F, S, S, 3) for grey driving frames uint8 (F, S, S)."""
-        encoder = self.animator.model.networks.denoiser.driving_encoder
-        assert encoder is not None
-        driving = encode_driving(encoder, frames, self.reference.modulation)
-        conditions = Conditions(self.reference, self.background, driving)
+    def drive(self, drive: Drive, mode: DrivingMode) -> Images:
+        """Animated frames uint8 (F, S, S, 3), at 25 a second.
+
+        Args:
+            drive: what drives, shown at the portrait's size.
+            mode: how it is shown.
+        """
+        backend = self.animator.backend
+        count = len(next(iter(drive.shown.values())))
+        black = np.zeros((self._crop.size, self._crop.size, 3), np.uint8)
+        source = pictures_source([black] * count, Fraction(FRAME_RATE))  # all is shown already
+        driving = PreparedDriving(source, self._crop, mode, ShownPlan(drive.shown), "", False)
+        conditions = Conditions(
+            self.reference,
+            self.background,
+            encode_driving(backend, driving, self.reference),
+            encode_audio(backend, drive.sound, driving.times()),
+            controls=encode_hints(backend, driving, {}),
+        )
         latents = self.animator.sample(conditions, self.settings)
         return np.stack(list(self.animator.decode(latents)))
 

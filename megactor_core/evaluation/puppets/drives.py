@@ -9,7 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...puppets.clips import ClipPair, clip_pair, driving_frames_condition, render_motion, sample_clip
+from ...puppets.clips import FRAME_RATE, ClipPair, clip_pair, puppet_faces, render_motion, sample_clip
+from ...puppets.motion import FloatArray
+from ...puppets.sound import mouth_sound
+from ...vision.modes.levels import Levels, show
+from ...vision.modes.mode import DrivingMode
+from ...vision.modes.plain import PLAIN
 
 Images = NDArray[np.uint8]
 DrivingCondition = Literal["face", "whole"]
@@ -17,7 +22,20 @@ DrivingCondition = Literal["face", "whole"]
 DRIVES = ("cross", "second", "self", "shuffled", "removed")
 """What drives a clip. ``cross``: another identity with the true motion. ``second``: a further identity with
 the same motion. ``self``: the truth itself. ``shuffled``: that further identity with another clip's motion.
-``removed``: black frames."""
+``removed``: black frames, and silence."""
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What drives a clip.
+
+    Attributes:
+        shown: of the driver's frames, see ``levels.show``.
+        sound: 16 kHz mono float32 (samples,), that of the driver's mouth.
+    """
+
+    shown: Levels
+    sound: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -27,45 +45,60 @@ class PuppetDrives:
     Attributes:
         pair: reference, first driver and exact truth.
         second_frames: the second driver, uint8 (F, S, S, 3).
-        conditions: grey driving frames uint8 (F, S, S) by the names of ``DRIVES``.
-        still: the same of the reference, which then drives itself and does not move.
+        mode: how drivers are shown.
+        drives: by the names of ``DRIVES``.
+        still: the reference as its own driver, which does not move and is silent.
     """
 
     pair: ClipPair
     second_frames: Images
-    conditions: Mapping[str, Images]
-    still: Images
+    mode: DrivingMode
+    drives: Mapping[str, Drive]
+    still: Drive
 
 
 def puppet_drives(
-    seed: int, index: int, num_frames: int, size: int, condition: DrivingCondition = "face"
+    seed: int,
+    index: int,
+    num_frames: int,
+    size: int,
+    condition: DrivingCondition = "face",
+    mode: DrivingMode = PLAIN,
 ) -> PuppetDrives:
     """Clip ``index`` of a seed, whatever the number of clips; the second driver comes from the next clip.
+
+    Modes that align the driver with the portrait are told where the truth has its face in the frame that
+    decides: a puppet's motion is one of places in the picture, and its truth is not moved either.
 
     Args:
         seed: 0 or more.
         index: 0 or more.
         num_frames: frames of the clip.
         size: side of the pictures in pixels.
-        condition: how drivers are shown, ``face``: grey, the box around the face on black; ``whole``: grey.
+        condition: ``whole``: as if no face had been looked for; for modes that read no landmarks.
+        mode: how drivers are shown.
     """
     pair = clip_pair(seed, index, num_frames, size, "held-out")
     other = sample_clip(seed, index + 1, num_frames, "held-out")
-    second_frames, _, second_boxes, _ = render_motion(other.driver_identity, pair.motion, size)
-    shuffled_frames, _, shuffled_boxes, _ = render_motion(other.driver_identity, other.motion, size)
-    drivers = {
-        "cross": (pair.driver_frames, pair.driver_boxes),
-        "second": (second_frames, second_boxes),
-        "self": (pair.truth_frames, pair.truth_boxes),
-        "shuffled": (shuffled_frames, shuffled_boxes),
+    reference, target = pair.reference, pair.truth_landmarks[mode.anchor]
+
+    def shown(frames: Images, boxes: FloatArray, landmarks: FloatArray, target: FloatArray) -> Levels:
+        return show(mode, frames, puppet_faces(size, boxes, landmarks, target, whole=condition == "whole"))
+
+    second_frames, _, *second = render_motion(other.driver_identity, pair.motion, size)
+    shuffled_frames, _, *shuffled = render_motion(other.driver_identity, other.motion, size)
+    sound, other_sound = mouth_sound(pair.motion, FRAME_RATE), mouth_sound(other.motion, FRAME_RATE)
+    cross = shown(pair.driver_frames, pair.driver_boxes, pair.driver_landmarks, target)
+    truth = shown(pair.truth_frames, pair.truth_boxes, pair.truth_landmarks, target)
+    silent = np.zeros_like(sound)
+    drives = {
+        "cross": Drive(cross, sound),
+        "second": Drive(shown(second_frames, second[0], second[1], target), sound),
+        "self": Drive(truth, sound),
+        "shuffled": Drive(shown(shuffled_frames, shuffled[0], shuffled[1], target), other_sound),
+        "removed": Drive({name: np.zeros_like(frames) for name, frames in cross.items()}, silent),
     }
-    conditions = {
-        name: driving_frames_condition(frames, boxes, whole=condition == "whole")
-        for name, (frames, boxes) in drivers.items()
-    }
-    conditions["removed"] = np.zeros_like(conditions["cross"])
-    reference = pair.reference
-    still = driving_frames_condition(
-        reference.image[None], reference.face_box[None], whole=condition == "whole"
-    )
-    return PuppetDrives(pair, second_frames, conditions, still.repeat(num_frames, axis=0))
+    face, points = reference.face_box[None], reference.landmarks[None]
+    once = shown(reference.image[None], face, points, reference.landmarks)
+    still = {name: frames.repeat(num_frames, axis=0) for name, frames in once.items()}
+    return PuppetDrives(pair, second_frames, mode, drives, Drive(still, silent))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ...animator import Animator
 from ...puppets.motion import FloatArray
 from ...sampling.sampler import SamplingSettings
+from ...vision.modes.plain import PLAIN
+from ...vision.modes.registry import MODES
 from ..measures import pixels as metrics
 from .animation import PuppetAnimation, autoencode
 from .drives import DRIVES, DrivingCondition, PuppetDrives, puppet_drives
@@ -32,7 +34,8 @@ class EvaluationSettings:
         clips: their number.
         frames: frames of each, at 25 a second; at least 2.
         size: side of the pictures in pixels.
-        driving_condition: how drivers are shown to the model, see ``puppet_drives``.
+        driving_condition: what of drivers is shown to the model, see ``puppet_drives``.
+        driving_mode: how it is shown: one of the model's modes.
         fit_frames: the motion is read from every so many frames; 0 leaves it out.
         sampling: how clips are sampled.
     """
@@ -44,6 +47,7 @@ class EvaluationSettings:
     driving_condition: DrivingCondition
     fit_frames: int
     sampling: SamplingSettings
+    driving_mode: str = PLAIN.name
 
 
 @dataclass(frozen=True)
@@ -89,14 +93,19 @@ def evaluate_puppets(
     """
     for index in range(settings.clips):
         drives = puppet_drives(
-            settings.seed, index, settings.frames, settings.size, settings.driving_condition
+            settings.seed,
+            index,
+            settings.frames,
+            settings.size,
+            settings.driving_condition,
+            MODES[settings.driving_mode],
         )
         animation = PuppetAnimation(animator, drives.pair.reference, settings.sampling)
-        outputs = {name: animation.drive(drives.conditions[name]) for name in DRIVES}
+        outputs = {name: animation.drive(drives.drives[name], drives.mode) for name in DRIVES}
         pair = drives.pair
         decoded = autoencode(animator, pair.truth_frames)
         portrait = pair.reference.image[None]
-        still = animation.drive(drives.still)
+        still = animation.drive(drives.still, drives.mode)
         stillness = {
             "output": metrics.psnr(still, portrait.repeat(len(still), axis=0)),
             "autoencoder": metrics.psnr(autoencode(animator, portrait), portrait),

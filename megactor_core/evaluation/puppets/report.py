@@ -14,6 +14,8 @@ from ...weights.loading import LoadedModel
 from ..measures.pixels import motion_correlation
 from .evaluate import ClipFrames, ClipResult, EvaluationSettings, Scores
 
+_SOUND = "a hum as loud as the driver's mouth is open, no speech"
+
 _ROWS = {
     "autoencoder": "autoencoder (truth through the VAE)",
     "self": "self drive (the truth drives)",
@@ -30,9 +32,9 @@ def build_report(
 ) -> dict[str, Any]:
     """Everything about an evaluation, ready for JSON; equal on every run of a machine.
 
-    Keys: ``model`` (folder, sha256 of each file); ``settings``; ``means`` (see ``puppet_means``); ``motion``
-    (correlation with the truth per parameter, of output, autoencoder and truth frames); ``clips`` (each
-    clip's measures).
+    Keys: ``model`` (folder, sha256 of each file); ``settings``; ``sound`` (what a model that hears was
+    told); ``means`` (see ``puppet_means``); ``motion`` (correlation with the truth per parameter, of output,
+    autoencoder and truth frames); ``clips`` (each clip's measures).
     """
     return {
         "model": {
@@ -40,6 +42,7 @@ def build_report(
             "sha256": {path.name: file_sha256(path) for path in sorted(model.source.glob("*.safetensors"))},
         },
         "settings": dataclasses.asdict(settings),
+        **({"sound": _SOUND} if model.config.audio_encoder is not None else {}),
         "means": puppet_means(results),
         "motion": _motion(results),
         "clips": [{"index": result.index, **result.scores} for result in results],
@@ -77,7 +80,8 @@ def _motion(results: Sequence[ClipResult]) -> dict[str, dict[str, float]]:
 def format_report(report: dict[str, Any]) -> str:
     """The means as a table of plain text."""
     means = report["means"]
-    lines = [f"{'against the exact truth':40}{'PSNR dB':>9}{'SSIM':>8}"]
+    lines = [f"sound: {report['sound']}"] if "sound" in report else []
+    lines.append(f"{'against the exact truth':40}{'PSNR dB':>9}{'SSIM':>8}")
     for name, label in _ROWS.items():
         lines.append(f"  {label:38}{means['psnr'][name]:9.2f}{means['ssim'][name]:8.3f}")
     lines.append("gain of cross identity, dB")

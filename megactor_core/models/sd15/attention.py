@@ -32,7 +32,8 @@ class Pass:
         context: per transformer block, keys and values of the context tokens.
         reference: per reading block, keys and values of the reference tokens.
         rows: rows of the output. While no block has made them differ, a single row is computed for all.
-        reading_rows: how many of the last rows read the reference, hear the sound and obey the controls.
+        reading_rows: how many of the last rows hear the sound and obey the controls.
+        reference_rows: how many of the last rows read the reference.
         audio: per block, keys and values of the sound of every frame, ``(1 or reading rows * frames, heads,
             tokens, head_width)``. Rows that do not read hear tokens of zero.
         audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
@@ -49,6 +50,7 @@ class Pass:
     reference: Mapping[str, KeyValues] = field(default_factory=dict)
     rows: int = 1
     reading_rows: int = 0
+    reference_rows: int = 0
     audio: Mapping[str, KeyValues] = field(default_factory=dict)
     audio_weight: float | Tensor = 1.0
     control: Control | None = None
@@ -145,10 +147,10 @@ class TransformerBlock(BasicTransformerBlock):
         query = split_heads(attention.to_q(normed), attention.heads)
         key, value = project(attention, normed)
         reference = shared.reference.get(self.name)
-        if reference is None or shared.reading_rows == 0:
+        if reference is None or shared.reference_rows == 0:
             return merge_heads(attend(query, key, value))
         frames = shared.num_frames
-        reading, plain = shared.reading_rows * frames, (shared.rows - shared.reading_rows) * frames
+        reading, plain = shared.reference_rows * frames, (shared.rows - shared.reference_rows) * frames
         parted = query.shape[0] == shared.rows * frames
         results = []
         if plain:

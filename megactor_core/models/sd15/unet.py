@@ -103,6 +103,7 @@ class DenoisingUNet(UNetTrunk):
         *,
         rows: int | None = None,
         reading_rows: int | None = None,
+        reference_rows: int | None = None,
         audio: Mapping[str, KeyValues] | None = None,
         audio_weight: float | Tensor = 1.0,
         control: Control | None = None,
@@ -116,13 +117,15 @@ class DenoisingUNet(UNetTrunk):
                 f"{self.config.motion_max_positions} positions"
             )
         rows = clips if rows is None else rows
+        reading_rows = rows if reading_rows is None else reading_rows
         shared = Pass(
             num_frames=frames,
             embedding=self.embed_time(timestep, sample.dtype),
             context=context,
             reference=reference or {},
             rows=rows,
-            reading_rows=rows if reading_rows is None else reading_rows,
+            reading_rows=reading_rows,
+            reference_rows=reading_rows if reference_rows is None else reference_rows,
             audio=audio or {},
             audio_weight=audio_weight,
             control=control,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from torch.utils.data import Dataset
-from transformers import CLIPVisionConfig
 
 from ...models.config import ModelConfig
 from ...seeds import Split
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from .loader import Batch
 from .puppets import PuppetClips
+from .sample import SampleFormat
 
 
 def clip_batches(
@@ -19,7 +19,7 @@ def clip_batches(
 
     Args:
         config: which data, and how much errors around eyes, brows and mouth weigh.
-        model: tells the sizes of latents and of the image encoder's pictures.
+        model: tells what belongs to a sample, see ``SampleFormat``.
         seed: of the data.
         split: "train" or "held-out".
         frames: of each clip, if not as many as in training.
@@ -27,13 +27,11 @@ def clip_batches(
     Raises:
         InputError: the shards cannot be used.
     """
-    assert model.image_encoder is not None  # the task has checked it
     single = {"references": 1, "frames": frames or config.data.frames}
     data = config.data.model_copy(update=single)
-    latent_size = model.latent_space.cells(data.size)
-    clip_size = CLIPVisionConfig(**model.image_encoder).image_size
+    wanted = SampleFormat.of(model, data.size)
     if isinstance(data, PuppetClipsConfig):
-        return PuppetClips(data, seed, split, latent_size, clip_size, config.feature_weight)
+        return PuppetClips(data, seed, split, wanted, config.feature_weight)
     from .shards import ShardClips
 
-    return ShardClips(data, seed, latent_size, clip_size, split)
+    return ShardClips(data, seed, wanted, split)

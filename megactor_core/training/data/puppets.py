@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...conditioning.background import clip_pixels
-from ...conditioning.tensors import background_mask
-from ...puppets.clips import driving_frames_condition
+from ...puppets.clips import puppet_faces
 from ...puppets.identity import sample_identity
 from ...puppets.motion import sample_motion, sample_pose
 from ...puppets.renderer import Puppet
+from ...puppets.sound import mouth_sound
 from ...seeds import Split, clip_generator
-from ...vision.foreground import background_image
 from ..config.tasks import PuppetClipsConfig
 from .loader import Batch
 from .pictures import feature_weights
+from .sample import ClipSample, SampleFormat, make_sample
 
 
 class PuppetClips(Dataset[Batch]):
     """Item ``i`` is a batch of R identities with F frames each (S: size, L: size of the latents).
 
-    - ``references`` uint8 (R, 3, S, S), ``targets`` uint8 (R, F, 3, S, S)
-    - ``driving`` uint8 (R, F, S, S): the grey condition made from another identity with the same motion
-    - ``background_masks`` float32 (R, 1, L, L), 1 = background
-    - ``backgrounds`` float32 (R, 3, C, C), CLIP pixels
+    - what ``make_sample`` gives, with a first axis of length R; the driver is another identity with the same
+      motion, and its sound is that of its mouth, see ``mouth_sound``
     - ``motion`` float32 (R, F, 15), ``weights`` float32 (R, F, L, L) of the error
 
     ``feature_weight`` is the weight around eyes, brows and mouth.
@@ -36,8 +35,7 @@ class PuppetClips(Dataset[Batch]):
         config: sizes and rates.
         seed: seed of the data.
         split: "train" or "held-out".
-        latent_size: L.
-        clip_size: C, side of the image encoder's input.
+        wanted: what the model asks for; of the config's size.
     """
 
     def __init__(
@@ -45,12 +43,11 @@ class PuppetClips(Dataset[Batch]):
         config: PuppetClipsConfig,
         seed: int,
         split: Split,
-        latent_size: int,
-        clip_size: int,
+        wanted: SampleFormat,
         feature_weight: float = 1.0,
     ) -> None:
         self.config, self.seed, self.split = config, seed, split
-        self.latent_size, self.clip_size, self.feature_weight = latent_size, clip_size, feature_weight
+        self.wanted, self.feature_weight = wanted, feature_weight
 
     def __getitem__(self, index: int) -> Batch:
         count = self.config.references
@@ -58,7 +55,7 @@ class PuppetClips(Dataset[Batch]):
         return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
 
     def _draw(self, index: int) -> dict[str, Tensor]:
-        config = self.config
+        config, mode = self.config, self.wanted.mode
         rng = clip_generator(self.seed, index, self.split)
         puppet, driver = (Puppet(sample_identity(rng), config.size) for _ in range(2))
         pose = sample_pose(rng)
@@ -68,28 +65,26 @@ class PuppetClips(Dataset[Batch]):
         if rng.random() < config.small_motion_share:
             motion = pose + np.float32(rng.random()) * (motion - pose)
         targets = [puppet.frame(pose) for pose in motion]
-        foreground = reference.mask
-        background = background_image(reference.image, foreground)
+        drivers = [driver.frame(pose) for pose in motion]
+        boxes, landmarks = (np.stack([getattr(one, name) for one in drivers]) for name in _FACTS)
+        clip = ClipSample(
+            reference=reference.image,
+            foreground=reference.mask,
+            targets=[target.image for target in targets],
+            drivers=[one.image for one in drivers],
+            faces=puppet_faces(config.size, boxes, landmarks, targets[mode.anchor].landmarks, whole=whole),
+            sound=mouth_sound(motion, config.frame_rate) if self.wanted.hears else None,
+            frame_rate=Fraction(config.frame_rate),
+        )
         return {
-            "references": _channels_first(reference.image),
-            "targets": _channels_first(np.stack([target.image for target in targets])),
-            "driving": torch.from_numpy(self._drive(driver, motion, whole)),
-            "background_masks": background_mask(foreground, (self.latent_size,) * 2)[0],
-            "backgrounds": clip_pixels(background, self.clip_size)[0],
+            **make_sample(clip, self.wanted),
             "motion": torch.from_numpy(motion),
             "weights": torch.from_numpy(np.stack([self._weights(target.landmarks) for target in targets])),
         }
 
     def _weights(self, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-        scaled = landmarks * (self.latent_size / self.config.size)
-        return feature_weights(scaled, self.latent_size, self.feature_weight)
-
-    @staticmethod
-    def _drive(driver: Puppet, motion: NDArray[np.float32], whole: bool) -> NDArray[np.uint8]:
-        frames = [driver.frame(pose) for pose in motion]
-        boxes = np.stack([frame.face_box for frame in frames])
-        return driving_frames_condition(np.stack([frame.image for frame in frames]), boxes, whole)
+        scaled = landmarks * (self.wanted.latent_size / self.config.size)
+        return feature_weights(scaled, self.wanted.latent_size, self.feature_weight)
 
 
-def _channels_first(images: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, -3)))
+_FACTS = ("face_box", "landmarks")

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...conditioning.background import clip_pixels
-from ...conditioning.tensors import background_mask
 from ...dataset.clip_file import ClipFile
 from ...dataset.clip_list import list_clips
-from ...dataset.parts import read_masks
+from ...dataset.parts import face_landmarks, read_masks
 from ...dataset.shards import BACKGROUND, CLIP, FACES, STYLED, SWAPPED, BrokenSample, Entry
 from ...errors import InputError
 from ...seeds import Split, clip_generator
-from ...vision.crops import Crop, face_area_ratios, face_crop
-from ...vision.foreground import background_image, foreground_mask
-from ...vision.modes.plain import plain_boxes, plain_condition
+from ...vision.crops import Crop, face_area_ratios
+from ...vision.foreground import foreground_mask
+from ...vision.framing import training_square
+from ...vision.modes.mode import ClipFaces
 from ...vision.person_segmenter import find_segmenter
 from ..config.data import ShardClipsConfig
 from .loader import Batch
+from .sample import ClipSample, SampleFormat, make_sample
 
 _ATTEMPTS = 100
 """Draws without a usable clip after which the data are given up."""
@@ -33,11 +33,9 @@ _ATTEMPTS = 100
 class ShardClips(Dataset[Batch]):
     """Item ``i`` is a batch of R clips with F frames each (S: size, L: size of the latents).
 
-    - ``references`` uint8 (R, 3, S, S), a random frame of the clip; ``targets`` uint8 (R, F, 3, S, S)
-    - ``driving`` uint8 (R, F, S, S): the grey condition made of the same frames as the targets, of the clip
-      itself or of its swapped or stylised version
-    - ``background_masks`` float32 (R, 1, L, L), 1 = background
-    - ``backgrounds`` float32 (R, 3, C, C), CLIP pixels
+    - what ``make_sample`` gives, with a first axis of length R; the reference is a random frame of the clip,
+      the driver the same frames as the targets, of the clip itself or of its swapped or stylised version.
+      Shards hold no sound: what is heard is silence
     - ``weights`` float32 (R, F, L, L) of the error, all 1
     - ``broken`` int64 (): clips that could not be used and were drawn anew
 
@@ -47,8 +45,7 @@ class ShardClips(Dataset[Batch]):
     Args:
         config: what is drawn.
         seed: seed of the data.
-        latent_size: L.
-        clip_size: C, side of the image encoder's input.
+        wanted: what the model asks for; of the config's size.
         split: "train" or "held-out", see ``list_clips``.
 
     Raises:
@@ -57,11 +54,8 @@ class ShardClips(Dataset[Batch]):
     Source: MegActor (arXiv 2405.20851), section 3.2; rates, thresholds and margins as in its public code.
     """
 
-    def __init__(
-        self, config: ShardClipsConfig, seed: int, latent_size: int, clip_size: int, split: Split
-    ) -> None:
-        self.config, self.seed, self.split = config, seed, split
-        self.latent_size, self.clip_size = latent_size, clip_size
+    def __init__(self, config: ShardClipsConfig, seed: int, wanted: SampleFormat, split: Split) -> None:
+        self.config, self.seed, self.wanted, self.split = config, seed, wanted, split
         self.clips = list_clips(config.shards, config.held_out, split)
         self._segmenter = find_segmenter()
 
@@ -114,22 +108,36 @@ class ShardClips(Dataset[Batch]):
         drivers = targets
         if version != CLIP:
             drivers = [crop.apply(image).clip(0, 255) for image in _read(clip, version, numbers, geometry)]
-        kept = plain_boxes(crop.to_crop(boxes[numbers]), config.size)
-        driving = np.stack([plain_condition(*pair) for pair in zip(drivers, kept, strict=True)])
         portrait = crop.apply(reference).clip(0, 255).astype(np.uint8)
         if masks is None:
             box = crop.to_crop(boxes[reference_number]).tolist()
             foreground = foreground_mask(portrait, box, segmenter=self._segmenter)
         else:
             foreground = crop.apply(cv2.resize(masks[reference_number], geometry[1][::-1]))
+        sample = ClipSample(
+            reference=portrait,
+            foreground=foreground,
+            targets=[target.astype(np.uint8) for target in targets],
+            drivers=drivers,
+            faces=self._faces(clip, crop, boxes[numbers], numbers),
+            affine=self._warp(rng),
+        )
+        latent_size = self.wanted.latent_size
         return {
-            "references": _channels_first(portrait),
-            "targets": torch.stack([_channels_first(target.astype(np.uint8)) for target in targets]),
-            "driving": torch.from_numpy((self._warped(driving, rng) + 0.5).astype(np.uint8)),
-            "background_masks": background_mask(foreground, (self.latent_size,) * 2)[0],
-            "backgrounds": clip_pixels(background_image(portrait, foreground), self.clip_size)[0],
-            "weights": torch.ones(config.frames, self.latent_size, self.latent_size),
+            **make_sample(sample, self.wanted),
+            "weights": torch.ones(config.frames, latent_size, latent_size),
         }
+
+    def _faces(
+        self, clip: Entry, crop: Crop, boxes: NDArray[np.float32], numbers: Sequence[int]
+    ) -> ClipFaces:
+        """The driver's faces in the squares; those of the targets, whose motion it has."""
+        if self.wanted.mode.landmarks == "none":
+            return ClipFaces(crop.size, boxes=crop.to_crop(boxes))
+        landmarks = crop.to_crop(face_landmarks(clip)[numbers])
+        return ClipFaces(
+            crop.size, landmarks=list(landmarks), target=landmarks[self.wanted.mode.anchor], subject=clip.key
+        )
 
     def _usable_frames(self, clip: Entry) -> tuple[list[int], NDArray[np.float32]]:
         """Numbers of the frames that are bright enough, and the face box of every frame, (frames, 4)."""
@@ -145,7 +153,7 @@ class ShardClips(Dataset[Batch]):
 
     def _crop(self, boxes: NDArray[np.float32], source_size: tuple[int, int]) -> Crop:
         try:
-            crop = face_crop(boxes, source_size, self.config.size)
+            crop = training_square(boxes, source_size, self.config.size, self.wanted.framing)
         except InputError as error:
             raise BrokenSample(error.problem) from error
         ratios = face_area_ratios(crop.to_crop(boxes), (crop.size, crop.size))
@@ -160,15 +168,14 @@ class ShardClips(Dataset[Batch]):
             return CLIP
         return versions[-1] if styled < self.config.styled_share else versions[0]
 
-    def _warped(self, driving: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """The driver stretched and scaled around the middle, all its frames alike."""
+    def _warp(self, rng: np.random.Generator) -> NDArray[np.float64] | None:
+        """Stretches and scales the driver around the middle, all its frames alike; None leaves it."""
         reach, middle = self.config.warp_range, self.config.size / 2
         chance, aspect, scale = rng.uniform([0, 1 - reach, 1 - reach], [1, 1 + reach, 1 + reach])
         if chance >= self.config.warp_rate:
-            return driving
+            return None
         stretch = np.array([scale * aspect, scale])
-        affine = np.column_stack([np.diag(stretch), middle * (1 - stretch)])
-        return np.stack([cv2.warpAffine(frame, affine, frame.shape[::-1]) for frame in driving])
+        return np.column_stack([np.diag(stretch), middle * (1 - stretch)])
 
 
 def _read(
@@ -179,7 +186,3 @@ def _read(
         if (reader.num_frames, reader.size) != geometry:
             raise BrokenSample(f"part {version} has other frames than the clip")
         return reader.read(numbers)
-
-
-def _channels_first(images: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, -3)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,15 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ...conditioning.background import image_tokens
+from ...conditioning.compose import Clips, compose, driving_width
 from ...errors import InputError
-from ...families.features import encodes_driver, reads_background
-from ...families.registry import families_with
+from ...models.conditions import Conditions
 from ...models.config import ModelConfig
-from ...models.denoiser import KeyValues
 from ...models.networks import Networks
 from ...puppets.motion import MOTION_NAMES
 from ...sampling.schedule import LAST_TIMESTEP, build_schedule
+from ...vision.modes.registry import MODES
 from ...weights.saving import save_model
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
@@ -31,26 +30,10 @@ from .draws import draw_clips
 from .latents import LatentCache, encode_clips
 from .lora import add_lora, save_lora
 from .losses import min_snr_weights, prediction_error
+from .prediction import predict_clips
 from .validation import validate_denoiser
 
 _POOLED = 4
-
-
-@dataclass(frozen=True)
-class Given:
-    """What the denoiser is given beside the noisy latents.
-
-    inputs: (R, C, F, h, w), joins them. tokens: background tokens (R, tokens, width). reference_latents:
-    (R, C, h, w).
-    """
-
-    inputs: Tensor
-    tokens: Tensor
-    reference_latents: Tensor
-
-    def rows(self, rows: Tensor) -> Given:
-        """The same of some clips."""
-        return Given(self.inputs[rows], self.tokens[rows], self.reference_latents[rows])
 
 
 class DenoiserTask:
@@ -64,15 +47,6 @@ class DenoiserTask:
     def __init__(
         self, config: DenoiserTaskConfig, model: ModelConfig, networks: Networks, seed: int, cache: Path
     ) -> None:
-        driving_encoder = model.driving_encoder
-        if driving_encoder is None or not reads_background(model):
-            subject = "task.model.family" if config.model is not None else "task.initial_weights"
-            trained = families_with(lambda other: encodes_driver(other) and reads_background(other))
-            raise InputError(
-                f"{subject}: {model.family}",
-                "cannot be trained here",
-                f"Only {' and '.join(family.name for family in trained)} can",
-            )
         if config.schedule is not None:
             model = replace(model, inference_scheduler=config.schedule, training_scheduler=config.schedule)
         if config.start is not None:
@@ -92,10 +66,10 @@ class DenoiserTask:
                 f"needs a model that predicts velocity; this one has {self.schedule.prediction_type}",
                 "Leave it out",
             )
-        width = driving_encoder.channels[-1]
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
-            self.motion_head = nn.Linear(width * _POOLED**2, len(MOTION_NAMES))
+            width = driving_width(model) * _POOLED**2
+            self.motion_head = nn.Linear(width, len(MOTION_NAMES)) if width else nn.Identity()
             if config.lora is not None:
                 add_lora(networks.module("denoiser"), config.lora)
         self._check_trainable()
@@ -145,20 +119,15 @@ class DenoiserTask:
         schedule = self.schedule
         references = to_signed(batch["references"])
         latents, reference_latents, static_latents = self._latents(batch, references, position)
-        device, frames = latents.device, latents.shape[2]
+        device = latents.device
         draws = draw_clips(config, latents.shape, processes, position.generator)
         timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
-        tokens = image_tokens(networks.image_encoder, batch["backgrounds"])
-        tokens = tokens * draws.shows_background.to(tokens)[:, None, None]
-        shown = draws.shows_driver.to(device)[:, None, None, None]
-        features, driving = self._drive(references, batch["driving"] * shown)
-        static = torch.cat([static_latents, batch["background_masks"]], dim=1)[:, :, None]
-        given = Given(
-            torch.cat([static.expand(-1, -1, frames, -1, -1), driving], dim=1), tokens, reference_latents
-        )
+        clips = self._clips(batch, references, reference_latents, static_latents)
+        composed = compose(self.model, networks, clips, draws.kept)
+        conditions = composed.conditions
         later = timesteps < LAST_TIMESTEP
         start_noise = torch.where(later, config.start_noise_scale, 1.0).view(-1, 1, 1, 1, 1) * noise
-        start = self._start(start_noise, given)
+        start = self._start(start_noise, reference_latents)
         noisy, target = schedule.noisy(latents, noise, timesteps), schedule.target(latents, noise, timesteps)
         sizes = torch.ones_like(noisy[:, :1, :1, :1, :1])
         if self.from_reference:
@@ -171,18 +140,27 @@ class DenoiserTask:
         if draws.joins_start:
             rows = later.nonzero().flatten()
             taken = rows if len(rows) else torch.zeros(1, dtype=torch.int64, device=device)
-            after_start = self._after_first_step(start[taken], given.rows(taken), timesteps[taken])
+            after_start = self._after_first_step(start[taken], conditions.of_rows(taken), timesteps[taken])
             noisy[rows] = after_start[: len(rows)]
             target[rows] = schedule.prediction(noisy[rows], latents[rows], timesteps[rows])
             sizes[rows] = schedule.error_scale(noisy[rows], timesteps[rows])
-        prediction = self._predict(noisy, timesteps, given, draws.reading, draws.joins_reading)
+        prediction = predict_clips(
+            networks,
+            conditions,
+            noisy,
+            timesteps,
+            reads=draws.kept.reference,
+            joins=draws.joins_reading,
+            motion=config.motion_modules,
+        )
         difference = (prediction.float() - target) * sizes
         loss = prediction_error(difference, batch["weights"], config.change_weight, processes)
         scalars = {"mse": difference.detach().square().mean()}
         if "broken" in batch:
             scalars["broken_clips"] = batch["broken"].float() * processes.count
         if config.auxiliary_weight:
-            motion_error = self._motion_error(features, batch["motion"])
+            assert composed.driving_features is not None
+            motion_error = self._motion_error(composed.driving_features, batch["motion"])
             weight = config.auxiliary_weight * max(0.0, 1 - position.step / config.auxiliary_steps)
             loss = loss + weight * motion_error
             scalars["motion"] = motion_error.detach()
@@ -245,65 +223,33 @@ class DenoiserTask:
     def _is_trained(self, prefix: str, network: nn.Module) -> bool:
         return any(self.trainable(name) for name, _ in network.named_parameters(prefix=prefix))
 
-    def _drive(self, references: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
-        """Unmodulated features of the driving frames, and the channels that join the noisy latent."""
-        encoder = self.all_networks.denoiser.driving_encoder
-        assert encoder is not None  # the family's has one
-        pictures = (references + 1) / 2
-        small = F.interpolate(pictures, size=(encoder.reference_size,) * 2, mode="bilinear")
-        grey = (driving.float() / 255)[:, None].expand(-1, 3, -1, -1, -1)
-        features = encoder.features(grey)
-        return features, encoder.modulate(features, encoder.modulation(small), driving.shape[1])
-
-    def _predict(
-        self, noisy: Tensor, timesteps: Tensor, given: Given, reading: int, joins: bool = True
-    ) -> Tensor:
-        """Noise or velocity (R, C, F, h, w); the last ``reading`` clips read their reference.
-
-        Where none does and the process still ``joins``, the reference network runs without an effect.
-        """
-        denoiser = self.all_networks.denoiser
-        sample = torch.cat([noisy, given.inputs], dim=1)
-        if torch.is_grad_enabled():
-            # Without this, the first trained GroupNorm of stage 2 gets an input that needs no gradient, and
-            # the channels-last kernel of PyTorch 2.13 crashes on that (CPU).
-            sample.requires_grad_()
-        context = denoiser.context_keys_values(given.tokens)
-        read = self._read_reference(given, timesteps, max(reading, 1)) if joins else None
-        prediction = denoiser(
-            sample,
-            timesteps,
-            context,
-            read if reading else None,
-            rows=noisy.shape[0],
-            reading_rows=reading,
-            motion=self.config.motion_modules,
+    def _clips(self, batch: Batch, references: Tensor, mean: Tensor, concatenated: Tensor) -> Clips:
+        """What the batch knows of its clips."""
+        return Clips(
+            pictures=(references + 1) / 2,
+            background_masks=batch["background_masks"],
+            mean=mean,
+            concatenated=concatenated,
+            shown={name: batch[name] for name in MODES[self.model.driving_modes[0]].pictures},
+            backgrounds=batch.get("backgrounds"),
+            sound=batch.get("sound"),
+            sound_rows=batch.get("sound_rows"),
         )
-        if read is not None and not reading:
-            prediction = prediction + 0 * sum(pair.key.sum() + pair.value.sum() for pair in read.values())
-        return prediction
 
-    def _start(self, noise: Tensor, given: Given) -> Tensor:
+    def _start(self, noise: Tensor, reference_latents: Tensor) -> Tensor:
         """What sampling starts from, with this noise (R, C, F, h, w)."""
         if not self.from_reference:
             return noise
-        return self.schedule.noisy(given.reference_latents[:, :, None], noise, _last(noise))
+        return self.schedule.noisy(reference_latents[:, :, None], noise, _last(noise))
 
     @torch.no_grad()
-    def _after_first_step(self, start: Tensor, given: Given, timesteps: Tensor) -> Tensor:
+    def _after_first_step(self, start: Tensor, conditions: Conditions, timesteps: Tensor) -> Tensor:
         """What sampling has at ``timesteps`` if its first step leads there (R, C, F, h, w)."""
         last = _last(start)
-        velocity = self._predict(start, last, given, len(start)).float()
+        motion = self.config.motion_modules
+        velocity = predict_clips(self.all_networks, conditions, start, last, motion=motion).float()
         guess = self.schedule.clean(start, velocity, last)
         return self.schedule.renoise(start, guess, last, timesteps)
-
-    def _read_reference(self, given: Given, timesteps: Tensor, reading: int) -> Mapping[str, KeyValues]:
-        """Keys and values for the last ``reading`` rows; the others train the unguided prediction."""
-        network = self.all_networks.reference_network
-        last = slice(timesteps.shape[0] - reading, None)
-        context = network.context_keys_values(given.tokens[last])
-        bank = network(given.reference_latents[last], timesteps[last], context)
-        return self.all_networks.denoiser.reference_keys_values(bank)
 
     def _motion_error(self, features: Tensor, motion: Tensor) -> Tensor:
         pooled = F.adaptive_avg_pool2d(features, _POOLED).flatten(1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...conditioning.compose import Kept
 from ...sampling.schedule import LAST_TIMESTEP
 from ..config.tasks import DenoiserTaskConfig
 from ..distributed import Processes
@@ -20,21 +21,17 @@ class ClipDraws:
     Attributes:
         timesteps: (R,), int64.
         noise: like the latents, (R, C, F, h, w).
-        reading: so many of the last clips read the reference.
+        kept: the conditions that these clips keep; those that read the reference come last.
         joins_reading: whether this process reads references at all: with its own clips, or only because
             others do and weights are spread over the processes, which must then all call the same networks.
         joins_start: likewise whether it makes the first step of sampling.
-        shows_background: (R,), bool; the others get background tokens of zero.
-        shows_driver: (R,), bool; the others get a black driver.
     """
 
     timesteps: Tensor
     noise: Tensor
-    reading: int
+    kept: Kept
     joins_reading: bool
     joins_start: bool
-    shows_background: Tensor
-    shows_driver: Tensor
 
 
 def draw_clips(
@@ -57,16 +54,19 @@ def draw_clips(
             timesteps, noise, config.start_share, config.start_noise_scale, generator
         )
     reading = int((torch.rand(whole, generator=generator) >= config.reference_dropout).sum())
-    own_reading = max(0, part.stop - max(part.start, whole - reading))
+    reads = torch.arange(whole)[part] >= whole - reading
+    kept = Kept(
+        reference=reads,
+        background=_kept(whole, config.background_dropout, generator)[part],
+        driver=_kept(whole, config.driving_dropout, generator)[part],
+    )
     seen = timesteps if processes.sharded else timesteps[part]
     return ClipDraws(
         timesteps=timesteps[part],
         noise=noise[part],
-        reading=own_reading,
-        joins_reading=bool(reading if processes.sharded else own_reading),
+        kept=kept,
+        joins_reading=bool(reading if processes.sharded else reads.any()),
         joins_start=config.own_start and bool((seen < LAST_TIMESTEP).any()),
-        shows_background=_kept(whole, config.background_dropout, generator)[part],
-        shows_driver=_kept(whole, config.driving_dropout, generator)[part],
     )
 
 

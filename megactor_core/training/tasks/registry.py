@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...errors import InputError
+from ...families.features import encodes_driver, reads_background
+from ...families.registry import families_with
 from ...models.config import ModelConfig
 from ...models.networks import Networks, build_networks
 from ...weights.loading import load_model
@@ -34,10 +36,22 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
         raise InputError("validation", "needs torchmetrics", "pip install 'megactor[train]'")
     from .animation import DenoiserTask
 
-    pass  # import gone
-
     model, networks = initial_networks(config.task, config.seed)
+    _check_family(config.task, model)
     return DenoiserTask(config.task, model, networks, config.seed, folder / "cache")
+
+
+def _check_family(config: DenoiserTaskConfig, model: ModelConfig) -> None:
+    """Raises InputError for a model of a family that cannot be trained here."""
+    if encodes_driver(model) and reads_background(model):
+        return
+    subject = "task.model.family" if config.model is not None else "task.initial_weights"
+    trained = families_with(lambda other: encodes_driver(other) and reads_background(other))
+    raise InputError(
+        f"{subject}: {model.family}",
+        "cannot be trained here",
+        f"Only {' and '.join(family.name for family in trained)} can",
+    )
 
 
 def initial_networks(config: DenoiserTaskConfig, seed: int) -> tuple[ModelConfig, Networks]:

@@ -18,6 +18,7 @@ from ...media.writing import VideoWriter
 from ...models.config import ModelConfig
 from ...models.networks import Networks
 from ...sampling.sampler import SamplingSettings
+from ...vision.modes.registry import MODES
 from ...weights.loading import LoadedModel
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
@@ -81,6 +82,7 @@ def validate_denoiser(
         driving_condition="face",
         fit_frames=0,
         sampling=sampling,
+        driving_mode=model.driving_modes[0],
     )
     numbers, clips = measure_puppets(animator, settings)
     shown = [("puppet", Pair(clip.reference, clip.driver, clip.truth, clip.output)) for clip in clips]
@@ -98,16 +100,21 @@ def _shard_pairs(
     config: DenoiserTaskConfig, model: ModelConfig, animator: Animator, sampling: SamplingSettings, seed: int
 ) -> list[Pair]:
     from ...evaluation.puppets.animation import PuppetAnimation
+    from ...evaluation.puppets.drives import Drive
 
     batches = clip_batches(config, model, seed, "held-out", config.validation.frames)
+    mode = MODES[model.driving_modes[0]]
     pairs = []
     for index in range(config.validation.clips):
         batch = batches[index]
         image, truth = _images(batch["references"])[0], _images(batch["targets"][0])
         background = F.interpolate(batch["background_masks"], size=image.shape[:2])[0, 0]
-        driving = batch["driving"][0].numpy()
-        output = PuppetAnimation(animator, _Still(image, 1 - background.numpy()), sampling).drive(driving)
-        pairs.append(Pair(image, driving[..., None].repeat(3, -1), truth, output))
+        animation = PuppetAnimation(animator, _Still(image, 1 - background.numpy()), sampling)
+        shown = {name: _pictures_last(batch[name][0]) for name in mode.pictures}
+        sound = batch["sound"][0].numpy() if "sound" in batch else np.zeros(0, np.float32)
+        driver = shown[mode.pictures[0]]
+        driver = driver if driver.ndim == 4 else driver[..., None].repeat(3, -1)
+        pairs.append(Pair(image, driver, truth, animation.drive(Drive(shown, sound), mode)))
     return pairs
 
 
@@ -136,6 +143,11 @@ def _save(folder: Path, name: str, pair: Pair) -> None:
         for images in (pair.driver, pair.truth, pair.output)
     ]
     save_sheet(folder / f"{name}.png", rows)
+
+
+def _pictures_last(pictures: Tensor) -> Images:
+    """Grey (n, H, W) as it is, colours (n, 3, H, W) -> (n, H, W, 3)."""
+    return pictures.numpy() if pictures.ndim == 3 else _images(pictures)
 
 
 def _images(pictures: Tensor) -> Images:

@@ -1,0 +1,75 @@
+"""One forward pass of whole clips, a row each, with the conditions that were composed for them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...models.conditions import Conditions
+from ...models.networks import Networks
+from ...sampling.clip_reader import ClipReader
+
+_ALL = slice(None)
+
+
+def predict_clips(
+    networks: Networks,
+    conditions: Conditions,
+    noisy: Tensor,
+    timesteps: Tensor,
+    *,
+    reads: Tensor | None = None,
+    joins: bool = True,
+    motion: bool = True,
+) -> Tensor:
+    """Noise or velocity (R, C, F, h, w) of noisy latents.
+
+    Args:
+        networks: of the model.
+        conditions: of R clips of F frames.
+        noisy: (R, C, F, h, w).
+        timesteps: (R,).
+        reads: bool (R,), clips that read their reference; the others train the unguided prediction. None: all
+            do.
+        joins: where no clip reads, whether the reference network runs without an effect: weights that are
+            spread over processes want all of them to call the same networks.
+        motion: let the frames of a clip know of each other.
+    """
+    denoiser, count = networks.denoiser, len(noisy)
+    reading = count if reads is None else int(reads.sum())
+    if reads is not None and not reads[count - reading :].all():
+        # rows that read come last
+        order = reads.to(noisy.device).argsort(stable=True)
+        prediction = predict_clips(
+            networks,
+            conditions.of_rows(order),
+            noisy[order],
+            timesteps[order],
+            reads=reads[order.to(reads.device)],
+            joins=joins,
+            motion=motion,
+        )
+        return prediction[order.argsort()]
+    reader = ClipReader(
+        denoiser, networks.reference_network, conditions, networks.controls, max(reading, 1) if joins else 0
+    )
+    sample = torch.cat([noisy, conditions.static_channels(_ALL)], dim=1)
+    if torch.is_grad_enabled():
+        # Without this, the first trained GroupNorm of stage 2 gets an input that needs no gradient, and
+        # the channels-last kernel of PyTorch 2.13 crashes on that (CPU).
+        sample.requires_grad_()
+    read = reader.reference(timesteps) if joins else None
+    prediction = denoiser(
+        sample,
+        timesteps,
+        reader.context,
+        read if reading else None,
+        rows=count,
+        reference_rows=reading,
+        control=reader.control(noisy.transpose(1, 2).flatten(0, 1), timesteps, _ALL),
+        motion=motion,
+        **reader.sound(_ALL),
+    )
+    if read is not None and not reading:
+        prediction = prediction + 0 * sum(pair.key.sum() + pair.value.sum() for pair in read.values())
+    return prediction
