@@ -110,6 +110,7 @@ class PatchMixer(_Mixer):
         *,
         rows: int | None = None,
         reading_rows: int | None = None,
+        reference_rows: int | None = None,
         audio: Mapping[str, KeyValues] | None = None,
         audio_weight: float | Tensor = 1.0,
         control: Control | None = None,
@@ -119,6 +120,7 @@ class PatchMixer(_Mixer):
         rows = clips if rows is None else rows
         sample = F.pad(sample, (0, width % PATCH, 0, height % PATCH))
         reading = rows if reading_rows is None else reading_rows
+        reading = reading if reference_rows is None else reference_rows
         sample = sample.expand(rows, *sample.shape[1:])
         times = timestep.expand(rows, frames) if timestep.ndim == 2 else timestep.expand(rows)[:, None]
         times = times.expand(rows, frames).flatten()

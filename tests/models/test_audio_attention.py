@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
+from megactor_core.models.attention import Pass, project
 from megactor_core.models.denoiser import KeyValues, gather_rows
 from megactor_core.models.networks import build_networks
-from megactor_core.models.sd15.attention import Pass, project
 from megactor_core.weights.random_model import tiny_config
 
 FRAMES = 5

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from megactor_core.models.sd15 import blocked_attention
-from megactor_core.models.sd15.blocked_attention import attend_in_blocks
+from megactor_core.models import blocked_attention
+from megactor_core.models.blocked_attention import attend_in_blocks
 
 
 def _leaves() -> list[torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from diffusers.models.attention import FeedForward
 
-from megactor_core.models.sd15.attention import FEED_FORWARD_TOKENS, feed_forward
+from megactor_core.models.attention import FEED_FORWARD_TOKENS, feed_forward
 
 
 @torch.inference_mode()

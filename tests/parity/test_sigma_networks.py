@@ -10,8 +10,9 @@ from formula import Case, layout_crc32
 from networks import megactor_reference_network, sigma_denoiser, sigma_driving, sigma_sound
 
 from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
+from megactor_core.models.attention import Pass, project
 from megactor_core.models.driving_encoder import DrivingEncoder
-from megactor_core.models.sd15.attention import Pass, TransformerBlock, project
+from megactor_core.models.sd15.attention import TransformerBlock
 from megactor_core.models.sd15.resnet import ResnetBlock
 from megactor_core.models.sd15.temporal import MotionModule
 

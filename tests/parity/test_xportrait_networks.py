@@ -16,8 +16,8 @@ from xportrait_networks import (
     reference_network,
 )
 
+from megactor_core.models.attention import Pass, project
 from megactor_core.models.denoiser import Control, KeyValues
-from megactor_core.models.sd15.attention import Pass, project
 from megactor_core.models.sd15.unet import DenoisingUNet
 
 

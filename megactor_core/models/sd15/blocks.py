@@ -10,7 +10,8 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .attention import Pass, ReferenceTap, SpatialTransformer, repeat_rows
+from ..attention import Pass, repeat_rows
+from .attention import ReferenceTap, SpatialTransformer
 from .config import UNetConfig
 from .resnet import ResnetBlock
 from .temporal import MotionModule

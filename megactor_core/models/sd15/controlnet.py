@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from torch import Tensor, nn
 
+from ..attention import Pass
 from ..denoiser import Control, KeyValues
-from .attention import Pass
 from .config import HINT_CHANNELS, UNetConfig
 from .unet_encoder import UNetEncoder
 

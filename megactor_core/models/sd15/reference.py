@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..attention import Pass
 from ..denoiser import KeyValues
-from .attention import Pass
 from .blocks import UpLevel, end_in_reference_tap
 from .config import UNetConfig
 from .unet import UNetTrunk

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from .attention import Pass, repeat_rows
+from ..attention import Pass, repeat_rows
 
 
 class ClipGroupNorm(nn.GroupNorm):

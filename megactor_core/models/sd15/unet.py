@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..attention import Pass, project
 from ..denoiser import Control, KeyValues
 from ..driving_encoder import DrivingEncoder
 from ..encoder_config import DrivingEncoderConfig
-from .attention import Pass, TransformerBlock, add_control, project
+from .attention import TransformerBlock, add_control
 from .blocks import UpLevel
 from .config import UNetConfig
 from .resnet import ClipGroupNorm

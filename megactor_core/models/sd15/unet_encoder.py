@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
+from ..attention import Pass, project
 from ..denoiser import KeyValues
-from .attention import Pass, TransformerBlock, project
+from .attention import TransformerBlock
 from .blocks import DownLevel, Level, MidLevel
 from .config import UNetConfig
 

@@ -1,0 +1,175 @@
+"""Attention to what a clip is given: shared by the transformer blocks of every denoiser.
+
+Tensors flow as ``(rows * frames, tokens, width)``. A *row* is one clip of the batch: in guided sampling the
+unconditional row comes first and the conditional row last; in training a row is a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+from .blocked_attention import attend_in_blocks
+from .denoiser import Control, KeyValues
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What every block of one forward pass shares.
+
+    Rows that do not read are told nothing of reference, sound and controls: guidance pulls away from them.
+
+    Attributes:
+        num_frames: frames of the window.
+        embedding: activated time embedding, ``(1 or rows, width)``; ``(1 or rows, frames, width)`` where
+            every frame has a timestep of its own.
+        context: per transformer block, keys and values of the context tokens.
+        reference: per reading block, keys and values of the reference tokens.
+        rows: rows of the output. While no block has made them differ, a single row is computed for all.
+        reading_rows: how many of the last rows hear the sound and obey the controls.
+        reference_rows: how many of the last rows read the reference.
+        audio: per block, keys and values of the sound of every frame, ``(1 or reading rows * frames, heads,
+            tokens, head_width)``. Rows that do not read hear tokens of zero.
+        audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
+        control: what ControlNets add.
+        motion: whether the temporal modules run.
+        written: a dictionary in which every block of a reference network puts its normalised tokens by name;
+            blocks return hidden states alone, so that gradient checkpointing and hosts' patches see usual
+            ones.
+    """
+
+    num_frames: int
+    embedding: Tensor
+    context: Mapping[str, KeyValues]
+    reference: Mapping[str, KeyValues] = field(default_factory=dict)
+    rows: int = 1
+    reading_rows: int = 0
+    reference_rows: int = 0
+    audio: Mapping[str, KeyValues] = field(default_factory=dict)
+    audio_weight: float | Tensor = 1.0
+    control: Control | None = None
+    motion: bool = True
+    written: dict[str, Tensor] | None = None
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Softmax attention over ``(batch, heads, tokens, head_width)``; the one place that chooses a kernel."""
+    if query.device.type == "cpu" and query.requires_grad:
+        # The fused kernel's backward pass is several times slower on a CPU than the plain products.
+        return attend_in_blocks(query, key, value)
+    return F.scaled_dot_product_attention(query, key, value)
+
+
+def split_heads(tokens: Tensor, heads: int) -> Tensor:
+    """``(n, tokens, width)`` -> ``(n, heads, tokens, width / heads)``, a view."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(tokens: Tensor) -> Tensor:
+    """Inverse of ``split_heads``."""
+    return tokens.transpose(1, 2).flatten(2)
+
+
+def repeat_rows(tensor: Tensor, batch: int) -> Tensor:
+    """Repeat what was computed once for all rows until it has ``batch`` entries."""
+    times = batch // tensor.shape[0]
+    return tensor if times == 1 else tensor.repeat(times, *[1] * (tensor.ndim - 1))
+
+
+def project(attention: Attention, tokens: Tensor) -> KeyValues:
+    """Keys and values of tokens ``(rows, tokens, width)`` through an attention's own projections."""
+    heads = attention.heads
+    return KeyValues(split_heads(attention.to_k(tokens), heads), split_heads(attention.to_v(tokens), heads))
+
+
+FEED_FORWARD_TOKENS = 8192
+"""Tokens that pass a feed-forward layer together: its hidden layer is eight times as wide as a token."""
+
+
+def feed_forward(layer: nn.Module, tokens: Tensor) -> Tensor:
+    """Apply a per-token layer; without gradients in pieces, so that its hidden layer stays small."""
+    if tokens.requires_grad or tokens.shape[0] * tokens.shape[1] <= FEED_FORWARD_TOKENS:
+        return layer(tokens)
+    pieces = [layer(piece) for piece in tokens.flatten(0, 1).split(FEED_FORWARD_TOKENS)]
+    return torch.cat(pieces).view(tokens.shape)
+
+
+class ConditionedAttention:
+    """Attentions of a transformer block: to itself and the reference, to the context, to the sound.
+
+    Attributes:
+        name: of the block, key of its keys and values.
+        attn1, attn2: self-attention and attention to the context.
+        attn_audio: attention to the sound, where the block has one.
+    """
+
+    name: str
+    attn1: Attention
+    attn2: Attention
+    attn_audio: Attention
+
+    def _self_attention(self, normed: Tensor, shared: Pass) -> Tensor:
+        attention = self.attn1
+        query = split_heads(attention.to_q(normed), attention.heads)
+        key, value = project(attention, normed)
+        reference = shared.reference.get(self.name)
+        if reference is None or shared.reference_rows == 0:
+            return merge_heads(attend(query, key, value))
+        frames = shared.num_frames
+        reading, plain = shared.reference_rows * frames, (shared.rows - shared.reference_rows) * frames
+        parted = query.shape[0] == shared.rows * frames
+        results = []
+        if plain:
+            first = slice(0, plain) if parted else slice(None)
+            results.append(repeat_rows(attend(query[first], key[first], value[first]), plain))
+        last = slice(plain, None) if parted else slice(None)
+        query, key, value = (repeat_rows(t[last], reading) for t in (query, key, value))
+        results.append(
+            attend(query, _with_reference(key, reference.key), _with_reference(value, reference.value))
+        )
+        return merge_heads(torch.cat(results) if plain else results[0])
+
+    def _context_attention(self, normed: Tensor, context: KeyValues) -> Tensor:
+        # All frames of a row see the same context, so they are one long sequence of queries.
+        attention, rows = self.attn2, context.key.shape[0]
+        query = split_heads(attention.to_q(normed).reshape(rows, -1, normed.shape[-1]), attention.heads)
+        attended = merge_heads(attend(query, context.key, context.value)).view(normed.shape)
+        return attention.to_out[0](attended)
+
+    def _audio_attention(self, normed: Tensor, shared: Pass) -> Tensor:
+        """``(rows * frames, n, width)``, weighted; a single token for all where no row hears anything."""
+        attention, audio = self.attn_audio, shared.audio.get(self.name)
+        # Tokens of zero have keys and values of zero, since these have no bias: that of the output is left.
+        unheard = attention.to_out[0](normed.new_zeros(1, 1, normed.shape[-1]))
+        if audio is None or shared.reading_rows == 0:
+            return _weighted(unheard.expand(normed.shape[0], -1, -1), shared.audio_weight)
+        frames = shared.num_frames
+        reading, plain = shared.reading_rows * frames, (shared.rows - shared.reading_rows) * frames
+        if plain:
+            parted = normed.shape[0] == shared.rows * frames
+            listening = repeat_rows(normed[plain:] if parted else normed, reading)
+        else:
+            listening = repeat_rows(normed, max(normed.shape[0], audio.key.shape[0]))
+        query = split_heads(attention.to_q(listening), attention.heads)
+        key, value = (repeat_rows(tensor, query.shape[0]) for tensor in audio)
+        heard = attention.to_out[0](merge_heads(attend(query, key, value)))
+        if plain:
+            heard = torch.cat([unheard.expand(plain, *heard.shape[1:]), heard])
+        return _weighted(heard, shared.audio_weight)
+
+
+def _weighted(tokens: Tensor, weight: float | Tensor) -> Tensor:
+    """Tokens ``(rows * frames, n, width)`` times one number or one per frame."""
+    if isinstance(weight, Tensor):
+        return tokens * repeat_rows(weight.to(tokens), tokens.shape[0])[:, None, None]
+    return tokens * weight
+
+
+def _with_reference(own: Tensor, reference: Tensor) -> Tensor:
+    copies = own.shape[0] // reference.shape[0]
+    return torch.cat([own, reference.repeat_interleave(copies, dim=0)], dim=2)
