@@ -92,12 +92,12 @@ def compose_audio(
 
     Args:
         encoder: see ``audio_features``.
-        waveforms: float32 ``(clips, samples)``, 16 kHz mono, about -1..1, in main memory.
+        waveforms: float32 ``(clips, samples)``, 16 kHz mono, about -1..1, on any device.
         rows: of every frame, int64 ``(clips, frames, n)``, from ``frame_rows``.
         shown: bool ``(clips,)``; the others hear features of zero, like the unconditional row of guidance,
             which are not silence. None lets all hear.
     """
-    features = torch.stack([audio_features(encoder, waveform.numpy()) for waveform in waveforms])
+    features = torch.stack([audio_features(encoder, waveform.cpu().numpy()) for waveform in waveforms])
     if shown is not None:
         features = features * shown.to(features)[:, None, None, None]
     first = torch.arange(len(features), device=rows.device) * features.shape[1]

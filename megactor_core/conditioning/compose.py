@@ -38,7 +38,7 @@ class Clips:
         shown: pictures of the driver by the names of ``DrivingMode.pictures``, 0..255 of any real type: grey
             (R, F, S, S), hints of ControlNets (R, F, 3, S, S).
         backgrounds: CLIP pixels (R, 3, C, C), see ``background.clip_pixels``; None where none is read.
-        sound: float32 (R, samples), 16 kHz mono, in main memory; None for a model that hears nothing.
+        sound: float32 (R, samples), 16 kHz mono; None for a model that hears nothing.
         sound_rows: int64 (R, F, n), see ``audio.frame_rows``.
     """
 

@@ -10,47 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..models.conditions import ReferenceCondition
-from ..models.config import LatentSpace
-from .posterior import encode_posterior
 from .tensors import background_mask, unit_tensor
 
 if TYPE_CHECKING:  # building networks takes seconds to import, and no function here builds any
     from ..models.denoiser import Denoiser
-    from ..models.networks import Networks
-
-
-@torch.inference_mode()
-def encode_reference(
-    networks: Networks,
-    picture: np.ndarray,
-    foreground: np.ndarray,
-    *,
-    concatenate: bool = True,
-    seed: int | None = None,
-) -> ReferenceCondition:
-    """Encode the cropped portrait.
-
-    Args:
-        networks: VAE and denoiser on the device to use.
-        picture: cropped portrait ``(S, S, 3)``, 0..255, any real dtype. The VAE sees it truncated to whole
-            numbers, the modulation as it is, as in MegActor's public code.
-        foreground: person mask ``(S, S)`` in 0..1.
-        concatenate: whether latent and mask join the noisy latent: ``ModelConfig.concatenated_reference``.
-        seed: draw the concatenated latent from the VAE's posterior with this seed, as MegActor does; without
-            one it is the posterior mean.
-
-    Returns:
-        Tensors on the networks' device and in the denoiser's dtype.
-
-    Raises:
-        InputError: see ``encode_posterior``.
-    """
-    scaled = LatentSpace.of(networks.vae.config).scaled
-    mean, deviation = encode_posterior(networks.vae, picture.astype(np.uint8))
-    concatenated = scaled(mean if seed is None else sample_posterior(mean, deviation, seed))
-    return reference_condition(
-        networks.denoiser, picture, foreground, scaled(mean), concatenated if concatenate else None
-    )
 
 
 def sample_posterior(mean: Tensor, std: Tensor, seed: int) -> Tensor:

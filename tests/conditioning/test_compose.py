@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,13 +15,14 @@ from megactor_core.conditioning.audio import frame_rows, num_rows
 from megactor_core.conditioning.background import clip_pixels, encode_context
 from megactor_core.conditioning.compose import Clips, Kept, compose, driving_width
 from megactor_core.conditioning.driving import encode_driving
-from megactor_core.conditioning.reference import encode_reference
 from megactor_core.conditioning.tensors import unit_tensor
 from megactor_core.families.registry import FAMILIES
 from megactor_core.models.config import ModelConfig
 from megactor_core.models.networks import CONTROLS, Networks
 from megactor_core.training.tasks.prediction import predict_clips
+from megactor_core.vision.crops import whole_crop
 from megactor_core.vision.foreground import background_image
+from megactor_core.vision.portrait import Portrait
 from megactor_core.weights.loading import LoadedModel
 from megactor_core.weights.random_model import tiny_config as tiny_family
 
@@ -165,8 +167,10 @@ def test_animation_of_a_clip_and_a_row_of_training_are_told_the_same() -> None:
     picture = portrait_image(SIZE, SIZE)
     foreground = np.zeros((SIZE, SIZE), np.float32)
     foreground[8:40, 16:48] = 1
-    reference = encode_reference(networks, picture, foreground)
-    animator = Animator(LoadedModel(config, networks, None))  # type: ignore[arg-type]
+    animator = Animator(LoadedModel(config, networks, Path("tiny")))
+    crop = whole_crop((SIZE, SIZE), SIZE)
+    portrait = Portrait(picture, crop, picture.astype(np.float32), picture, foreground, None)
+    reference = animator.encode_reference(portrait)
     frames = np.random.default_rng(0).integers(0, 256, (FRAMES, SIZE, SIZE), np.uint8)
     driving = encode_driving(networks.denoiser.driving_encoder, frames, reference.modulation)
     clips = Clips(
