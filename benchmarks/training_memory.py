@@ -34,9 +34,9 @@ from megactor_core.models.sd15 import blocks
 from megactor_core.models.sd15.resnet import ResnetBlock
 from megactor_core.models.sd15.temporal import MotionModule
 from megactor_core.training.config.run import TrainingConfig, read_config
-from megactor_core.training.distributed import Processes
+from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.tasks.animation import DenoiserTask
-from megactor_core.training.tasks.base import Position
+from megactor_core.training.tasks.base import StepContext
 
 GIB = 2**30
 SPREAD = (ResnetBlock, FeedForward, MotionModule)
@@ -234,7 +234,7 @@ def _run_part(config: TrainingConfig, task: DenoiserTask, part: int) -> int:
 
     with mock.patch.object(blocks, "checkpoint", again):
         with Autocast(torch.bfloat16, kept):
-            loss, _ = task.loss(_batch(config), Position(0, 1, generator, Processes("meta")))
+            loss, _ = task.loss(_batch(config), StepContext(0, 1, generator, ProcessGroup("meta")))
         size = sum(tensor.nbytes for tensor in kept.values())
         kept.clear()
         forward = False

@@ -115,18 +115,18 @@ def _add_step(
 
 
 def _run_step(args: argparse.Namespace) -> int:
-    from ..dataset.parallel import Machines
+    from ..dataset.parallel import Executor
     from ..dataset.runner import run_step
 
     settings = _settings(args.settings, vars(args))
-    machines = Machines(args.workers, args.ray)
+    executor = Executor(args.workers, args.ray)
     if isinstance(settings, PackSettings):
         from ..dataset.pack import pack
 
-        manifest = pack(settings, args.input, args.output, machines)
+        manifest = pack(settings, args.input, args.output, executor)
     else:
         assert isinstance(settings, SampleSettings)
-        manifest = run_step(settings, args.input, args.output, machines)
+        manifest = run_step(settings, args.input, args.output, executor)
     print(f"{args.output}: {manifest['in']} in, {manifest['out']} out")
     for verb, counts in (("left out", manifest["rejected"]), ("kept, but", manifest["noted"])):
         for reason, count in counts.items():

@@ -68,12 +68,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 at the last step, and also after a stop that was asked for."""
     from ..training.config.run import read_config
-    from ..training.distributed import join_processes
+    from ..training.distributed import join_process_group
     from ..training.engine.trainer import Trainer
     from ..training.tasks.registry import build_task
 
     config = read_config(args.config)
-    processes = join_processes(config.device)
+    processes = join_process_group(config.device)
     trainer = Trainer(config, build_task(config, args.output), args.output, processes)
     if args.export:
         trainer.export(args.export)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # building networks takes seconds to import
 
 @dataclass(frozen=True)
 class Clips:
-    """What is known of R clips of F frames (S: size, h, w: of the latents), on the networks' device.
+    """Batch of R clips of F frames (S: size, h, w: of the latents), on the networks' device.
 
     Attributes:
         pictures: reference pictures (R, 3, S, S) in [0, 1].
@@ -54,7 +54,7 @@ class Clips:
 
 @dataclass(frozen=True)
 class Kept:
-    """Which rows keep a condition, bool (R,) each; None: all do.
+    """Masks of the rows that keep a condition, bool (R,) each; None: all do.
 
     Attributes:
         reference: the others are predicted without the reference network, see ``training.tasks.prediction``.

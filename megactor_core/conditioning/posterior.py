@@ -1,4 +1,4 @@
-"""What an autoencoder makes of a picture."""
+"""Posterior of a picture's latents."""
 
 from __future__ import annotations
 

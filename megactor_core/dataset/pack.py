@@ -23,13 +23,13 @@ from ..errors import InputError
 from ..media.reading import VIDEO_SUFFIXES, open_driving
 from ..media.source import DrivingSource
 from ..media.timing import exact_frame_rate
+from ..vision.cuts import find_cuts
 from .clip_file import encode_clip
-from .parallel import Machines, run_jobs
+from .parallel import Executor, run_jobs
 from .records import MANIFEST, Record, Remark, begin_folder, finished, read_manifest, write_json
 from .runner import collect
 from .settings import PackSettings, digest
 from .shards import CLIP, METADATA, name_bytes, write_shard
-from .shots import find_cuts
 
 UNREADABLE = "unreadable video"
 SHOTS = "shots"
@@ -65,8 +65,8 @@ class PackJob:
     target: Path
 
 
-def pack(settings: PackSettings, source: Path, target: Path, machines: Machines) -> dict[str, Any]:
-    """Cut all videos of a folder into clips and pack them; see ``pipeline.run_step`` for what is returned.
+def pack(settings: PackSettings, source: Path, target: Path, executor: Executor) -> dict[str, Any]:
+    """Cut all videos of a folder into clips and pack them; see ``runner.run_step`` for what is returned.
 
     Files that are no videos by their names are counted in the manifest as ``passed_over``, by their suffix.
 
@@ -74,7 +74,7 @@ def pack(settings: PackSettings, source: Path, target: Path, machines: Machines)
         settings: lengths, size, rate.
         source: folder of videos; folders in it count.
         target: folder for the shards, empty or of an earlier run on the same videos.
-        machines: where the jobs run.
+        executor: where the jobs run.
 
     Raises:
         InputError: no videos; a target of other settings or videos, or with other files; a full disk.
@@ -87,7 +87,7 @@ def pack(settings: PackSettings, source: Path, target: Path, machines: Machines)
     write_json(target / MANIFEST, {**(read_manifest(target) or {}), "passed_over": passed_over})
     (target / SHOTS).mkdir(exist_ok=True)
     videos = [VideoJob(settings, source, name, target / SHOTS / f"{_slug(name)}.json") for name in names]
-    looked_at = run_jobs(find_shots, videos, machines)
+    looked_at = run_jobs(find_shots, videos, executor)
     found = dict(tqdm(looked_at, desc="shots", total=len(videos), unit="video"))
     # Clips of one video stay together, so that it is opened once; the videos are mixed.
     order = np.random.default_rng(0).permutation(len(names))
@@ -97,7 +97,7 @@ def pack(settings: PackSettings, source: Path, target: Path, machines: Machines)
         PackJob(settings, source, tuple(shots[first : first + count]), target / f"{first // count:05d}.tar")
         for first in range(0, len(shots), count)
     ]
-    return collect(pack_shard, jobs, target, settings, machines, {"videos": _video_record(found)})
+    return collect(pack_shard, jobs, target, settings, executor, {"videos": _video_record(found)})
 
 
 def list_videos(folder: Path) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Machines:
+class Executor:
     """Executor settings: processes on this machine, or a Ray cluster.
 
     Attributes:
@@ -36,24 +36,24 @@ class Machines:
 
 
 def run_jobs(
-    function: Callable[[Job], Result], jobs: Sequence[Job], machines: Machines, gpus: int = 0
+    function: Callable[[Job], Result], jobs: Sequence[Job], executor: Executor, gpus: int = 0
 ) -> Iterator[Result]:
     """Results of a function for every job, in the order in which they come in.
 
     Args:
         function: at the top of its module.
         jobs: what it is called with, one by one.
-        machines: where.
+        executor: where.
         gpus: for one job, on Ray.
 
     Raises:
         InputError: from a job; a worker process was killed; Ray is not installed or cannot be reached.
     """
-    if machines.ray is not None:
-        return _on_ray(function, jobs, machines, gpus)
-    if machines.workers == 1 or len(jobs) < 2:
+    if executor.ray is not None:
+        return _on_ray(function, jobs, executor, gpus)
+    if executor.workers == 1 or len(jobs) < 2:
         return map(function, jobs)
-    return _on_cores(function, jobs, machines.workers)
+    return _on_cores(function, jobs, executor.workers)
 
 
 def _on_cores(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
@@ -108,19 +108,19 @@ def _end_with_parent() -> None:
 
 
 def _on_ray(
-    function: Callable[[Job], Result], jobs: Sequence[Job], machines: Machines, gpus: int
+    function: Callable[[Job], Result], jobs: Sequence[Job], executor: Executor, gpus: int
 ) -> Iterator[Result]:
     try:
         import ray
     except ImportError as error:
         raise InputError("--ray", "the package ray is not installed", "Run: pip install ray") from error
-    options: dict[str, Any] = {"address": machines.ray} if machines.ray else {}
+    options: dict[str, Any] = {"address": executor.ray} if executor.ray else {}
     if not ray.is_initialized():
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
             problem = f"there is no Ray cluster that can be reached ({str(error).splitlines()[0]})"
-            raise InputError(f"--ray {machines.ray}", problem, "Start one with: ray start --head") from error
+            raise InputError(f"--ray {executor.ray}", problem, "Start one with: ray start --head") from error
     if gpus > ray.cluster_resources().get("GPU", 0):
         raise InputError("--ray", "the cluster has no GPU, and would wait for one", "Give --device cpu")
     remote = ray.remote(num_cpus=1, num_gpus=gpus)(function)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..weights.download import file_sha256
-from .parallel import Machines, run_jobs
+from .parallel import Executor, run_jobs
 from .records import Record, Remark, begin_folder, end_folder, finished, folder_history
 from .settings import Kept, Rejected, SampleSettings, StepSettings, digest
 from .shards import BrokenSample, Shard, find_shards, open_shard, write_shard
@@ -81,14 +81,14 @@ def _results(settings: SampleSettings, shard: Shard, rejected: list[Remark]) -> 
 Job = TypeVar("Job")
 
 
-def run_step(settings: SampleSettings, source: Path, target: Path, machines: Machines) -> dict[str, Any]:
+def run_step(settings: SampleSettings, source: Path, target: Path, executor: Executor) -> dict[str, Any]:
     """Run one step; what an earlier run of the same settings has finished is not done again.
 
     Args:
         settings: of the step.
         source: folder of shards.
         target: folder for the new shards, empty or of an earlier run.
-        machines: where the jobs run.
+        executor: where the jobs run.
 
     Returns:
         The manifest: counts in and out, and how many were rejected and why.
@@ -103,7 +103,7 @@ def run_step(settings: SampleSettings, source: Path, target: Path, machines: Mac
         raise InputError(target, "is the --input", "Choose another --output")
     begin_folder(target, settings.step, settings.facts(), folder_history(source))
     jobs = [ShardJob(settings, path, target / path.name) for path in sources]
-    return collect(run_shard_job, jobs, target, settings, machines)
+    return collect(run_shard_job, jobs, target, settings, executor)
 
 
 def collect(
@@ -111,7 +111,7 @@ def collect(
     jobs: Sequence[Job],
     target: Path,
     settings: StepSettings,
-    machines: Machines,
+    executor: Executor,
     records: Mapping[str, Record] | None = None,
 ) -> dict[str, Any]:
     """Run the jobs of a step and count what became of their samples, also when one of them fails.
@@ -121,7 +121,7 @@ def collect(
         jobs: one per shard.
         target: folder that the shards are written to.
         settings: of the step.
-        machines: where the jobs run.
+        executor: where the jobs run.
         records: what is counted beside the shards.
 
     Returns:
@@ -132,7 +132,7 @@ def collect(
     """
     done: dict[str, Record] = {}
     try:
-        results = run_jobs(function, jobs, machines, settings.gpus)
+        results = run_jobs(function, jobs, executor, settings.gpus)
         for name, record in tqdm(results, desc=settings.step, total=len(jobs), unit="shard"):
             done[name] = record
     finally:

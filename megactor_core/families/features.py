@@ -1,4 +1,4 @@
-"""What a model has, by its configuration: the questions that checks, menus and messages ask of any family."""
+"""Features of a model, by its configuration, as checks, menus and messages ask for them."""
 
 from __future__ import annotations
 

@@ -58,5 +58,5 @@ def labels_with(feature: Feature, last: str = "and") -> str:
 
 
 def model_with(feature: Feature) -> str:
-    """What to use instead, in a remedy: "an A or a B model"."""
+    """Models to use instead, in a remedy: "an A or a B model"."""
     return " or ".join(family.phrase for family in families_with(feature)) + " model"

@@ -20,7 +20,7 @@ from .denoiser import Control, KeyValues
 
 @dataclass(frozen=True)
 class Pass:
-    """What every block of one forward pass shares.
+    """Values that all blocks of one forward pass share.
 
     Rows that do not read are told nothing of reference, sound and controls: guidance pulls away from them.
 

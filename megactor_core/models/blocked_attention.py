@@ -24,7 +24,7 @@ def attend_in_blocks(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class _BlockedAttention(torch.autograd.Function):
-    """The same over ``(batch * heads, tokens, head_width)``."""
+    """Attention over ``(batch * heads, tokens, head_width)`` with a backward pass in blocks."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Everything the denoiser is told about a clip, or about several: one row each.
+"""Conditions of one clip or several, one row each: frozen values that the denoiser reads.
 
 Animation makes one clip at a time; in training a batch has a row for every clip. Shapes begin with the rows.
 """
@@ -110,7 +110,7 @@ class AudioCondition:
 
 @dataclass(frozen=True)
 class ControlStrength:
-    """How much a ControlNet counts, and when.
+    """Strength of a ControlNet, and the part of the schedule in which it counts.
 
     Attributes:
         strength: factor of what it adds, 0 to 10; 1 = as trained, 0 switches it off.
@@ -142,7 +142,7 @@ class ControlStrength:
 
 @dataclass(frozen=True)
 class ControlCondition:
-    """What one ControlNet is shown, and how much it counts.
+    """Hints of one ControlNet, and its strength.
 
     Attributes:
         features: its hint features, ``(rows * frames, width, h, w)``. They are large: they may stay in main
@@ -216,7 +216,7 @@ class Conditions:
         )
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditions:
-        """The same on a device and in a floating-point type; the controls stay where they are."""
+        """Conditions on a device and in a floating-point type; the controls stay where they are."""
         given = {name: part for name, part in vars(self).items() if part is not None and name != "controls"}
         return replace(self, **{name: moved(part, device, dtype) for name, part in given.items()})
 

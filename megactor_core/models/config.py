@@ -1,4 +1,4 @@
-"""What a portrait model is made of: the frozen configurations every network is built from.
+"""Configuration of a portrait model: frozen values that every network is built from.
 
 The defaults are the official MegActor (v1) model; smaller models and other families change values, not code.
 """
@@ -66,7 +66,7 @@ class SchedulerConfig:
 
 @dataclass(frozen=True)
 class SamplingDefaults:
-    """What a clip is made with when the user says nothing else.
+    """Default settings of sampling.
 
     Attributes:
         size: side of the square picture in pixels.

@@ -1,4 +1,4 @@
-"""What the engine asks of a denoiser, a reference network and a ControlNet, and the values they exchange.
+"""Protocols of denoiser, reference network and ControlNet, and the values they exchange.
 
 Sampling, guidance, context windows, the host's native model, the memory estimate and training know these
 protocols and no class behind them: another architecture is another implementation.
@@ -24,7 +24,7 @@ class KeyValues(NamedTuple):
 
 
 class Control(NamedTuple):
-    """What ControlNets add, summed over them; each tensor ``(1 or reading rows * frames, channels, h, w)``.
+    """Residuals of ControlNets, summed; each tensor ``(1 or conditional rows * frames, channels, h, w)``.
 
     ``skips`` follow the order in which the down levels make the skip tensors, the input convolution first.
     """
@@ -86,7 +86,7 @@ class Denoiser(ReadsContext, Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
 
     def reference_keys_values(self, bank: Mapping[str, Tensor]) -> dict[str, KeyValues]:
         """Keys and values of the reference's tokens by block; once per step."""

@@ -31,7 +31,7 @@ class ReferenceConfig(Protocol):
     def cross_attention_dim(self) -> int: ...
 
     def tiny(self, cross_attention_dim: int, audio_dim: int) -> Self:
-        """The same with few and narrow layers, for context and audio tokens of these widths."""
+        """Configuration with few and narrow layers, for context and audio tokens of these widths."""
 
 
 class DenoiserConfig(ReferenceConfig, Protocol):

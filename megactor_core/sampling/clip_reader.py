@@ -1,4 +1,4 @@
-"""What the denoiser reads beside its input; each part is computed as rarely as it changes."""
+"""Reader of the conditions beside the denoiser's input; each part is computed as rarely as it changes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ClipReader:
         )
 
     def control(self, noisy: Tensor, timestep: Tensor, indices: Frames) -> Control | None:
-        """What the ControlNets add for some frames; None where none counts at these timesteps.
+        """Residuals of the ControlNets for some frames; None where none counts at these timesteps.
 
         Args:
             noisy: latents of these frames, ``(rows * frames, channels, h, w)``.

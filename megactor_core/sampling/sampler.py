@@ -32,7 +32,7 @@ CHECK_RESULT = (
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How a clip is sampled; ``from_defaults`` starts from what suits a model.
+    """Settings of sampling; ``from_defaults`` starts from what suits a model.
 
     Attributes:
         num_inference_steps: 1 to 1000; a scheduler may have fewer, see ``schedule.set_timesteps``.
@@ -112,7 +112,7 @@ class SamplingSettings:
 
 
 class SamplingNetworks(Protocol):
-    """What sampling runs; ``models.networks.Networks`` has it, and so has whatever a host loads."""
+    """Protocol of the networks that sampling runs: ``models.networks.Networks``, or what a host loads."""
 
     @property
     def denoiser(self) -> Denoiser: ...
@@ -126,7 +126,7 @@ class SamplingNetworks(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the loop stands: before ``window`` (from 0) of ``step`` (from 0)."""
+    """Progress of the loop: before ``window`` (from 0) of ``step`` (from 0)."""
 
     step: int
     num_steps: int
@@ -136,7 +136,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Step:
-    """What a finished step brought; tensors are ``(1, channels, frames, h, w)``.
+    """Result of a finished step; tensors are ``(1, channels, frames, h, w)``.
 
     Attributes:
         index: number of the step, from 0.

@@ -35,13 +35,13 @@ class Schedule(Protocol):
         """Noisy latents of clean ones."""
 
     def target(self, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """What the model is to predict of ``noisy(clean, noise, timesteps)``."""
+        """Prediction target for ``noisy(clean, noise, timesteps)``."""
 
     def clean(self, noisy: Tensor, prediction: Tensor, timesteps: Tensor) -> Tensor:
         """Clean latents as a prediction sees them in noisy ones."""
 
     def noise(self, noisy: Tensor, clean: Tensor, timesteps: Tensor) -> Tensor:
-        """What is noise in noisy latents if the clean ones are these."""
+        """Noise in noisy latents, given the clean ones."""
 
     def prediction(self, noisy: Tensor, clean: Tensor, timesteps: Tensor) -> Tensor:
         """Inverse of ``clean``: the prediction that sees these clean latents in noisy ones."""

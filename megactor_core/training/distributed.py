@@ -22,7 +22,7 @@ _TIMEOUT = timedelta(hours=2)
 """How long a process waits for the others: the first one may be writing a large checkpoint."""
 
 
-class Processes:
+class ProcessGroup:
     """A process that trains alone.
 
     Every batch is shared in equal parts: process ``rank`` has the clips ``rank * n`` to
@@ -82,7 +82,7 @@ class Processes:
         """Nothing will be shared any more."""
 
 
-class LaunchedProcesses(Processes):
+class LaunchedProcessGroup(ProcessGroup):
     """One of the processes of ``accelerate launch`` or ``torchrun``: DDP, or FSDP where that is asked for.
 
     Both launchers name a process by ``RANK``, ``LOCAL_RANK`` and ``WORLD_SIZE``; accelerate's configuration
@@ -168,7 +168,7 @@ def _is_set(variable: str) -> bool:
     return os.environ.get(variable, "false").lower() == "true"
 
 
-def join_processes(device: str) -> Processes:
+def join_process_group(device: str) -> ProcessGroup:
     """The processes that this one belongs to.
 
     Args:
@@ -181,8 +181,8 @@ def join_processes(device: str) -> Processes:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if "LOCAL_RANK" in os.environ:
-        return LaunchedProcesses(device)
-    return Processes(str(usable_device(device)))
+        return LaunchedProcessGroup(device)
+    return ProcessGroup(str(usable_device(device)))
 
 
 @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -34,3 +36,13 @@ class CutFinder:
             return False
         colours, pixels = (float(np.abs(new - old).sum()) for new, old in zip(now, before, strict=True))
         return colours / 2 > _COLOURS and pixels / now[1].size > _PIXELS
+
+
+def find_cuts(images: Iterable[NDArray[np.uint8]]) -> list[int]:
+    """Numbers of the frames that begin a new shot; the first frame is not among them.
+
+    Args:
+        images: uint8 RGB (H, W, 3), one by one.
+    """
+    finder = CutFinder()
+    return [number for number, image in enumerate(images) if finder.begins_shot(image)]

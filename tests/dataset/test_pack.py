@@ -19,14 +19,14 @@ import pytest
 from megactor_core.dataset.clip_file import ClipFile
 from megactor_core.dataset.clip_list import list_clips
 from megactor_core.dataset.pack import pack
-from megactor_core.dataset.parallel import Machines
+from megactor_core.dataset.parallel import Executor
 from megactor_core.dataset.settings import PackSettings
 from megactor_core.dataset.shards import Entry, find_shards, open_shard
-from megactor_core.dataset.shots import find_cuts
 from megactor_core.errors import InputError
 from megactor_core.media.writing import VideoWriter
+from megactor_core.vision.cuts import find_cuts
 
-HERE = Machines()
+HERE = Executor()
 
 
 def scene(index: int, frames: int, size: tuple[int, int] = (64, 80)) -> list[np.ndarray]:
@@ -182,7 +182,7 @@ def test_videos_of_any_name_are_packed(tmp_path: Path, monkeypatch: pytest.Monke
 def test_shards_hold_so_many_clips_and_are_the_same_with_processes(videos: Path, tmp_path: Path) -> None:
     pack(settings(clips_per_shard=3), videos, tmp_path / "one", HERE)
     assert [len(open_shard(path).entries) for path in find_shards([tmp_path / "one"])] == [3, 1]
-    pack(settings(clips_per_shard=3), videos, tmp_path / "two", Machines(2))
+    pack(settings(clips_per_shard=3), videos, tmp_path / "two", Executor(2))
     for path in (tmp_path / "one").glob("*.*"):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 

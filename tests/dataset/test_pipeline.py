@@ -15,13 +15,13 @@ import pytest
 from clip_shards import write_samples
 from slow_steps import LogSettings
 
-from megactor_core.dataset.parallel import Machines
+from megactor_core.dataset.parallel import Executor
 from megactor_core.dataset.runner import run_step
 from megactor_core.dataset.shards import open_shard
 from megactor_core.errors import InputError
 
 SHARDS, CLIPS = 4, 5
-HERE = Machines()
+HERE = Executor()
 
 
 @pytest.fixture
@@ -108,12 +108,12 @@ def test_kill_9_loses_nothing_and_repeats_nothing(
     slow = settings.model_copy(update={"seconds": 0.04})
     program = (
         "import sys; from pathlib import Path; from slow_steps import LogSettings\n"
-        "from megactor_core.dataset.parallel import Machines\n"
+        "from megactor_core.dataset.parallel import Executor\n"
         "from megactor_core.dataset.runner import run_step\n"
         "if __name__ == '__main__':\n"
         f"    settings = LogSettings.model_validate_json({slow.model_dump_json()!r})\n"
         f"    folders = Path({str(source)!r}), Path({str(tmp_path / 'out')!r})\n"
-        f"    run_step(settings, *folders, Machines({workers}))\n"
+        f"    run_step(settings, *folders, Executor({workers}))\n"
     )
     script = tmp_path / "script.py"
     script.write_text(program)
@@ -149,10 +149,10 @@ def test_a_killed_worker_ends_in_one_line_and_the_rest_is_kept(
     write_samples(source / "00003.tar", {"deadly8": entry.sample()})
     deadly = settings.model_copy(update={"kill_at": "deadly8"})
     with pytest.raises(InputError, match=r"was killed.*finished shards are kept"):
-        run_step(deadly, source, tmp_path / "out", Machines(2))
+        run_step(deadly, source, tmp_path / "out", Executor(2))
     assert not json.loads((tmp_path / "out" / "manifest.json").read_text())["finished"]
     write_samples(source / "00003.tar", {"clip0": entry.sample()})
-    manifest = run_step(deadly, source, tmp_path / "out", Machines(2))
+    manifest = run_step(deadly, source, tmp_path / "out", Executor(2))
     assert manifest["out"] == 10
     assert not list((tmp_path / "out").glob(".*"))
 
@@ -163,7 +163,7 @@ def test_an_error_in_a_worker_arrives_in_one_line(
 ) -> None:
     refusing = settings.model_copy(update={"refuse_at": "clip4"})
     with pytest.raises(InputError, match=r"clip4: cannot be worked on\. Leave it out\."):
-        run_step(refusing, source, tmp_path / "out", Machines(workers))
+        run_step(refusing, source, tmp_path / "out", Executor(workers))
     assert not list((tmp_path / "out").glob("*.tar")) and not list((tmp_path / "out").glob(".*"))
 
 
@@ -194,20 +194,20 @@ def test_ray_gives_the_same_shards(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     try:
-        assert run_step(settings, source, tmp_path / "ray", Machines(ray="")) == here
+        assert run_step(settings, source, tmp_path / "ray", Executor(ray="")) == here
         assert contents(tmp_path / "ray") == contents(tmp_path / "here")
         # A worker that dies is started again by Ray.
         entry = open_shard(source / "00003.tar").entries[0]
         write_samples(source / "00003.tar", {"deadly8": entry.sample()})
         deadly = settings.model_copy(update={"kill_at": "deadly8", "kills": 1})
-        assert run_step(deadly, source, tmp_path / "killed", Machines(ray=""))["out"] == 10
+        assert run_step(deadly, source, tmp_path / "killed", Executor(ray=""))["out"] == 10
         assert log(settings).count("00003/deadly8") == 2
         refusing = settings.model_copy(update={"refuse_at": "clip2"})
         with pytest.raises(InputError, match="clip2: cannot be worked on"):
-            run_step(refusing, source, tmp_path / "refused", Machines(ray=""))
+            run_step(refusing, source, tmp_path / "refused", Executor(ray=""))
         greedy = settings.model_copy(update={"gpus_needed": 1})
         with pytest.raises(InputError, match="the cluster has no GPU"):
-            run_step(greedy, source, tmp_path / "greedy", Machines(ray=""))
+            run_step(greedy, source, tmp_path / "greedy", Executor(ray=""))
     finally:
         ray.shutdown()
 
@@ -217,7 +217,7 @@ def test_a_ray_cluster_that_is_not_there_is_told(
 ) -> None:
     pytest.importorskip("ray")
     with pytest.raises(InputError, match="no Ray cluster that can be reached"):
-        run_step(settings, source, tmp_path / "out", Machines(ray="auto"))
+        run_step(settings, source, tmp_path / "out", Executor(ray="auto"))
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match="pip install ray"):
-        run_step(settings, source, tmp_path / "out", Machines(ray=""))
+        run_step(settings, source, tmp_path / "out", Executor(ray=""))

@@ -10,7 +10,7 @@ from clip_shards import puppet_sample, write_samples
 from tiny_stylist import write_tiny_stylist
 
 from megactor_core.dataset.clip_file import ClipFile
-from megactor_core.dataset.parallel import Machines
+from megactor_core.dataset.parallel import Executor
 from megactor_core.dataset.runner import run_step
 from megactor_core.dataset.settings import StyliseSettings
 from megactor_core.dataset.shards import Entry, open_shard
@@ -31,7 +31,7 @@ def stylise(folder: Path, settings: StyliseSettings) -> list[Entry]:
     if not (folder / "in").exists():
         clips = {f"clip{i}": puppet_sample(i, frames=7, size=64, swapped=False) for i in range(2)}
         write_samples(folder / "in" / "00000.tar", clips)
-    run_step(settings, folder / "in", folder / "out", Machines())
+    run_step(settings, folder / "in", folder / "out", Executor())
     return list(open_shard(folder / "out" / "00000.tar").entries)
 
 

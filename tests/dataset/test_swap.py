@@ -12,7 +12,7 @@ import pytest
 from clip_shards import encode, puppet_sample, write_samples
 
 from megactor_core.dataset.clip_file import ClipFile
-from megactor_core.dataset.parallel import Machines
+from megactor_core.dataset.parallel import Executor
 from megactor_core.dataset.runner import run_step
 from megactor_core.dataset.settings import SwapSettings
 from megactor_core.dataset.shards import Entry, open_shard
@@ -31,7 +31,7 @@ def samples() -> dict[str, dict[str, bytes]]:
 def swap(folder: Path, samples: Mapping[str, Any], **changes: Any) -> tuple[dict[str, Entry], dict[str, Any]]:
     if not (folder / "in").exists():
         write_samples(folder / "in" / "00000.tar", samples)
-    manifest = run_step(SwapSettings(**changes), folder / "in", folder / "out", Machines())
+    manifest = run_step(SwapSettings(**changes), folder / "in", folder / "out", Executor())
     return {entry.key: entry for entry in open_shard(folder / "out" / "00000.tar").entries}, manifest
 
 

@@ -11,12 +11,12 @@ from tiny_model import tiny_networks
 from megactor_core.families.registry import FAMILIES
 from megactor_core.seeds import torch_generator
 from megactor_core.training.config.tasks import DenoiserTaskConfig
-from megactor_core.training.distributed import Processes
+from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.tasks.animation import DenoiserTask
-from megactor_core.training.tasks.base import Position
+from megactor_core.training.tasks.base import StepContext
 from megactor_core.weights.random_model import tiny_config
 
-POSITION = Position(0, 1, torch_generator(0, 1, 0), Processes())
+POSITION = StepContext(0, 1, torch_generator(0, 1, 0), ProcessGroup())
 DROPPED = {"reference_dropout": 0.5, "background_dropout": 0.5, "driving_dropout": 0.5}
 
 
@@ -38,7 +38,7 @@ def test_a_step_of_puppets_teaches_denoiser_and_reference_network(
     family: str, changes: dict[str, float], tmp_path: Path
 ) -> None:
     task = task_of(family, tmp_path, **changes)
-    batch = task.dataset(Processes())[0]
+    batch = task.dataset(ProcessGroup())[0]
     loss, scalars = task.loss(batch, POSITION)
     assert loss.isfinite() and scalars["mse"] > 0
     loss.backward()
@@ -51,7 +51,7 @@ def test_a_step_of_puppets_teaches_denoiser_and_reference_network(
 def test_a_batch_holds_what_the_family_is_shown(tmp_path: Path) -> None:
     sizes = {}
     for family in FAMILIES:
-        batch = task_of(family, tmp_path).dataset(Processes())[0]
+        batch = task_of(family, tmp_path).dataset(ProcessGroup())[0]
         sizes[family] = {name: tuple(value.shape) for name, value in batch.items()}
     grey, hint = (3, 2, 64, 64), (3, 2, 3, 64, 64)
     assert sizes["megactor"]["driving"] == sizes["megactor-sigma"]["driving"] == grey
@@ -62,5 +62,5 @@ def test_a_batch_holds_what_the_family_is_shown(tmp_path: Path) -> None:
 
 
 def test_sigma_is_shown_patches_on_black(tmp_path: Path) -> None:
-    shown = task_of("megactor-sigma", tmp_path).dataset(Processes())[0]["driving"] > 0
+    shown = task_of("megactor-sigma", tmp_path).dataset(ProcessGroup())[0]["driving"] > 0
     assert 0.02 < shown.float().mean() < 0.7

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from megactor_core.errors import InputError
 from megactor_core.training.config.run import TrainingConfig, read_config
-from megactor_core.training.distributed import Processes
+from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.engine.trainer import Trainer
 from megactor_core.training.tasks.autoencoder import AutoencoderTask
 from megactor_core.training.tasks.registry import build_task
@@ -29,7 +29,7 @@ from megactor_core.weights.loading import load_model
 
 def train(data, folder: Path) -> Trainer:
     config = TrainingConfig.model_validate(data)
-    trainer = Trainer(config, build_task(config, folder), folder, Processes())
+    trainer = Trainer(config, build_task(config, folder), folder, ProcessGroup())
     assert trainer.run()
     return trainer
 
@@ -193,7 +193,7 @@ def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(autoencoder_data, 
     train({**autoencoder_data, "steps": 4}, tmp_path / "enough")
     size = max(p.stat().st_size for p in (tmp_path / "enough" / "checkpoints").rglob("*.safetensors"))
     config = TrainingConfig.model_validate(autoencoder_data)
-    trainer = Trainer(config, build_task(config, tmp_path), tmp_path, Processes())
+    trainer = Trainer(config, build_task(config, tmp_path), tmp_path, ProcessGroup())
     good = trainer.checkpoints.save(trainer.state.collect(trainer.processes))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
@@ -219,9 +219,9 @@ def test_the_autoencoder_exports_its_measured_scaling_factor(autoencoder_data, t
 def test_a_loss_that_is_not_finite_stops_the_run(autoencoder_data, tmp_path, monkeypatch):
     loss = AutoencoderTask.loss
 
-    def broken(self, batch, position):
-        value, scalars = loss(self, batch, position)
-        return value * (float("nan") if position.step == 3 else 1), scalars
+    def broken(self, batch, context):
+        value, scalars = loss(self, batch, context)
+        return value * (float("nan") if context.step == 3 else 1), scalars
 
     monkeypatch.setattr(AutoencoderTask, "loss", broken)
     with pytest.raises(

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from megactor_core.errors import InputError
 from megactor_core.training.config.run import TrainingConfig, read_config
-from megactor_core.training.distributed import Processes
+from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.engine.trainer import Trainer
 from megactor_core.training.tasks.registry import build_task
 from megactor_core.weights.loading import load_model
@@ -37,7 +37,7 @@ def data(denoiser_data, tmp_path) -> dict[str, Any]:
 def test_the_file_in_our_loader_makes_the_weights_that_were_trained(data, tmp_path):
     config = TrainingConfig.model_validate(data)
     task = build_task(config, tmp_path / "run")
-    trainer = Trainer(config, task, tmp_path / "run", Processes())
+    trainer = Trainer(config, task, tmp_path / "run", ProcessGroup())
     assert trainer.run()
     path = tmp_path / "run" / "model" / "lora.safetensors"
     assert [file.name for file in path.parent.iterdir()] == [path.name]
@@ -59,7 +59,7 @@ def test_the_file_in_our_loader_makes_the_weights_that_were_trained(data, tmp_pa
 def test_names_are_those_of_the_hosts_own_loader(data, tmp_path):
     """``tests/inside_host`` shows that the host loads these names into the native model."""
     config = TrainingConfig.model_validate({**data, "steps": 1, "ema_decay": None})
-    assert Trainer(config, build_task(config, tmp_path), tmp_path, Processes()).run()
+    assert Trainer(config, build_task(config, tmp_path), tmp_path, ProcessGroup()).run()
     tensors = load_file(tmp_path / "model" / "lora.safetensors")
     denoiser = load_model(tmp_path / "base").networks.denoiser
     layers = {
@@ -77,7 +77,7 @@ def test_names_are_those_of_the_hosts_own_loader(data, tmp_path):
 def test_checkpoints_hold_the_additions_and_refuse_another_base(data, tmp_path):
     def trainer() -> Trainer:
         config = TrainingConfig.model_validate(data)
-        return Trainer(config, build_task(config, tmp_path / "run"), tmp_path / "run", Processes())
+        return Trainer(config, build_task(config, tmp_path / "run"), tmp_path / "run", ProcessGroup())
 
     assert trainer().run()
     (saved,) = {path for path in (tmp_path / "run" / "checkpoints").glob("*4/networks.safetensors")}

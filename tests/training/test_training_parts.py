@@ -18,10 +18,10 @@ from megactor_core.training.data.loader import BatchPart
 from megactor_core.training.data.pictures import PuppetPictures
 from megactor_core.training.data.puppets import PuppetClips
 from megactor_core.training.data.sample import SampleFormat
-from megactor_core.training.distributed import Processes
+from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.engine.optimizer import learning_rate
 from megactor_core.training.engine.state import WeightAverages
-from megactor_core.training.tasks.base import Position
+from megactor_core.training.tasks.base import StepContext
 from megactor_core.training.tasks.draws import draw_clips
 from megactor_core.training.tasks.losses import (
     draw_noise,
@@ -86,12 +86,12 @@ def test_a_start_from_the_portrait_needs_no_velocity_to_paint_it(denoiser_data, 
     task = build_task(config, tmp_path)
     torch.nn.init.zeros_(task.all_networks.denoiser.conv_out.weight)
     torch.nn.init.zeros_(task.all_networks.denoiser.conv_out.bias)
-    batch = task.dataset(Processes())[0]
+    batch = task.dataset(ProcessGroup())[0]
     still = {**batch, "targets": batch["references"][:, None].expand_as(batch["targets"])}
     errors = []
     for clips in (still, batch):
-        position = Position(0, 1, torch_generator(1, 1, 0), Processes())
-        errors.append(float(task.loss(clips, position)[0].detach()))
+        context = StepContext(0, 1, torch_generator(1, 1, 0), ProcessGroup())
+        errors.append(float(task.loss(clips, context)[0].detach()))
     assert errors[0] < 1e-6 < 1e-4 < errors[1]
 
 
@@ -145,7 +145,7 @@ def test_min_snr_weights_are_those_of_the_paper(prediction_type, expected):
     assert weights.isfinite().all() and weights[0] < 0.5 < weights[2 if prediction_type == "epsilon" else 1]
 
 
-def draw(processes: Processes, own: int, **changes):
+def draw(processes: ProcessGroup, own: int, **changes):
     config = DenoiserTaskConfig(initial_weights="model", **changes)
     shape = torch.Size((own, 4, 2, 3, 3))
     return draw_clips(config, shape, processes, torch_generator(1, 2, 3))
@@ -158,10 +158,10 @@ def test_every_clip_has_its_numbers_however_many_processes_share_the_batch():
         "driving_dropout": 0.5,
         "start_share": 0.3,
     }
-    whole = draw(Processes(), 8, **changes)
+    whole = draw(ProcessGroup(), 8, **changes)
     parts = []
     for rank in range(4):
-        processes = Processes()
+        processes = ProcessGroup()
         processes.rank, processes.count = rank, 4
         parts.append(draw(processes, 2, **changes))
     for name in ("timesteps", "noise"):
@@ -171,9 +171,9 @@ def test_every_clip_has_its_numbers_however_many_processes_share_the_batch():
 
 
 def test_conditions_are_dropped_only_where_that_is_asked_for():
-    plain = draw(Processes(), 200)
+    plain = draw(ProcessGroup(), 200)
     assert all(kept.all() for kept in (plain.kept.reference, plain.kept.background, plain.kept.driver))
-    dropped = draw(Processes(), 200, reference_dropout=0.1, background_dropout=0.2, driving_dropout=0.3)
+    dropped = draw(ProcessGroup(), 200, reference_dropout=0.1, background_dropout=0.2, driving_dropout=0.3)
     kept = dropped.kept
     shares = [part.float().mean() for part in (kept.reference, kept.background, kept.driver)]
     assert shares == pytest.approx([0.9, 0.8, 0.7], abs=0.1)

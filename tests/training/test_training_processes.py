@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from megactor_core.errors import InputError
 from megactor_core.training.config.run import TrainingConfig
-from megactor_core.training.distributed import Processes
+from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.engine.trainer import Trainer
 from megactor_core.training.tasks.registry import build_task
 
@@ -84,7 +84,7 @@ def assert_follows(folder: Path, alone: Path) -> None:
 
 def train_alone(data: dict[str, Any], folder: Path) -> None:
     config = TrainingConfig.model_validate(data)
-    assert Trainer(config, build_task(config, folder), folder, Processes()).run()
+    assert Trainer(config, build_task(config, folder), folder, ProcessGroup()).run()
 
 
 def test_two_processes_train_what_one_does_also_when_they_are_killed(data, write_yaml, tmp_path):
@@ -108,7 +108,7 @@ def test_spread_weights_train_alike_and_are_saved_and_exported_whole(data, write
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused():
-    processes = Processes()
+    processes = ProcessGroup()
     processes.count = 3
     with pytest.raises(InputError, match=r"batch of 4: cannot be shared evenly by 3 processes.*references"):
         processes.part(4)

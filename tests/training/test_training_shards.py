@@ -9,7 +9,7 @@ from clip_shards import puppet_sample, write_samples
 
 from megactor_core.errors import InputError
 from megactor_core.training.config.run import TrainingConfig
-from megactor_core.training.distributed import Processes
+from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.engine.trainer import Trainer
 from megactor_core.training.tasks.registry import build_task
 
@@ -30,7 +30,7 @@ def data(denoiser_data, tmp_path):
 
 def trainer(data, folder) -> Trainer:
     config = TrainingConfig.model_validate(data)
-    return Trainer(config, build_task(config, folder), folder, Processes())
+    return Trainer(config, build_task(config, folder), folder, ProcessGroup())
 
 
 def test_clips_are_trained_on_and_compared_with_the_copied_reference(data, tmp_path):

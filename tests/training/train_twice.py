@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from megactor_core.training.config.run import read_config
-from megactor_core.training.distributed import join_processes
+from megactor_core.training.distributed import join_process_group
 from megactor_core.training.engine.trainer import Trainer
 from megactor_core.training.tasks.registry import build_task
 
 path, folder = Path(sys.argv[1]), Path(sys.argv[2])
 config = read_config(path)
-processes = join_processes(config.device)
+processes = join_process_group(config.device)
 assert Trainer(config, build_task(config, folder), folder, processes).run()
 torch.distributed.barrier()
 if processes.is_main:

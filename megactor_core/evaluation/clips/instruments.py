@@ -21,7 +21,7 @@ _DETECTOR_HINT = "python -m megactor_core weights download face-detector"
 def open_instruments(
     request: EvaluationRequest, landmarker: MediaPipeLandmarker | None
 ) -> tuple[Instruments, list[str]]:
-    """Whatever is at hand or named, and a line for everything that is not measured.
+    """The instruments that are at hand or named, and a note for every measure that is left out.
 
     Args:
         request: names the files.

@@ -107,7 +107,7 @@ _TOLD = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be animated.
+    """Plan of an evaluation: the pairs to animate.
 
     Attributes:
         pairs: at least one.

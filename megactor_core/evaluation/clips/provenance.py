@@ -1,4 +1,4 @@
-"""Which files and packages a report was made with, and whether they are the same today."""
+"""Provenance of a report: files and packages it was made with, compared with those of today."""
 
 from __future__ import annotations
 

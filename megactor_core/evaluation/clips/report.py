@@ -27,7 +27,7 @@ def build_report(
     rejected: Sequence[Rejected],
     notes: Sequence[str],
 ) -> Report:
-    """Everything about an evaluation, ready for JSON; equal on every run of a machine.
+    """Report of an evaluation, ready for JSON; equal on every run of a machine.
 
     Keys: ``request``; ``files`` (sha256 of weights); ``versions`` of packages; ``notes`` (what was not
     measured and why); ``means`` (by measure: ``output``, ``copy`` and ``gain``, their difference, each with
@@ -91,7 +91,7 @@ def _means(clips: Sequence[Report], seed: int) -> Report:
 
 
 def _without_value(clips: Sequence[Report], means: Report) -> list[str]:
-    """What of the measures no mean tells."""
+    """Measures without a value."""
     notes = []
     for name in clips[0]["measures"]:
         count = means[name]["clips"] if name in means else 0

@@ -1,4 +1,4 @@
-"""Everything that an evaluation on real clips depends on; a report can be made again from it."""
+"""Request of an evaluation on real clips; a report can be made again from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FrameNumber = Annotated[int, Field(ge=0, le=limits.COUNT)]
 
 
 class EvaluationRequest(DrivingOptions):
-    """What is evaluated, on what, and what is measured with; beside it, what is shown of the driver."""
+    """Settings of an evaluation: model, clips, instruments, and the driving mode."""
 
     protocol: Literal[1] = Field(1, description="the way of measuring; another is not comparable")
     test: Literal["self", "cross"]

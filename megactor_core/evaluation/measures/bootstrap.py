@@ -1,4 +1,4 @@
-"""How far a mean over clips may be from the mean over all clips there could have been."""
+"""Bootstrap confidence interval of a mean over clips."""
 
 from __future__ import annotations
 

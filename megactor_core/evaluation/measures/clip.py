@@ -23,7 +23,7 @@ _CHUNK = 8
 
 @dataclass(frozen=True)
 class Instruments:
-    """What is measured with; None where it is not at hand.
+    """Instruments of the measures; None where one is not at hand.
 
     Attributes:
         lpips: for LPIPS and temporal LPIPS.
@@ -39,7 +39,7 @@ class Instruments:
 
 
 class ClipMeasures:
-    """What one clip is compared with; looked at once, however many animations of it are measured.
+    """Ground truth of one clip, prepared once for any number of animations of it.
 
     Args:
         instruments: what is measured with.

@@ -1,4 +1,4 @@
-"""How alike two faces are to a face recogniser whose weights the user names."""
+"""Identity similarity by a face recogniser whose weights the user names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be read from a face in one picture: how the head is turned, what the face does, where it looks."""
+"""Readings of a face in one picture: head pose, expression, gaze."""
 
 from __future__ import annotations
 

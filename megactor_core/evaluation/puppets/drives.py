@@ -27,7 +27,7 @@ the same motion. ``self``: the truth itself. ``shuffled``: that further identity
 
 @dataclass(frozen=True)
 class Drive:
-    """What drives a clip.
+    """Driver of a clip.
 
     Attributes:
         shown: of the driver's frames, see ``levels.show``.

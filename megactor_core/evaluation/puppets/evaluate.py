@@ -27,7 +27,7 @@ FITTED = ("output", "autoencoder", "truth")
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What is evaluated.
+    """Settings of an evaluation on puppets.
 
     Attributes:
         seed: of the held-out clips.

@@ -30,7 +30,7 @@ _ROWS = {
 def build_report(
     model: LoadedModel, settings: EvaluationSettings, results: Sequence[ClipResult]
 ) -> dict[str, Any]:
-    """Everything about an evaluation, ready for JSON; equal on every run of a machine.
+    """Report of an evaluation, ready for JSON; equal on every run of a machine.
 
     Keys: ``model`` (folder, sha256 of each file); ``settings``; ``sound`` (what a model that hears was
     told); ``means`` (see ``puppet_means``); ``motion`` (correlation with the truth per parameter, of output,

@@ -41,7 +41,7 @@ class ControlNet(UNetEncoder):
         context: Mapping[str, KeyValues],
         hint_features: Tensor,
     ) -> Control:
-        """What to add to the denoiser's skips and middle.
+        """Residuals to add to the denoiser's skips and middle.
 
         Args:
             sample: noisy latents, ``(frames, channels, h, w)``.

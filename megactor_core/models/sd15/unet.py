@@ -69,7 +69,7 @@ class DenoisingUNet(UNetTrunk):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.conv_in.weight.device
 
     def reading_blocks(self) -> dict[str, TransformerBlock]:

@@ -83,7 +83,7 @@ class BatchPart(Dataset[Batch]):
     Args:
         single: batches of one entry each, tensors with a first axis of length 1. What has no axis is a count.
         whole: entries of a batch.
-        part: which of them, e.g. ``Processes.part(whole)``.
+        part: which of them, e.g. ``ProcessGroup.part(whole)``.
     """
 
     def __init__(self, single: Dataset[Batch], whole: int, part: slice) -> None:

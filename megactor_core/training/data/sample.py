@@ -28,7 +28,7 @@ from ...vision.modes.registry import MODES
 
 @dataclass(frozen=True)
 class SampleFormat:
-    """What a model asks of a sample.
+    """Format of the samples for a model.
 
     Attributes:
         size: side of the pictures in pixels.
@@ -48,7 +48,7 @@ class SampleFormat:
 
     @classmethod
     def of(cls, model: ModelConfig, size: int) -> SampleFormat:
-        """What a model is trained with, shown the driver in its usual mode, on pictures of ``size``."""
+        """Format for a model's training in its usual driving mode, on pictures of ``size``."""
         encoder: dict[str, Any] | None = None if model.image_encoder is None else dict(model.image_encoder)
         return cls(
             size,

@@ -19,7 +19,7 @@ from ...files import refused_writes, write_text
 from .checkpoint import GOES_ON
 
 
-class Journal:
+class JsonLines:
     """Appends records to a JSON-lines file; opening it at a step drops what was logged after that step."""
 
     def __init__(self, path: Path, step: int) -> None:
@@ -59,7 +59,7 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, step: int, steps: int, samples: int, device: torch.device) -> None:
-        self.journal = Journal(folder / "log.jsonl", step)
+        self.lines = JsonLines(folder / "log.jsonl", step)
         self.board: Any = None
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
@@ -100,7 +100,7 @@ class RunLog:
         Raises:
             InputError: the log cannot be written.
         """
-        self.journal.write(step, **values)
+        self.lines.write(step, **values)
         if self.board is not None:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...weights.saving import full
 from ..config.run import TrainingConfig, differences
-from ..distributed import Processes, assign
+from ..distributed import ProcessGroup, assign
 from ..tasks.base import Task
 from .checkpoint import Checkpoint
 from .optimizer import optimizer_state, restore_optimizer
@@ -82,7 +82,7 @@ class RunState:
     identity: Mapping[str, Any]
     step: int = 0
 
-    def collect(self, processes: Processes) -> Checkpoint:
+    def collect(self, processes: ProcessGroup) -> Checkpoint:
         """Gather a checkpoint; all processes call it, the main one gets the tensors."""
         moments, numbers = optimizer_state(self.optimizer, self.parameters)
         groups: dict[str, Mapping[str, Tensor]] = {"networks": self.parameters, "optimizer": moments}
@@ -136,7 +136,7 @@ def check_identity(path: Path, saved: Mapping[str, Any], own: Mapping[str, Any])
         raise InputError(path, "is of a run whose other, untrained weights differ from these", remedy)
 
 
-def _whole(tensors: Mapping[str, Tensor], processes: Processes) -> dict[str, Tensor]:
+def _whole(tensors: Mapping[str, Tensor], processes: ProcessGroup) -> dict[str, Tensor]:
     """The tensors themselves, or put together from their parts, in main memory."""
     if not processes.sharded:
         return dict(tensors)

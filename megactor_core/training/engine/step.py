@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..config.run import TrainingConfig
 from ..data.loader import Batch
-from ..distributed import Processes
-from ..tasks.base import Position, Task
+from ..distributed import ProcessGroup
+from ..tasks.base import StepContext, Task
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -32,14 +32,14 @@ class TrainingStep(nn.Module):
         # The task's other networks are neither shared nor spread.
         self._loss = task.loss
 
-    def forward(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def forward(self, batch: Batch, context: StepContext) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Same as ``Task.loss``."""
-        with autocast(position.processes.device, self.precision):
-            return self._loss(batch, position)
+        with autocast(context.processes.device, self.precision):
+            return self._loss(batch, context)
 
 
 def prepare_step(
-    config: TrainingConfig, task: Task, processes: Processes
+    config: TrainingConfig, task: Task, processes: ProcessGroup
 ) -> tuple[nn.Module, dict[str, nn.Parameter]]:
     """The step on its device, shared by the processes; and the trained parameters by name."""
     for network in (*task.networks.values(), *task.frozen):

@@ -19,8 +19,8 @@ from ...interruption import StopRequest
 from ...weights.saving import full
 from ..config.run import TrainingConfig
 from ..data.loader import Batch, batches, lost_workers_told
-from ..distributed import Processes
-from ..tasks.base import Position, Task
+from ..distributed import ProcessGroup
+from ..tasks.base import StepContext, Task
 from .checkpoint import GOES_ON, CheckpointFolder
 from .log import RunLog
 from .optimizer import build_optimizer, learning_rate
@@ -45,7 +45,7 @@ class Trainer:
             the config asks for is not installed.
     """
 
-    def __init__(self, config: TrainingConfig, task: Task, folder: Path, processes: Processes) -> None:
+    def __init__(self, config: TrainingConfig, task: Task, folder: Path, processes: ProcessGroup) -> None:
         self.config, self.task, self.folder, self.processes = config, task, folder, processes
         warn = tqdm.write if processes.is_main else _say_nothing
         self.checkpoints = CheckpointFolder(folder / "checkpoints", config.checkpoints_kept, warn)
@@ -128,7 +128,7 @@ class Trainer:
             batch = to_device(next(stream), processes.device)
             last = part == config.gradient_accumulation - 1
             with nullcontext() if last else processes.more_to_come(self.step):
-                loss, scalars = self.step(batch, Position(state.step, config.steps, generator, processes))
+                loss, scalars = self.step(batch, StepContext(state.step, config.steps, generator, processes))
                 state.scaler.scale(loss / config.gradient_accumulation).backward()
             for name, value in {"loss": loss.detach(), **scalars}.items():
                 values[name] = values.get(name, 0) + value.float() / config.gradient_accumulation

@@ -24,8 +24,8 @@ from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
 from ..data.loader import Batch, BatchPart
 from ..data.pictures import to_signed
-from ..distributed import Processes
-from .base import Position
+from ..distributed import ProcessGroup
+from .base import StepContext
 from .draws import draw_clips
 from .latents import LatentCache, encode_clips
 from .lora import add_lora, save_lora
@@ -99,7 +99,7 @@ class DenoiserTask:
             return ".lora_" in name
         return name.startswith("motion_head.") or any(part in name for part in self.config.trainable)
 
-    def dataset(self, processes: Processes) -> Dataset[Batch]:
+    def dataset(self, processes: ProcessGroup) -> Dataset[Batch]:
         self._check_validation()
         single = clip_batches(self.config, self.model, self.seed, "train")
         part = BatchPart(single, self.batch_size, processes.part(self.batch_size))
@@ -114,13 +114,13 @@ class DenoiserTask:
         self.all_networks.denoiser.set_gradient_checkpointing(True)
         self.all_networks.reference_network.set_gradient_checkpointing(True)
 
-    def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
-        config, networks, processes = self.config, self.all_networks, position.processes
+    def loss(self, batch: Batch, context: StepContext) -> tuple[Tensor, Mapping[str, Tensor]]:
+        config, networks, processes = self.config, self.all_networks, context.processes
         schedule = self.schedule
         references = to_signed(batch["references"])
-        latents, reference_latents, static_latents = self._latents(batch, references, position)
+        latents, reference_latents, static_latents = self._latents(batch, references, context)
         device = latents.device
-        draws = draw_clips(config, latents.shape, processes, position.generator)
+        draws = draw_clips(config, latents.shape, processes, context.generator)
         timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
         clips = self._clips(batch, references, reference_latents, static_latents)
         composed = compose(self.model, networks, clips, draws.kept)
@@ -161,7 +161,7 @@ class DenoiserTask:
         if config.auxiliary_weight:
             assert composed.driving_features is not None
             motion_error = self._motion_error(composed.driving_features, batch["motion"])
-            weight = config.auxiliary_weight * max(0.0, 1 - position.step / config.auxiliary_steps)
+            weight = config.auxiliary_weight * max(0.0, 1 - context.step / config.auxiliary_steps)
             loss = loss + weight * motion_error
             scalars["motion"] = motion_error.detach()
         return loss, scalars
@@ -178,12 +178,14 @@ class DenoiserTask:
         else:
             save_model(self.model, self.all_networks, folder, dtype)
 
-    def _latents(self, batch: Batch, references: Tensor, position: Position) -> tuple[Tensor, Tensor, Tensor]:
+    def _latents(
+        self, batch: Batch, references: Tensor, context: StepContext
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Of targets, references for the network, and references for the input; cached where that is on."""
         if "latents" in batch:
             return batch["latents"], batch["reference_latents"], batch["reference_latents"]
         sampled = self.config.sample_latents
-        encoded = encode_clips(self.all_networks.vae, references, batch["targets"], position, sampled)
+        encoded = encode_clips(self.all_networks.vae, references, batch["targets"], context, sampled)
         if self.cache is not None:
             self.cache.store(batch, {"latents": encoded[0], "reference_latents": encoded[1]}, ("targets",))
         return encoded
@@ -224,7 +226,7 @@ class DenoiserTask:
         return any(self.trainable(name) for name, _ in network.named_parameters(prefix=prefix))
 
     def _clips(self, batch: Batch, references: Tensor, mean: Tensor, concatenated: Tensor) -> Clips:
-        """What the batch knows of its clips."""
+        """The clips of a batch."""
         return Clips(
             pictures=(references + 1) / 2,
             background_masks=batch["background_masks"],
@@ -237,14 +239,14 @@ class DenoiserTask:
         )
 
     def _start(self, noise: Tensor, reference_latents: Tensor) -> Tensor:
-        """What sampling starts from, with this noise (R, C, F, h, w)."""
+        """Start latents of sampling with this noise (R, C, F, h, w)."""
         if not self.from_reference:
             return noise
         return self.schedule.noisy(reference_latents[:, :, None], noise, _last(noise))
 
     @torch.no_grad()
     def _after_first_step(self, start: Tensor, conditions: Conditions, timesteps: Tensor) -> Tensor:
-        """What sampling has at ``timesteps`` if its first step leads there (R, C, F, h, w)."""
+        """Latents at ``timesteps`` if sampling's first step leads there (R, C, F, h, w)."""
         last = _last(start)
         motion = self.config.motion_modules
         velocity = predict_clips(self.all_networks, conditions, start, last, motion=motion).float()

@@ -17,8 +17,8 @@ from ...weights.saving import save_networks
 from ..config.tasks import AutoencoderTaskConfig
 from ..data.loader import Batch, BatchPart
 from ..data.pictures import PuppetPictures, to_signed
-from ..distributed import Processes
-from .base import Position
+from ..distributed import ProcessGroup
+from .base import StepContext
 
 
 class AutoencoderTask:
@@ -57,7 +57,7 @@ class AutoencoderTask:
     def trainable(self, name: str) -> bool:
         return True
 
-    def dataset(self, processes: Processes) -> Dataset[Batch]:
+    def dataset(self, processes: ProcessGroup) -> Dataset[Batch]:
         config = self.config
         single = PuppetPictures(self.seed, "train", config.size, 1, config.feature_weight)
         return BatchPart(single, config.batch_size, processes.part(config.batch_size))
@@ -65,12 +65,12 @@ class AutoencoderTask:
     def set_gradient_checkpointing(self) -> None:
         self.vae.enable_gradient_checkpointing()
 
-    def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
-        config, processes = self.config, position.processes
+    def loss(self, batch: Batch, context: StepContext) -> tuple[Tensor, Mapping[str, Tensor]]:
+        config, processes = self.config, context.processes
         pictures = to_signed(batch["pictures"])
         posterior = self.vae.encode(pictures).latent_dist
         shape = (config.batch_size, *posterior.mean.shape[1:])
-        noise = torch.randn(shape, generator=position.generator)[processes.part(config.batch_size)]
+        noise = torch.randn(shape, generator=context.generator)[processes.part(config.batch_size)]
         noise = noise.to(pictures.device)
         output = self.vae.decode((posterior.mean + posterior.std * noise).to(posterior.mean.dtype)).sample
         error = output.float() - pictures

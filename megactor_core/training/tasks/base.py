@@ -1,4 +1,4 @@
-"""What the training loop asks of a task."""
+"""Protocol of a training task."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..data.loader import Batch
-from ..distributed import Processes
+from ..distributed import ProcessGroup
 
 
 @dataclass(frozen=True)
-class Position:
-    """Where in the run a batch stands.
+class StepContext:
+    """Step context of a batch.
 
     Attributes:
         step: optimizer step, 0-based.
@@ -30,7 +30,7 @@ class Position:
     step: int
     steps: int
     generator: torch.Generator
-    processes: Processes
+    processes: ProcessGroup
 
 
 class Task(Protocol):
@@ -46,7 +46,7 @@ class Task(Protocol):
 
     @property
     def family(self) -> str:
-        """What kind of model this is; checkpoints of another one are refused."""
+        """Kind of model; checkpoints of another one are refused."""
 
     @property
     def batch_size(self) -> int:
@@ -55,13 +55,13 @@ class Task(Protocol):
     def trainable(self, name: str) -> bool:
         """Whether the parameter ``network.parameter`` is trained."""
 
-    def dataset(self, processes: Processes) -> Dataset[Batch]:
+    def dataset(self, processes: ProcessGroup) -> Dataset[Batch]:
         """This process's part of batches by index: item ``i`` depends on the seed and ``i`` alone.
 
         Runs in worker processes.
         """
 
-    def loss(self, batch: Batch, position: Position) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, batch: Batch, context: StepContext) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Scalar loss of this process's part, and scalars for the log (detached).
 
         Means over the processes are those of the whole batch.

@@ -1,4 +1,4 @@
-"""What is drawn at random for the clips of a batch: timesteps, noise, and which conditions are left out."""
+"""Random draws for the clips of a batch: timesteps, noise, and which conditions are dropped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from ...conditioning.compose import Kept
 from ...sampling.schedule import LAST_TIMESTEP
 from ..config.tasks import DenoiserTaskConfig
-from ..distributed import Processes
+from ..distributed import ProcessGroup
 from .losses import draw_noise, draw_timesteps, start_some
 
 
@@ -35,7 +35,7 @@ class ClipDraws:
 
 
 def draw_clips(
-    config: DenoiserTaskConfig, own_shape: torch.Size, processes: Processes, generator: torch.Generator
+    config: DenoiserTaskConfig, own_shape: torch.Size, processes: ProcessGroup, generator: torch.Generator
 ) -> ClipDraws:
     """Draw for the whole batch and keep what belongs to the clips of this process.
 
@@ -71,14 +71,14 @@ def draw_clips(
 
 
 def _kept(count: int, dropout: float, generator: torch.Generator) -> Tensor:
-    """Which of the clips keep a condition; nothing is drawn where all do."""
+    """Mask of the clips that keep a condition; nothing is drawn where all do."""
     if not dropout:
         return torch.ones(count, dtype=torch.bool)
     return torch.rand(count, generator=generator) >= dropout
 
 
 def posterior_noise(
-    shape: torch.Size, frames: int, processes: Processes, generator: torch.Generator
+    shape: torch.Size, frames: int, processes: ProcessGroup, generator: torch.Generator
 ) -> Tensor:
     """Noise for sampled latents of this process's pictures: its references, then its targets.
 

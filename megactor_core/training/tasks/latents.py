@@ -15,7 +15,7 @@ from ...models.config import LatentSpace
 from ...weights.saving import write_tensors
 from ..data.loader import Batch
 from ..data.pictures import to_signed
-from .base import Position
+from .base import StepContext
 from .draws import posterior_noise
 
 _TOGETHER = 1 << 20
@@ -24,7 +24,7 @@ _TOGETHER = 1 << 20
 
 @torch.no_grad()
 def encode_clips(
-    vae: AutoencoderKL, references: Tensor, targets: Tensor, position: Position, sampled: bool
+    vae: AutoencoderKL, references: Tensor, targets: Tensor, context: StepContext, sampled: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scaled latents, float32, of targets, of references for their network, and of references for the input.
 
@@ -32,7 +32,7 @@ def encode_clips(
         vae: the autoencoder.
         references: (R, 3, S, S) in [-1, 1].
         targets: uint8 (R, F, 3, S, S).
-        position: of the batch; tells the random numbers.
+        context: of the batch; tells the random numbers.
         sampled: whether targets and references for the input are samples of the posterior, as in MegActor's
             public code, or its means. Those for the network are always means.
 
@@ -46,7 +46,7 @@ def encode_clips(
     mean = torch.cat([posterior.mean for posterior in posteriors]).float()
     drawn = mean
     if sampled:
-        noise = posterior_noise(mean.shape, frames, position.processes, position.generator).to(mean)
+        noise = posterior_noise(mean.shape, frames, context.processes, context.generator).to(mean)
         drawn = mean + torch.cat([posterior.std for posterior in posteriors]).float() * noise
     scaled = LatentSpace.of(vae.config).scaled
     latents = scaled(drawn[count:]).unflatten(0, (count, frames)).transpose(1, 2)

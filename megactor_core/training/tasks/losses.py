@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ... import limits
 from ...sampling.schedule import LAST_TIMESTEP, Schedule
-from ..distributed import Processes
+from ..distributed import ProcessGroup
 
 
 def draw_timesteps(count: int, power: float, generator: torch.Generator) -> Tensor:
@@ -66,7 +66,7 @@ def min_snr_weights(schedule: Schedule, timesteps: Tensor, gamma: float) -> Tens
 
 
 def prediction_error(
-    difference: Tensor, weights: Tensor, change_weight: float, processes: Processes | None = None
+    difference: Tensor, weights: Tensor, change_weight: float, processes: ProcessGroup | None = None
 ) -> Tensor:
     """Mean squared error, and that of the changes from frame to frame.
 
@@ -81,7 +81,7 @@ def prediction_error(
     Returns:
         a scalar.
     """
-    mean = (processes or Processes()).mean
+    mean = (processes or ProcessGroup()).mean
     weights = weights[:, None]
     error = (difference.square() * weights).mean() / mean(weights.mean())
     if not change_weight:

@@ -17,7 +17,7 @@ FACE, PATCHES = "face_control", "patch_control"
 
 @dataclass(frozen=True)
 class HintPlan:
-    """What is needed of the whole clip.
+    """Clip-wide plan of the hints.
 
     Attributes:
         affine: float64 (2, 3), lays every square over the portrait's; None leaves them in place.

@@ -1,4 +1,4 @@
-"""What a driving mode shows of a whole clip in memory, in 256 levels."""
+"""Frames of a driving mode for a whole clip in memory, in 256 levels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a driving mode is: what it needs of a clip, and what it shows of every frame."""
+"""Driving mode: what it needs of a clip, and what it shows of every frame."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Landmarks = Literal["none", "coarse", "exact"]
 
 
 class Plan(Protocol):
-    """What a mode makes of one clip; the clip-wide part is known, the frames come one by one."""
+    """Plan of a mode for one clip; the clip-wide part is known, the frames come one by one."""
 
     def pictures(self, index: int, square: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Pictures of frame ``index`` by the names of ``DrivingMode.pictures``.
@@ -56,7 +56,7 @@ class ClipFaces:
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What a user may choose; a mode reads what its ``options`` name.
+    """Choices of the user; a mode reads those that its ``options`` name.
 
     Attributes:
         best_frame: see ``BestFrame``.

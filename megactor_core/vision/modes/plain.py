@@ -34,7 +34,7 @@ class PlainPlan:
 
 
 def keep_boxes(image: NDArray[np.float32], boxes: tuple[tuple[int, ...], ...]) -> NDArray[np.float32]:
-    """The same picture (H, W) or (H, W, 3), black outside the boxes."""
+    """Picture (H, W) or (H, W, 3) that is black outside the boxes."""
     kept = np.zeros_like(image)
     for left, top, right, bottom in boxes:
         kept[top:bottom, left:right] = image[top:bottom, left:right]
