@@ -9,6 +9,8 @@ STEPS = 1000
 GUIDANCE = 100.0
 SCALE = 10.0
 """Of a LoRA (either way), a motion amplitude, a ControlNet's strength: as trained is 1."""
+REFERENCE_STRENGTH = 1.5
+"""Of the attention to the portrait; as trained is 1."""
 PIXELS = 100_000
 """Coordinates and sides; FFmpeg and the checks of memory refuse what is too large for them before that."""
 COUNT = 10**9

@@ -115,6 +115,7 @@ class PatchMixer(_Mixer):
         audio_weight: float | Tensor = 1.0,
         control: Control | None = None,
         motion: bool = True,
+        reference_weight: float = 1.0,  # of all the tokens it reads, so that it makes no difference
     ) -> Tensor:
         clips, _, frames, height, width = sample.shape
         rows = clips if rows is None else rows

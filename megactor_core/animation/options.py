@@ -325,6 +325,19 @@ class SamplingOptions(Options):
             advanced=True,
         ),
     ] = None
+    reference_strength: Annotated[
+        float,
+        Field(ge=0, le=limits.REFERENCE_STRENGTH),
+        Flag("how much attention the portrait gets, 0 to 1.5: 1 as trained, 0 none", "STRENGTH"),
+        Widget(
+            "How much attention the portrait gets while the clip is denoised. 1: as trained, 0: none; less "
+            "lets looks and background go their own way, more holds on to them.",
+            step=0.05,
+            advanced=True,
+            added=2,
+            on=("Animate Portrait", "Sample MegActor Clip", "Apply MegActor"),
+        ),
+    ] = 1.0
 
 
 _KEYFRAMES = "1 as driven, 0 still; one number per frame, or some as FRAME:X, linear in between"

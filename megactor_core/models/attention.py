@@ -6,6 +6,7 @@ unconditional row comes first and the conditional row last; in training a row is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ class Pass:
             every frame has a timestep of its own.
         context: per transformer block, keys and values of the context tokens.
         reference: per reading block, keys and values of the reference tokens.
+        reference_weight: factor of the attention weights of the reference's tokens before those of all tokens
+            are made to add up to one; at 0 none is read.
         rows: rows of the output. While no block has made them differ, a single row is computed for all.
         reading_rows: how many of the last rows hear the sound and obey the controls.
         reference_rows: how many of the last rows read the reference.
@@ -47,6 +50,7 @@ class Pass:
     embedding: Tensor
     context: Mapping[str, KeyValues]
     reference: Mapping[str, KeyValues] = field(default_factory=dict)
+    reference_weight: float = 1.0
     rows: int = 1
     reading_rows: int = 0
     reference_rows: int = 0
@@ -57,12 +61,15 @@ class Pass:
     written: dict[str, Tensor] | None = None
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax attention over ``(batch, heads, tokens, head_width)``; the one place that chooses a kernel."""
-    if query.device.type == "cpu" and query.requires_grad:
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Softmax attention over ``(batch, heads, tokens, head_width)``; the one place that chooses a kernel.
+
+    ``bias``, of the shape ``(1, 1, 1, tokens)``, is added to the scores of every key.
+    """
+    if query.device.type == "cpu" and query.requires_grad and bias is None:
         # The fused kernel's backward pass is several times slower on a CPU than the plain products.
         return attend_in_blocks(query, key, value)
-    return F.scaled_dot_product_attention(query, key, value)
+    return F.scaled_dot_product_attention(query, key, value, bias)
 
 
 def split_heads(tokens: Tensor, heads: int) -> Tensor:
@@ -118,7 +125,7 @@ class ConditionedAttention:
         query = split_heads(attention.to_q(normed), attention.heads)
         key, value = project(attention, normed)
         reference = shared.reference.get(self.name)
-        if reference is None or shared.reference_rows == 0:
+        if reference is None or shared.reference_rows == 0 or shared.reference_weight == 0:
             return merge_heads(attend(query, key, value))
         frames = shared.num_frames
         reading, plain = shared.reference_rows * frames, (shared.rows - shared.reference_rows) * frames
@@ -129,9 +136,12 @@ class ConditionedAttention:
             results.append(repeat_rows(attend(query[first], key[first], value[first]), plain))
         last = slice(plain, None) if parted else slice(None)
         query, key, value = (repeat_rows(t[last], reading) for t in (query, key, value))
-        results.append(
-            attend(query, _with_reference(key, reference.key), _with_reference(value, reference.value))
-        )
+        bias = None
+        if shared.reference_weight != 1:
+            bias = key.new_zeros(1, 1, 1, key.shape[2] + reference.key.shape[2])
+            bias[..., key.shape[2] :] = math.log(shared.reference_weight)
+        key, value = _with_reference(key, reference.key), _with_reference(value, reference.value)
+        results.append(attend(query, key, value, bias))
         return merge_heads(torch.cat(results) if plain else results[0])
 
     def _context_attention(self, normed: Tensor, context: KeyValues) -> Tensor:

@@ -170,7 +170,9 @@ class StartCondition:
 class Conditions:
     """All together; the unconditional row of guidance is told neither reference nor sound nor controls.
 
-    ``controls`` has an entry for every ControlNet that is used.
+    ``controls`` has an entry for every ControlNet that is used. ``reference_strength`` is the factor of the
+    attention weights that the reference's tokens get beside the frame's own, 0 to 1.5: 1 = as trained; 0 =
+    exactly as if there were no such tokens.
     """
 
     reference: ReferenceCondition
@@ -179,6 +181,7 @@ class Conditions:
     audio: AudioCondition | None = None
     start: StartCondition | None = None
     controls: Mapping[str, ControlCondition] = field(default_factory=dict)
+    reference_strength: float = 1.0
 
     @property
     def num_frames(self) -> int:
@@ -213,11 +216,13 @@ class Conditions:
                 )
                 for name, control in self.controls.items()
             },
+            reference_strength=self.reference_strength,
         )
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Conditions:
         """Conditions on a device and in a floating-point type; the controls stay where they are."""
-        given = {name: part for name, part in vars(self).items() if part is not None and name != "controls"}
+        stays = ("controls", "reference_strength")
+        given = {name: part for name, part in vars(self).items() if part is not None and name not in stays}
         return replace(self, **{name: moved(part, device, dtype) for name, part in given.items()})
 
     def check_finite(self) -> None:

@@ -108,6 +108,7 @@ class Denoiser(ReadsContext, Protocol):
         audio_weight: float | Tensor = 1.0,
         control: Control | None = None,
         motion: bool = True,
+        reference_weight: float = 1.0,
     ) -> Tensor:
         """Prediction ``(rows, out_channels, frames, height, width)`` for a window of frames.
 
@@ -125,6 +126,7 @@ class Denoiser(ReadsContext, Protocol):
             audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
             control: what ControlNets add.
             motion: let the frames know of each other.
+            reference_weight: factor of the attention weights of the reference's tokens, 0 or more.
 
         Raises:
             ValueError: more frames than temporal positions.

@@ -73,7 +73,7 @@ class ClipDenoiser:
         latents: Tensor,
         timestep: Tensor,
         indices: list[int],
-        reference: Mapping[str, KeyValues],
+        reference: Mapping[str, KeyValues] | None,
     ) -> Tensor:
         """Prediction for the frames of one window, ``(1, channels, len(indices), h, w)``."""
         guided = self.guidance_scale != 1
@@ -87,6 +87,7 @@ class ClipDenoiser:
             rows=2 if guided else 1,
             reading_rows=1,
             control=self.reader.control(noisy[-1].transpose(0, 1), timestep, indices),
+            reference_weight=self.conditions.reference_strength,
             **self.reader.sound(indices),
         ).to(latents.dtype)
         if not guided:

@@ -57,12 +57,14 @@ class ClipReader:
         if conditions.audio is not None:
             self._audio = denoiser.audio_keys_values(conditions.audio.features)
 
-    def reference(self, timestep: Tensor) -> dict[str, KeyValues]:
+    def reference(self, timestep: Tensor) -> dict[str, KeyValues] | None:
         """Keys and values of the rows that read, ``(rows, heads, tokens, head_width)``, at a timestep.
 
         The references of a row lie one after the other. ``timestep`` is ``(1,)``, or one per row ``(rows,)``,
-        of all of them.
+        of all of them. None where none is read.
         """
+        if self.conditions.reference_strength == 0:
+            return None
         rows = len(self._references) // self._together
         if len(timestep) > 1:
             timestep = timestep[self._reading].repeat_interleave(self._together)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -46,6 +46,7 @@ class SamplingSettings:
         window_weights: ``flat`` (MegActor) or ``pyramid``.
         shared_noise: share of the start noise's variance common to all frames, 0..1.
         noise_scale: size of the start noise, 0..1; 1 is the schedule's own, less gives softer frames.
+        reference_strength: 0 to 1.5, see ``Conditions``.
     """
 
     num_inference_steps: int = 25
@@ -59,6 +60,7 @@ class SamplingSettings:
     window_weights: WindowWeights = "flat"
     shared_noise: float = 0.0
     noise_scale: float = 1.0
+    reference_strength: float = 1.0
 
     @classmethod
     def from_defaults(cls, defaults: SamplingDefaults, **changes: object) -> SamplingSettings:
@@ -82,6 +84,9 @@ class SamplingSettings:
         for name, value in (("shared noise", self.shared_noise), ("noise scale", self.noise_scale)):
             if not 0 <= value <= 1:
                 raise InputError(f"{name} {value}", "must be between 0 and 1", "use 0 to 1")
+        if not 0 <= self.reference_strength <= limits.REFERENCE_STRENGTH:
+            problem = f"must be between 0 and {limits.REFERENCE_STRENGTH:g}"
+            raise InputError(f"reference strength {self.reference_strength}", problem, "use 1 for as trained")
         if self.context_length > denoiser.motion_max_positions:
             raise InputError(
                 f"context length {self.context_length}",
@@ -185,6 +190,7 @@ def sample(
     """
     settings.validate(config)
     conditions.check_finite()
+    conditions = replace(conditions, reference_strength=settings.reference_strength)
     num_frames = conditions.num_frames
     device = conditions.reference.latents.device
     scheduler = settings.build_scheduler(config)

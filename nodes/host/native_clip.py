@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_management
@@ -22,7 +23,7 @@ def native_clip(
     """What Apply MegActor puts out.
 
     Args:
-        settings: only the context windows are used.
+        settings: only the context windows and the reference's strength are used.
 
     Raises:
         InputError: conditions that do not go together or are not finite.
@@ -32,6 +33,7 @@ def native_clip(
     parts = with_silence(model, parts)
     conditions = join_conditions(model, model.load(), parts)
     conditions.check_finite()
+    conditions = replace(conditions, reference_strength=settings.reference_strength)
     conditions = conditions.to(device, torch.float32)
     patcher = model.denoiser.clone()
     use_context_windows(patcher, settings)

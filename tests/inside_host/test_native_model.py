@@ -60,10 +60,12 @@ def ksampler(
     change: Callable[[Any], Any] = lambda patcher: patcher,
     sampler: str = "ddim",
     scheduler: str = "ddim_uniform",
+    **widgets: float,
 ) -> Tensor:
     """The clip through the host's KSampler, with the noise of the pack's sampler."""
     num_frames = clip.num_frames
-    patcher, positive, negative, latent = native_clip(model, clip, sampling_settings(model.config))
+    settings = sampling_settings(model.config, **widgets)
+    patcher, positive, negative, latent = native_clip(model, clip, settings)
     return comfy.sample.sample(
         change(patcher),
         unit_noise(num_frames),
@@ -94,6 +96,19 @@ def test_ksampler_gives_what_the_packs_sampler_gives(
     clip = make_clip(num_frames)
     settings = sampling_settings(model.config, seed=SEED, steps=STEPS, guidance_scale=cfg)
     assert difference(ksampler(model, clip, cfg), sample_clip(model, clip, settings)) < 1e-5
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5])
+def test_ksampler_reads_the_reference_as_much_as_is_said(
+    model: PortraitModel, strength: float, quiet: None
+) -> None:
+    clip = make_clip(8)
+    settings = sampling_settings(
+        model.config, seed=SEED, steps=STEPS, guidance_scale=4.5, reference_strength=strength
+    )
+    result = ksampler(model, clip, 4.5, reference_strength=strength)
+    assert difference(result, sample_clip(model, clip, settings)) < 1e-5
+    assert difference(result, ksampler(model, clip, 4.5)) > 1e-3
 
 
 @pytest.fixture

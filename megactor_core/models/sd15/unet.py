@@ -109,6 +109,7 @@ class DenoisingUNet(UNetTrunk):
         audio_weight: float | Tensor = 1.0,
         control: Control | None = None,
         motion: bool = True,
+        reference_weight: float = 1.0,
     ) -> Tensor:
         """Predict noise (or velocity) for a window of frames; see ``denoiser.Denoiser.denoise``."""
         clips, _, frames, _, _ = sample.shape
@@ -124,6 +125,7 @@ class DenoisingUNet(UNetTrunk):
             embedding=self.embed_time(timestep, sample.dtype),
             context=context,
             reference=reference or {},
+            reference_weight=reference_weight,
             rows=rows,
             reading_rows=reading_rows,
             reference_rows=reading_rows if reference_rows is None else reference_rows,

@@ -73,6 +73,7 @@ class NativeDenoiser(nn.Module):
         reference_keys_values: Mapping[str, KeyValues] | None,
         audio: Mapping[str, KeyValues] | None = None,
         audio_weight: float | Tensor = 1.0,
+        reference_weight: float = 1.0,
     ) -> Tensor:
         """One call of the host.
 
@@ -86,7 +87,7 @@ class NativeDenoiser(nn.Module):
             shared: all rows have the same input, so that they are one until the first block that only some
                 of them are told something in.
             context_keys_values, reference_keys_values: of the core, one row for all.
-            audio, audio_weight: of the core, of these frames.
+            audio, audio_weight, reference_weight: of the core, of these frames.
 
         Returns:
             ``(rows * frames, out_channels, h, w)``.
@@ -103,6 +104,7 @@ class NativeDenoiser(nn.Module):
             audio=audio,
             audio_weight=audio_weight,
             control=control,
+            reference_weight=reference_weight,
         )
         places = [order.index(row) for row in range(rows)]
         return prediction[places].transpose(1, 2).flatten(0, 1)

@@ -190,6 +190,7 @@ class NativeModel(comfy.model_base.BaseModel):
             shared=shared,
             context_keys_values=reader.context,
             reference_keys_values=reference,
+            reference_weight=reader.conditions.reference_strength,
             **reader.sound(indices),
             **kwargs,
         )
