@@ -8,7 +8,8 @@ import torch
 from host_client import Workflow, nodes_of
 from safetensors.torch import load_file, save_file
 
-from megactor_core.weights.random_model import FAMILIES, write_random_model
+from megactor_core.families.registry import FAMILIES
+from megactor_core.weights.random_model import write_random_model
 
 FOLDER = "tiny"
 _LORA_LAYER = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
