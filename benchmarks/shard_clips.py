@@ -24,6 +24,7 @@ from megactor_core.dataset.parts import pack_masks
 from megactor_core.dataset.shards import write_shard
 from megactor_core.puppets.clips import clip_pair
 from megactor_core.training.config.data import ShardClipsConfig
+from megactor_core.training.data.sample import SampleFormat
 from megactor_core.training.data.shards import ShardClips
 
 SIDE, FRAMES, FRAME_RATE, CLIPS = 512, 150, 30, 8
@@ -54,7 +55,7 @@ def main() -> None:
 
 def measure(config: ShardClipsConfig, items: int) -> tuple[float, float]:
     """Clips per second of processor time, and of the clock."""
-    clips = ShardClips(config, 0, config.size // 8, 224, "train")
+    clips = ShardClips(config, 0, SampleFormat(config.size, config.size // 8, 224), "train")
     clips[0]
     begin, begin_clock = process_time(), perf_counter()
     for index in range(items):
