@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import math
 import zlib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from parts import selections, stored_part
 from safetensors.numpy import load_file
 from torch import nn
 
@@ -47,6 +50,15 @@ def fill(module: nn.Module, salt: str, prefix: str) -> nn.Module:
 def layout_crc32(module: nn.Module, prefix: str) -> int:
     lines = sorted(f"{prefix}{key}:{','.join(map(str, p.shape))}" for key, p in module.named_parameters())
     return zlib.crc32("\n".join(lines).encode())
+
+
+def _whole_name(name: str, outputs: Iterable[str]) -> str | None:
+    """Name of the output of which one of this name is stored; None if there is none."""
+    if name in outputs:
+        return name
+    starts = [whole for whole in outputs if name.startswith(f"{whole}_")]
+    parts = [whole for whole in starts if selections(name.removeprefix(whole).replace("_", " "))]
+    return max(parts, key=len, default=None)
 
 
 @dataclass
@@ -86,14 +98,51 @@ class Case:
     def fill(self, module: nn.Module, prefix: str) -> nn.Module:
         return fill(module, self.salt, prefix)
 
-    def check(self, name: str, actual: torch.Tensor | np.ndarray) -> None:
-        """Compare with the stored output inside its absolute tolerance."""
+    def stores(self, name: str) -> bool:
+        return name in self.spec["outputs"]
+
+    def part(self, name: str, actual: torch.Tensor | np.ndarray, note: str = "") -> np.ndarray:
+        """The part of a whole output that is stored; ``note`` joins the golden note."""
         spec = self.spec["outputs"][name]
-        expected = self.stored[spec["tensor"]]
-        actual = np.asarray(actual.detach().cpu() if isinstance(actual, torch.Tensor) else actual)
-        assert actual.shape == tuple(expected.shape), f"{name}: {actual.shape} instead of {expected.shape}"
-        difference = np.abs(actual.astype(np.float64) - expected.astype(np.float64)).max(initial=0)
+        whole = np.asarray(actual.detach().cpu() if isinstance(actual, torch.Tensor) else actual)
+        note = f"{note} {spec.get('note', '')}".strip()
+        shape = self.stored[spec["tensor"]].shape
+        try:
+            return stored_part(whole, shape, note, self.config.get("store_frames"))
+        except AssertionError as error:
+            raise AssertionError(f"{self.name}, {name}: {error}") from None
+
+    def check(self, name: str, actual: torch.Tensor | np.ndarray, note: str = "") -> None:
+        """Compare what is stored of a whole output inside its absolute tolerance."""
+        spec = self.spec["outputs"][name]
+        expected = self.stored[spec["tensor"]].astype(np.float64)
+        difference = np.abs(self.part(name, actual, note).astype(np.float64) - expected).max(initial=0)
         assert difference <= spec["atol"], f"{name}: off by {difference:.3g}, allowed {spec['atol']:.3g}"
+
+    def check_all(
+        self,
+        outputs: Mapping[str, torch.Tensor | np.ndarray],
+        *kinds: str,
+        elsewhere: Collection[str] = (),
+    ) -> None:
+        """Compare every stored output, whole outputs given.
+
+        Args:
+            outputs: at least those that are stored. The name of a stored part may go on after the output's
+                own (``tokens_every_4th_channel``).
+            kinds: patterns of names; of each at least one has to be stored. All outputs if not given.
+            elsewhere: stored names that this test has nothing to do with.
+        """
+        for kind in kinds or outputs:
+            stored = fnmatch.filter(self.spec["outputs"], kind) or [
+                name for name in self.spec["outputs"] if _whole_name(name, [kind])
+            ]
+            assert stored, f"{self.name} stores no {kind}, so there is nothing to compare"
+        for name in self.spec["outputs"]:
+            if name not in elsewhere:
+                whole = _whole_name(name, outputs)
+                assert whole is not None, f"{self.name} stores {name}, which no test computes"
+                self.check(name, outputs[whole], name.removeprefix(whole).replace("_", " "))
 
     def table(self, index: int = 0) -> Any:
         return json.loads((self.folder / self.spec["json_files"][index]).read_text())

@@ -57,8 +57,61 @@ def golden_vae(case: Case) -> AutoencoderKL:
     return case.fill(vae, "vae.")  # type: ignore[return-value]
 
 
+def in_rows(tensor: torch.Tensor, rows: int) -> torch.Tensor:
+    """One for every row, of a tensor that has one row for all or as many as asked for."""
+    return tensor.expand(rows, *tensor.shape[1:])
+
+
+def row_of(tensor: torch.Tensor, row: int) -> torch.Tensor:
+    """A single row, of a tensor that has one row for all or several."""
+    return tensor if len(tensor) == 1 else tensor[[row]]
+
+
+def guided(tensor: torch.Tensor) -> torch.Tensor:
+    """Of several clips, those of the unconditional rows before those of the conditional rows.
+
+    A single one serves both.
+    """
+    return tensor if len(tensor) == 1 else torch.cat([tensor, tensor])
+
+
+def timesteps_of(case: Case) -> torch.Tensor:
+    """One for all rows or one per row."""
+    return torch.as_tensor(case.input("t")).reshape(-1)
+
+
 def driving_modulation(case: Case, denoiser: DenoisingUNet) -> torch.Tensor:
-    return denoiser.condition_input_layer.modulation(case.input("reference_u8").float() / 255)
+    """One row per clip."""
+    modulation = denoiser.condition_input_layer.modulation(case.input("reference_u8").float() / 255)
+    return in_rows(modulation, len(case.input("driving")))
+
+
+def static_conditions(case: Case, denoiser: DenoisingUNet) -> torch.Tensor:
+    """What joins the noisy latent in MegActor's input."""
+    driving = denoiser.condition_input_layer(case.input("driving"), driving_modulation(case, denoiser))
+    rows = len(case.input("noisy_latent"))
+    parts = (case.input("concat_latent"), case.input("background_mask"), driving)
+    return torch.cat([in_rows(part, rows) for part in parts], dim=1)
+
+
+def watch(denoiser: DenoisingUNet) -> dict[str, torch.Tensor]:
+    """Outputs ``(rows * frames, channels, h, w)`` of levels and of all modules in them, in later passes."""
+    taps: dict[str, torch.Tensor] = {}
+    levels = {"mid": denoiser.mid_block}
+    levels |= {f"down{i}": level for i, level in enumerate(denoiser.down_blocks)}
+    levels |= {f"up{i}": level for i, level in enumerate(denoiser.up_blocks)}
+    modules = {"conv_in": denoiser.conv_in, **levels}
+    for name, level in levels.items():
+        for kind in ("resnets", "attentions", "motion_modules"):
+            short = kind.removesuffix("s").removesuffix("_module")
+            modules |= {f"{name}.{short}{i}": module for i, module in enumerate(getattr(level, kind, ()))}
+    for name, module in modules.items():
+        module.register_forward_hook(
+            lambda _m, _i, output, name=name: taps.__setitem__(
+                name, output[0] if isinstance(output, tuple) else output
+            )
+        )
+    return taps
 
 
 def sigma_denoiser(case: Case) -> DenoisingUNet:

@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 from formula import Case, layout_crc32
-from networks import megactor_reference_network, sigma_denoiser, sigma_driving, sigma_sound
+from networks import (
+    guided,
+    megactor_reference_network,
+    sigma_denoiser,
+    sigma_driving,
+    sigma_sound,
+    timesteps_of,
+    watch,
+)
 
 from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
 from megactor_core.models.attention import Pass, project
@@ -27,9 +35,11 @@ def test_driving_encoder(case: Case) -> None:
     encoder = DrivingEncoder(DRIVING_ENCODER)
     assert layout_crc32(encoder, prefix) == case.spec["weights"][prefix]["layout_crc32"]
     case.fill(encoder, prefix)
+    outputs = {}
     for index in range(len(case.config["fhw"])):
         frames = case.input(f"x{index}")
-        case.check(f"y{index}", encoder(frames, encoder.modulation(frames[:, :, 0])))
+        outputs[f"y{index}"] = encoder(frames, encoder.modulation(frames[:, :, 0]))
+    case.check_all(outputs)
 
 
 @pytest.mark.golden_case("motion_module", family="megactor_sigma")
@@ -38,10 +48,13 @@ def test_motion_module(case: Case) -> None:
     module = case.fill(
         MotionModule(case.config["channels"], heads=8, positions=32, groups=32), case.config["prefix"]
     )
-    for index, shape in enumerate(case.config["shapes"]):
-        x = case.input(f"x{index}").transpose(1, 2).flatten(0, 1)
-        y = module.temporal_transformer(x, shape[2]).unflatten(0, (-1, shape[2])).transpose(1, 2)
-        case.check(f"y{index}", y)
+    outputs = {}
+    for index in range(len(case.config["shapes"])):
+        x = case.input(f"x{index}")
+        frames = x.shape[2]
+        y = module.temporal_transformer(x.transpose(1, 2).flatten(0, 1), frames)
+        outputs[f"y{index}"] = y.unflatten(0, (-1, frames)).transpose(1, 2)
+    case.check_all(outputs)
 
 
 @pytest.mark.golden_case("resnet_block3d", family="megactor_sigma")
@@ -52,11 +65,13 @@ def test_residual_block_normed_over_frames(case: Case) -> None:
     case.fill(block, config["prefix"])
     # This case's block was built alone, with its class's default; inside the networks it is 1e-5.
     block.norm1.eps = block.norm2.eps = 1e-6
-    frames = case.input("x").transpose(1, 2).flatten(0, 1)
-    embedding = torch.nn.functional.silu(case.input("temb"))
-    for name, count in (("y", len(frames)), ("y_first_frame_alone", 1)):
-        output = block(frames[:count], Pass(count, embedding, context={}))
-        case.check(name, output.transpose(0, 1)[None])
+    x, embedding = case.input("x"), torch.nn.functional.silu(case.input("temb"))
+    outputs = {}
+    for name, count in (("y", x.shape[2]), ("y_first_frame_alone", 1)):
+        frames = x[:, :, :count].transpose(1, 2).flatten(0, 1)
+        output = block(frames, Pass(count, embedding, context={}))
+        outputs[name] = output.unflatten(0, (-1, count)).transpose(1, 2)
+    case.check_all(outputs)
 
 
 @pytest.mark.golden_case("block_basic_audio", family="megactor_sigma")
@@ -77,9 +92,12 @@ def test_transformer_block_with_audio(case: Case) -> None:
         reading_rows=frames,
         audio={"block": project(block.attn_audio, case.input("audio"))},
     )
-    for weight in config["weights"]:
-        weighed = replace(shared, audio_weight=weight)
-        case.check(f"y_audio_weight_{weight}", block(case.input("hidden"), weighed))
+    case.check_all(
+        {
+            f"y_audio_weight_{weight}": block(case.input("hidden"), replace(shared, audio_weight=weight))
+            for weight in config["weights"]
+        }
+    )
 
 
 @pytest.mark.golden_case("unet_audio_plain", family="megactor_sigma")
@@ -87,67 +105,58 @@ def test_transformer_block_with_audio(case: Case) -> None:
 def test_forward_without_reference(case: Case) -> None:
     denoiser = sigma_denoiser(case)
     sample = torch.cat([case.input("latent"), sigma_driving(denoiser, case.input("driving"))], dim=1)
+    outputs = {}
     for weight in case.config["weights"]:
-        prediction = denoiser(
+        outputs[f"pred_audio_weight_{weight}"] = denoiser(
             sample,
-            torch.tensor([case.input("t")]),
+            timesteps_of(case),
             denoiser.context_keys_values(case.input("text")),
             audio=sigma_sound(denoiser, case),
             audio_weight=weight,
         )
-        case.check(f"pred_audio_weight_{weight}", prediction)
+    case.check_all(outputs)
 
 
 @pytest.mark.golden_case("unet_audio_reference", family="megactor_sigma")
 @torch.inference_mode()
 def test_forward_with_reference_and_taps(case: Case) -> None:
     denoiser, network = sigma_denoiser(case), megactor_reference_network(case)
-    taps: dict[str, torch.Tensor] = {}
-    modules = {"conv_in": denoiser.conv_in, "mid": denoiser.mid_block}
-    modules |= {f"down{i}": level for i, level in enumerate(denoiser.down_blocks)}
-    modules |= {f"up{i}": level for i, level in enumerate(denoiser.up_blocks)}
-    for name, module in modules.items():
-        module.register_forward_hook(
-            lambda _m, _i, output, name=name: taps.__setitem__(
-                name, output[0] if isinstance(output, tuple) else output
-            )
-        )
-    timestep, text = torch.tensor([case.input("t")]), case.input("text")
-    bank = network(case.input("ref_latent"), timestep, network.context_keys_values(text))
-    for name, tokens in bank.items():
-        case.check(f"bank.{name}", tokens)
-    prediction = denoiser(
+    taps = watch(denoiser)
+    timesteps, text = timesteps_of(case), case.input("text")
+    bank = network(case.input("ref_latent"), timesteps, network.context_keys_values(text))
+    outputs = {f"bank.{name}": tokens for name, tokens in bank.items()}
+    outputs["pred"] = denoiser(
         torch.cat([case.input("latent"), sigma_driving(denoiser, case.input("driving"))], dim=1),
-        timestep,
+        timesteps,
         denoiser.context_keys_values(text),
         denoiser.reference_keys_values(bank),
         audio=sigma_sound(denoiser, case),
     )
-    case.check("pred", prediction)
     frames = case.input("latent").shape[2]
     for name, output in taps.items():
-        case.check(f"tap.{name}", output.unflatten(0, (-1, frames)).transpose(1, 2))
+        outputs[f"tap.{name}"] = output.unflatten(0, (-1, frames)).transpose(1, 2)
     # what the reference network computes after its last norm is never used
-    checked = {"pred", "appearance_last_hidden", *(f"bank.{n}" for n in bank), *(f"tap.{n}" for n in taps)}
-    assert checked == set(case.spec["outputs"])
+    case.check_all(outputs, "pred", "bank.*", "tap.*", elsewhere={"appearance_last_hidden"})
 
 
 @pytest.mark.golden_case("unet_audio_cfg", family="megactor_sigma")
 @torch.inference_mode()
 def test_guided_forward(case: Case) -> None:
     denoiser, network = sigma_denoiser(case), megactor_reference_network(case)
-    timestep, text = torch.tensor([case.input("t")]), case.input("text")
-    bank = network(case.input("ref_latent"), timestep, network.context_keys_values(text))
-    driving = case.input("driving")
-    both = torch.cat([sigma_driving(denoiser, torch.zeros_like(driving)), sigma_driving(denoiser, driving)])
+    timesteps, text = timesteps_of(case), case.input("text")
+    bank = network(case.input("ref_latent"), timesteps, network.context_keys_values(text))
+    latent, driving = case.input("latent"), case.input("driving")
+    black = sigma_driving(denoiser, torch.zeros_like(driving))
+    both = torch.cat([black, sigma_driving(denoiser, driving)])
+    clips = len(latent)
     rows = denoiser(
-        torch.cat([case.input("latent").expand(2, -1, -1, -1, -1), both], dim=1),
-        timestep,
-        denoiser.context_keys_values(text),
+        torch.cat([torch.cat([latent, latent]), both], dim=1),
+        guided(timesteps),
+        denoiser.context_keys_values(guided(text)),
         denoiser.reference_keys_values(bank),
-        reading_rows=1,
+        reading_rows=clips,
         audio=sigma_sound(denoiser, case),
     )
-    case.check("pred_uncond", rows[:1])
-    case.check("pred_cond", rows[1:])
-    case.check("guided", torch.lerp(rows[:1], rows[1:], case.config["guidance"]))
+    uncond, cond = rows.split(clips)
+    whole = torch.lerp(uncond, cond, case.config["guidance"])
+    case.check_all({"pred_uncond": uncond, "pred_cond": cond, "guided": whole})

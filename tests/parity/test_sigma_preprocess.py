@@ -20,19 +20,21 @@ def scripted(frames: list[list[list[float]]]) -> np.ndarray:
 
 @pytest.mark.golden_case("crop_xpose", family="megactor_sigma")
 def test_crop_around_the_head_and_patches(case: Case) -> None:
+    outputs = {}
     for index, clip in enumerate(case.config["clips"]):
         pixels = case.input(f"pixels{index}").numpy().transpose(0, 2, 3, 1)
         source_size, boxes = pixels.shape[1:3], scripted(clip["faces"])
-        case.check(f"rects{index}", boxes)
+        outputs[f"rects{index}"] = boxes
         crop = head_crop(boxes, source_size, clip["size"][0])
         cropped = np.stack([crop.apply(image) for image in pixels])
-        case.check(f"crop{index}", cropped.transpose(0, 3, 1, 2))
+        outputs[f"crop{index}"] = cropped.transpose(0, 3, 1, 2)
         rectangle = head_rectangle(boxes, source_size)
-        case.check(f"area_ratio{index}", face_area_ratios(rectangle, source_size)[0])
+        outputs[f"area_ratio{index}"] = face_area_ratios(rectangle, source_size)[0]
     grown = [grown_box(tuple(row[:4]), row[4], row[5]) for row in case.config["patch_args"]]
     around = [patch_box(*row) for row in case.config["patch_div_args"]]
     for name, patches in (("get_patch", grown), ("get_patch_div", around)):
-        case.check(name, np.array([(left, right, top, bottom) for left, top, right, bottom in patches]))
+        outputs[name] = np.array([(left, right, top, bottom) for left, top, right, bottom in patches])
+    case.check_all(outputs)
 
 
 @pytest.mark.golden_case("driving_conditions", family="megactor_sigma")
@@ -44,7 +46,7 @@ def test_painted_driving_frames(case: Case) -> None:
         return head_crop(scripted(boxes), image.shape[:2], size)
 
     reference = crop_of([config["box_reference"]], picture).apply(picture)
-    case.check("reference_crop", reference.transpose(2, 0, 1))
+    outputs = {"reference_crop": reference.transpose(2, 0, 1)}
     crop = crop_of(config["boxes_driving"], first)
     frames = [crop.apply(np.roll(first, 2 * i, axis=1)) for i in range(config["frames"])]
     driver, target = case.input("lm_driving").numpy()[:, 0], case.input("lm_reference").numpy()[0]
@@ -53,4 +55,5 @@ def test_painted_driving_frames(case: Case) -> None:
             driver, target, size, mouth=not options["mouthless"], fixed=options.get("fix", False)
         )
         painted = [patch_condition(frame, plan, index=index) for index, frame in enumerate(frames)]
-        case.check(f"condition.{mode}", np.stack(painted))
+        outputs[f"condition.{mode}"] = np.stack(painted)
+    case.check_all(outputs)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from formula import Case
-from networks import golden_vae, megactor_reference_network, sigma_denoiser
+from networks import golden_vae, megactor_reference_network, row_of, sigma_denoiser
 
 from megactor_core.conditioning.audio import frame_rows
 from megactor_core.conditioning.driving import modulate_driving
@@ -21,7 +22,8 @@ from megactor_core.models.conditions import (
     ReferenceCondition,
 )
 from megactor_core.models.networks import Networks
-from megactor_core.sampling.sampler import SamplingSettings, sample
+from megactor_core.sampling.decode import decode_latents
+from megactor_core.sampling.sampler import SamplingSettings, Step, sample
 from megactor_core.sampling.schedule import blend_start, build_scheduler, set_timesteps
 
 
@@ -39,6 +41,13 @@ def only_reference(latents: torch.Tensor, num_frames: int) -> Conditions:
     )
 
 
+def start_of(noise: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Start latents of a clip whose every frame has a reference of its own."""
+    frames = range(noise.shape[2])
+    references = [only_reference(reference[:, :, i], 1) for i in frames]
+    return torch.cat([blend_start(noise[:, :, [i]], references[i], MEGACTOR_SIGMA) for i in frames], dim=2)
+
+
 @pytest.mark.golden_case("context_windows", family="megactor_sigma")
 def test_windows_of_every_step(case: Case) -> None:
     chosen = settings(context_length=case.table()["context_frames"])
@@ -52,64 +61,69 @@ def test_schedules_and_start(case: Case) -> None:
     reference, noise, epsilon = (case.input(name) for name in ("ref", "noise", "eps"))
     inference = build_scheduler("ddim", MEGACTOR_SIGMA.inference_scheduler)
     training = build_scheduler("ddim", MEGACTOR_SIGMA.training_scheduler)
-    case.check("infer_alphas_cumprod", inference.alphas_cumprod)
-    case.check("train_alphas_cumprod", training.alphas_cumprod)
-    starts = [
-        blend_start(noise[:, :, [i]], only_reference(reference[:, :, i], 1), MEGACTOR_SIGMA)
-        for i in range(noise.shape[2])
-    ]
-    start = torch.cat(starts, dim=2)
-    case.check("start_latent", start)
+    outputs = {
+        "infer_alphas_cumprod": inference.alphas_cumprod,
+        "train_alphas_cumprod": training.alphas_cumprod,
+    }
+    start = torch.cat([start_of(row_of(noise, row), row_of(reference, row)) for row in range(len(noise))])
+    outputs["start_latent"] = start
     for steps in case.config["steps"]:
         set_timesteps(inference, MEGACTOR_SIGMA.inference_scheduler, steps)
-        case.check(f"timesteps_{steps}", inference.timesteps)
+        outputs[f"timesteps_{steps}"] = inference.timesteps
         latents = start
         for timestep in inference.timesteps:
             latents = inference.step(epsilon, timestep, latents).prev_sample
-        case.check(f"final_const_eps_{steps}", latents)
+        outputs[f"final_const_eps_{steps}"] = latents
     for timestep in case.config["train_t"]:
         noisy = training.add_noise(reference, noise, torch.tensor([timestep]))
-        case.check(f"train_noisy_t{timestep}", noisy)
+        outputs[f"train_noisy_t{timestep}"] = noisy
+    kinds = ("start_latent", "timesteps_*", "final_const_eps_*", "train_noisy_t*")
+    case.check_all(outputs, "infer_alphas_cumprod", "train_alphas_cumprod", *kinds)
 
 
-@pytest.mark.golden_case("pipeline", family="megactor_sigma")
-@torch.inference_mode()
-def test_pipeline(case: Case) -> None:
-    denoiser, vae = sigma_denoiser(case), golden_vae(case)
-    source = case.input("source_image").permute(0, 3, 1, 2)
+def sample_row(case: Case, networks: Networks, row: int) -> dict[str, torch.Tensor]:
+    """Outputs of one clip of the case."""
+    vae = networks.vae
+    source = row_of(case.input("source_image"), row).permute(0, 3, 1, 2)
     mean = vae.encode(source).latent_dist.mean * vae.config.scaling_factor
-    case.check("ref_latent", mean)
-    encoder = denoiser.condition_input_layer
-    frames = case.input("driving").permute(0, 4, 1, 2, 3)
+    encoder = networks.denoiser.condition_input_layer
+    frames = row_of(case.input("driving"), row).permute(0, 4, 1, 2, 3)
     modulation = encoder.modulation(frames[:, :, 0])
     features = case.input("audio_features")
     num_frames, rate = case.config["frames"], Fraction(case.config["fps"])
     rows = frame_rows(len(features), [i / rate for i in range(num_frames)])
     conditions = Conditions(
         ReferenceCondition(mean, mean[:, :0, None], modulation),
-        BackgroundCondition(case.input("text")),
+        BackgroundCondition(row_of(case.input("text"), row)),
         modulate_driving(encoder, DrivingFeatures(encoder.features(frames)), modulation),
         AudioCondition(features, rows, torch.ones(num_frames)),
     )
-    start = blend_start(case.input("noise"), conditions, MEGACTOR_SIGMA)
-    case.check("start_latents", start)
-    checked = {"ref_latent", "start_latents", "timesteps"}
+    start = blend_start(row_of(case.input("noise"), row), conditions, MEGACTOR_SIGMA)
+    outputs = {"ref_latent": mean, "start_latents": start}
 
-    def check_step(step) -> None:  # type: ignore[no-untyped-def]
-        for name, tensor in (("eps_guided", step.prediction), ("latents", step.latents)):
-            case.check(f"step{step.index}.{name}", tensor)
-            checked.add(f"step{step.index}.{name}")
+    def keep(step: Step) -> None:
+        outputs[f"step{step.index}.eps_guided"] = step.prediction
+        outputs[f"step{step.index}.latents"] = step.latents
 
     named = {n: case.config[n] for n in ("context_length",) if n in case.config}
-    sample(
-        Networks(denoiser, megactor_reference_network(case), vae),
-        MEGACTOR_SIGMA,
-        conditions,
-        settings(num_inference_steps=case.config["steps"], guidance_scale=case.config["guidance"], **named),
-        start_latents=start,
-        on_step=check_step,
+    chosen = settings(
+        num_inference_steps=case.config["steps"], guidance_scale=case.config["guidance"], **named
     )
+    latents = sample(networks, MEGACTOR_SIGMA, conditions, chosen, start_latents=start, on_step=keep)
+    if case.stores("decoded_frames"):
+        decoded = torch.from_numpy(np.stack(list(decode_latents(vae, latents))))
+        outputs["decoded_frames"] = decoded.permute(0, 3, 1, 2)
+    return outputs
+
+
+@pytest.mark.golden_case("pipeline", family="megactor_sigma")
+@torch.inference_mode()
+def test_pipeline(case: Case) -> None:
+    networks = Networks(sigma_denoiser(case), megactor_reference_network(case), golden_vae(case))
+    rows = [sample_row(case, networks, row) for row in range(len(case.input("noise")))]
+    outputs = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
     scheduler = build_scheduler("ddim", MEGACTOR_SIGMA.inference_scheduler)
     scheduler.set_timesteps(case.config["steps"])
-    case.check("timesteps", scheduler.timesteps)
-    assert checked == set(case.spec["outputs"])
+    outputs["timesteps"] = scheduler.timesteps
+    kinds = ("start_latents", "step*.eps_guided", "step*.latents", "timesteps")
+    case.check_all(outputs, "ref_latent", *kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from xportrait_networks import (
     control_networks,
     denoiser,
     local_hint,
+    official_modules,
     reference_network,
 )
 
@@ -21,12 +23,8 @@ from megactor_core.models.denoiser import Control, KeyValues
 from megactor_core.models.sd15.unet import DenoisingUNet
 
 
-def frames_of(case: Case) -> list[int]:
-    return case.config["store_frames"]
-
-
 def timestep_of(case: Case) -> Tensor:
-    return torch.tensor([case.input("t")])
+    return torch.as_tensor(case.input("t")).reshape(-1)
 
 
 def context_of(case: Case) -> Tensor:
@@ -56,48 +54,37 @@ def bank_of(case: Case, latents: Tensor) -> dict[str, Tensor]:
 def test_control_networks(case: Case) -> None:
     networks = control_networks(case)
     pose, local = networks["face_control"], networks["patch_control"]
-    timestep, kept = timestep_of(case), frames_of(case)
-    projected = pose.time_proj(timestep)
-    case.check("time_emb", pose.time_embedding(projected))
+    timestep = timestep_of(case)
     hints = {"pose": case.input("hint"), "local": local_hint(case)}
-    case.check("pose_hint_features", pose.hint_features(hints["pose"])[kept])
+    outputs = {
+        "time_emb": pose.time_embedding(pose.time_proj(timestep)),
+        "pose_hint_features": pose.hint_features(hints["pose"]),
+        "local_hint_features": local.hint_features(hints["local"]),
+    }
     for name, network in (("pose", pose), ("local", local)):
         context = network.context_keys_values(context_of(case))
-        control = network(case.input("x"), timestep, context, network.hint_features(hints[name]))
+        control = network(case.input("x"), timestep, context, outputs[f"{name}_hint_features"])
         for index, residual in enumerate((*control.skips, control.middle)):
-            case.check(f"{name}_control.{index:02}", residual[kept])
+            outputs[f"{name}_control.{index:02}"] = residual
+    case.check_all(outputs, "time_emb", "pose_hint_features", "pose_control.*", "local_control.*")
 
 
 @pytest.mark.golden_case("reference_banks", family="xportrait")
 @torch.inference_mode()
 def test_reference_banks(case: Case) -> None:
     bank = bank_of(case, case.input("ref_latent")[:1])
-    assert len(bank) == len(case.spec["outputs"])
-    for index, tokens in enumerate(bank.values()):
-        case.check(f"bank.{index:02}", tokens)
+    outputs = {f"bank.{index:02}": tokens for index, tokens in enumerate(bank.values())}
+    for name, spec in case.spec["outputs"].items():
+        if spec["shape"][0] > 1:  # those of several frames, which are all the same
+            outputs[name] = outputs[name].expand(len(case.input("ref_latent")), -1, -1)
+    case.check_all(outputs, "bank.*")
 
 
 def _watch(network: DenoisingUNet) -> dict[str, Tensor]:
     """Outputs by official name, of the conditional row or of the row for all."""
     taps: dict[str, Tensor] = {}
-
-    def tap(name: str, module: torch.nn.Module) -> None:
-        module.register_forward_hook(lambda _m, _i, output: taps.__setitem__(name, output))
-
-    tap("input_blocks.0", network.conv_in)
-    for level, block in enumerate(network.down_blocks):
-        for index, resnet in enumerate(block.resnets):
-            name = f"input_blocks.{1 + 3 * level + index}"
-            tap(name, block.attentions[index] if hasattr(block, "attentions") else resnet)
-            tap(f"input_blocks_motion_module.{2 * level + index}", block.motion_modules[index])
-    tap("middle_block", network.mid_block.resnets[1])
-    for level, block in enumerate(network.up_blocks):
-        for index, resnet in enumerate(block.resnets):
-            name = f"output_blocks.{3 * level + index}"
-            last = index == len(block.resnets) - 1 and len(block.upsamplers) > 0
-            before = block.attentions[index] if hasattr(block, "attentions") else resnet
-            tap(name, block.upsamplers[0] if last else before)
-            tap(f"output_blocks_motion_module.{3 * level + index}", block.motion_modules[index])
+    for name, module in official_modules(network).items():
+        module.register_forward_hook(lambda _m, _i, output, name=name: taps.__setitem__(name, output))
     return taps
 
 
@@ -116,23 +103,24 @@ def test_noise_prediction(case: Case) -> None:
         bank = bank_of(case, latents[count])
         return network.reference_keys_values({name: t.flatten(0, 1)[None] for name, t in bank.items()})
 
-    def predict(name: str, count: int, controls: tuple[str, ...]) -> None:
+    def predict(count: int, controls: tuple[str, ...]) -> Tensor:
         control = control_of(case, controls) if controls else None
         options = {"control": control, "reference": reference(count) if count else None}
-        prediction = network(sample, timestep, context, **options)
-        case.check(name, prediction[0].transpose(0, 1))
+        return network(sample, timestep, context, **options)[0].transpose(0, 1)
 
     taps = _watch(network)
     both = ("face_control", "patch_control")
-    predict("eps_cond", 1, both)
-    for output in case.spec["outputs"]:
-        if output.startswith("tap_cond."):
-            case.check(output, taps[output.removeprefix("tap_cond.")][frames_of(case)])
-    predict("eps_pose_and_reference", 1, both[:1])
-    predict("eps_local_and_reference", 1, both[1:])
-    predict("eps_reference_only", 1, ())
-    predict("eps_two_references", 2, both)
-    predict("eps_uncond", 0, ())
+    outputs = {"eps_cond": predict(1, both)}
+    outputs |= {f"tap_cond.{name}": output for name, output in taps.items()}
+    partial = {
+        "eps_pose_and_reference": (1, both[:1]),
+        "eps_local_and_reference": (1, both[1:]),
+        "eps_reference_only": (1, ()),
+        "eps_two_references": (2, both),
+        "eps_uncond": (0, ()),
+    }
+    outputs |= {name: predict(*given) for name, given in partial.items() if case.stores(name)}
+    case.check_all(outputs, "eps_cond", "eps_uncond", "tap_cond.*", elsewhere={"eps_guided"})
 
     rows = network(
         sample, timestep, context, reference(1), rows=2, reading_rows=1, control=control_of(case)
@@ -146,36 +134,37 @@ def test_noise_prediction(case: Case) -> None:
 @torch.inference_mode()
 def test_single_modules(case: Case) -> None:
     network, writer = denoiser(case), reference_network(case)
-    kept, timestep = frames_of(case), timestep_of(case)
-    frames = case.input("transformer_in").shape[0]
-    case.check("time_emb", network.time_embedding(network.time_proj(timestep)))
+    timestep, modules = timestep_of(case), official_modules(network)
+    writing = official_modules(writer)
+    outputs = {"time_emb": network.time_embedding(network.time_proj(timestep))}
 
-    def shared(owner: DenoisingUNet, **options: object) -> Pass:
+    def shared(owner: DenoisingUNet, given: Tensor, **options: object) -> Pass:
         context = owner.context_keys_values(context_of(case))
         embedding = owner.embed_time(timestep, torch.float32)
-        return Pass(num_frames=frames, embedding=embedding, context=context, **options)  # type: ignore[arg-type]
+        return Pass(num_frames=len(given), embedding=embedding, context=context, **options)  # type: ignore[arg-type]
 
-    motion = {
-        "input_blocks_motion_module.0": (network.down_blocks[0].motion_modules[0], "motion_in0"),
-        "output_blocks_motion_module.2": (network.up_blocks[0].motion_modules[2], "motion_out2"),
-    }
-    for name, (module, given) in motion.items():
-        case.check(name, module(case.input(given), shared(network))[kept])
+    def attend(name: str) -> None:
+        given, attention = case.input("transformer_in"), modules[name]
+        block = attention.transformer_blocks[0]
+        outputs[f"{name}.plain"] = attention(given, shared(network, given))
+        # Every frame reads a bank of its own here, as if it were a window.
+        tokens, frames = project(block.attn1, case.input("transformer_bank")), len(given)
+        rows = {"rows": frames, "reading_rows": frames, "reference_rows": frames}
+        reading = shared(network, given, reference={block.name: tokens}, **rows)
+        outputs[f"{name}.read"] = attention(given, replace(reading, num_frames=1))
+        written: dict[str, Tensor] = {}
+        outputs[f"reference.{name}.write"] = writing[name](given, shared(writer, given, written=written))
+        outputs[f"reference.{name}.bank"] = written[block.name]
 
-    attention, name = network.down_blocks[2].attentions[0], "down_blocks.2.attentions.0.transformer_blocks.0"
-    given = case.input("transformer_in")
-    case.check("input_blocks.7.1.plain", attention(given, shared(network))[kept])
-    # Every frame reads a bank of its own here, as if it were a window.
-    tokens = project(network.reading_blocks()[name].attn1, case.input("transformer_bank"))
-    reading = replace(
-        shared(network, rows=frames, reading_rows=frames, reference={name: tokens}), num_frames=1
-    )
-    case.check("input_blocks.7.1.read", attention(given, reading)[kept])
-
-    written = shared(writer, written={})
-    output = writer.down_blocks[2].attentions[0](given, written)
-    case.check("reference.input_blocks.7.1.write", output[kept])
-    assert written.written is not None
-    case.check("reference.input_blocks.7.1.bank", written.written[name][kept])
-    resnet = network.down_blocks[2].resnets[0]
-    case.check("input_blocks.7.0", resnet(case.input("resblock_in"), shared(network))[kept])
+    for name in case.spec["outputs"]:
+        if match := re.fullmatch(r"(in|out)put_blocks_motion_module\.(\d+)", name):
+            given = case.input(f"motion_{match[1]}{match[2]}")
+            outputs[name] = modules[name](given, shared(network, given))
+        elif name.endswith(".plain"):
+            attend(name.removesuffix(".plain"))
+        elif name.startswith(("input_blocks.", "output_blocks.")) and name.endswith(".0"):
+            given = case.input("resblock_in")
+            outputs[name] = modules[name](given, shared(network, given))
+    motion = ("input_blocks_motion_module.*", "output_blocks_motion_module.*")
+    layers = ("*.plain", "*.read", "reference.*.write", "reference.*.bank", "input_blocks.*.0")
+    case.check_all(outputs, "time_emb", *motion, *layers)

@@ -37,17 +37,21 @@ def test_schedule(case: Case) -> None:
     table = case.table()
     scheduler = build_scheduler("ddim", SCHEDULE)
     alphas = scheduler.alphas_cumprod
-    case.check("alphas_cumprod", alphas)
-    case.check("x_T_factors", torch.stack([alphas[-1] ** 0.5, (1 - alphas[-1]) ** 0.5]))
+    outputs = {
+        "alphas_cumprod": alphas,
+        "x_T_factors": torch.stack([alphas[-1] ** 0.5, (1 - alphas[-1]) ** 0.5]),
+    }
     for steps, (count, first, last) in table["steps"].items():
         scheduler = prepared_scheduler(int(steps))
         timesteps = scheduler.timesteps
         assert (len(timesteps), int(timesteps[0]), int(timesteps[-1])) == (count, first, last)
         ascending = timesteps.flip(0)
-        case.check(f"S{steps}.timesteps", ascending)
-        case.check(f"S{steps}.alphas", alphas[ascending])
+        outputs[f"S{steps}.timesteps"] = ascending
+        outputs[f"S{steps}.alphas"] = alphas[ascending]
         previous = torch.cat([scheduler.final_alpha_cumprod[None], alphas[ascending[:-1]]])
-        case.check(f"S{steps}.alphas_prev", previous)
+        outputs[f"S{steps}.alphas_prev"] = previous
+    kinds = ("S*.timesteps", "S*.alphas", "S*.alphas_prev")
+    case.check_all(outputs, "alphas_cumprod", "x_T_factors", *kinds)
 
 
 @pytest.mark.golden_case("schedule", family="xportrait")
@@ -106,9 +110,15 @@ def test_sampler(case: Case) -> None:
         controls={name: ControlCondition(features) for name, features in hints.items()},
     )
     generator = random.Random(config["seed"])
-    offsets = [generator.randint(0, num_frames - 1) for _ in range(config["ddim_steps"])]
-    case.check("window_offsets", torch.tensor(offsets))
-    steps: list[Step] = []
+    # Some numbers of steps give one step more.
+    timesteps = prepared_scheduler(config["ddim_steps"]).timesteps
+    offsets = [generator.randint(0, num_frames - 1) for _ in timesteps]
+    outputs = {"window_offsets": torch.tensor(offsets), "timesteps": timesteps}
+
+    def keep(step: Step) -> None:
+        outputs[f"step{step.index}.latents"] = step.latents[0].transpose(0, 1)
+        outputs[f"step{step.index}.pred_x0"] = step.clean[0].transpose(0, 1)
+
     settings = SamplingSettings(
         num_inference_steps=config["ddim_steps"],
         guidance_scale=config["guidance"],
@@ -122,10 +132,6 @@ def test_sampler(case: Case) -> None:
         settings,
         start_latents=case.input("x_T").transpose(0, 1)[None],
         windows=lambda step: circular_windows(num_frames, WINDOW, config["overlap"], offsets[step]),
-        on_step=steps.append,
+        on_step=keep,
     )
-    scheduler = prepared_scheduler(config["ddim_steps"])
-    case.check("timesteps", scheduler.timesteps)
-    for step in steps:
-        case.check(f"step{step.index}.latents", step.latents[0].transpose(0, 1))
-        case.check(f"step{step.index}.pred_x0", step.clean[0].transpose(0, 1))
+    case.check_all(outputs, "window_offsets", "timesteps", "step*.latents", "step*.pred_x0")

@@ -16,7 +16,7 @@ from megactor_core.models.denoiser import Control
 from megactor_core.models.sd15.config import UNetConfig
 from megactor_core.models.sd15.controlnet import ControlNet
 from megactor_core.models.sd15.reference import ReferenceNetwork
-from megactor_core.models.sd15.unet import DenoisingUNet
+from megactor_core.models.sd15.unet import DenoisingUNet, UNetTrunk
 from megactor_core.weights.compvis import unet_key
 
 MANIFESTS = Path(__file__).parents[1] / "golden" / "manifests"
@@ -38,6 +38,9 @@ OFFICIAL_NAMES = _official_names()
 
 def official_name(name: str, levels_with_attention: set[str]) -> str:
     """CompVis name of a parameter; an upsampler's depends on whether an attention comes before it."""
+    if ".conv_shortcut." in name:  # where widths differ; in the official network not on every level
+        key = OFFICIAL_NAMES[name.replace(".conv_shortcut.", ".conv1.")]
+        return key.replace(".in_layers.2.", ".skip_connection.")
     key = OFFICIAL_NAMES[name]
     if match := re.match(r"up_blocks\.(\d+)\.upsamplers", name):
         part = 2 if match[1] in levels_with_attention else 1
@@ -82,6 +85,35 @@ def unet_config(case: Case, **changes: Any) -> UNetConfig:
 
 def denoiser(case: Case) -> DenoisingUNet:
     return fill(case, DenoisingUNet(unet_config(case), None), "model.diffusion_model.")
+
+
+def official_modules(network: UNetTrunk) -> dict[str, nn.Module]:
+    """Modules by official name: blocks (by their last module), their layers, motion modules."""
+    modules: dict[str, nn.Module] = {"input_blocks.0": network.conv_in}
+    modules["middle_block"] = network.mid_block.resnets[1]
+    middle = (network.mid_block.resnets[0], network.mid_block.attentions[0], network.mid_block.resnets[1])
+    modules |= {f"middle_block.{part}": module for part, module in enumerate(middle)}
+    for side, levels, blocks, first in (
+        ("input", network.down_blocks, len(network.down_blocks[0].resnets), 1),
+        ("output", network.up_blocks, len(network.up_blocks[0].resnets), 0),
+    ):
+        for level, block in enumerate(levels):
+            for index in range(blocks):
+                layers = [block.resnets[index]]
+                if hasattr(block, "attentions"):
+                    layers.append(block.attentions[index])
+                if side == "output" and index == blocks - 1:
+                    layers += block.upsamplers
+                name = f"{side}_blocks.{first + 3 * level + index}"
+                modules[name] = layers[-1]
+                modules |= {f"{name}.{part}": layer for part, layer in enumerate(layers)}
+                if hasattr(block, "motion_modules"):
+                    motion = f"{side}_blocks_motion_module.{blocks * level + index}"
+                    modules[motion] = block.motion_modules[index]
+            if side == "input":
+                for downsampler in block.downsamplers:
+                    modules[f"input_blocks.{3 * level + 3}"] = downsampler
+    return modules
 
 
 def reference_network(case: Case) -> ReferenceNetwork:
