@@ -81,22 +81,23 @@ def stored_part(
         AssertionError: the note does not explain the difference between the shapes.
     """
     said = f"note {note!r}" + (f", frames {frames}" if frames is not None else "")
-    full = full_shape(note)
-    assert full in (None, whole.shape), f"computed {whole.shape}, full shape {full}"
-    if whole.shape == shape:
-        return whole
-    assert whole.ndim == len(shape), f"computed {whole.shape}, stored {shape}: {said}"
     chosen = selections(note)
     if frames is not None and not any(selection.word == "frame" for selection in chosen):
         chosen.append(Selection("frame", lambda _length: frames))
-    part = whole
-    for axis, (length, stored) in enumerate(zip(whole.shape, shape, strict=True)):
-        if length == stored:
-            continue
-        fitting = [selection for selection in chosen if selection.fits(length, stored)]
-        assert fitting, f"axis {axis} of the computed {whole.shape} is {stored} in the stored {shape}: {said}"
-        meant = [selection for selection in fitting if axis in _axes(selection.word, whole.shape)] or fitting
-        indices = meant[0].indices(length)
-        assert all(other.indices(length) == indices for other in meant), f"axis {axis} of {shape}: {said}?"
-        part = part.take(indices, axis=axis)
-    return part
+    # The full shape is that of what the rest was taken of: perhaps of some frames already.
+    for target in (full_shape(note) or whole.shape, shape):
+        assert whole.ndim == len(target), f"computed {whole.shape}, stored {target}: {said}"
+        for axis, stored in enumerate(target):
+            if whole.shape[axis] != stored:
+                whole = whole.take(_indices(chosen, whole.shape, axis, stored, said), axis=axis)
+    return whole
+
+
+def _indices(chosen: list[Selection], shape: tuple[int, ...], axis: int, stored: int, said: str) -> list[int]:
+    length = shape[axis]
+    fitting = [selection for selection in chosen if selection.fits(length, stored)]
+    assert fitting, f"axis {axis} of {shape} has {stored} in the stored part: {said}"
+    meant = [selection for selection in fitting if axis in _axes(selection.word, shape)] or fitting
+    indices = meant[0].indices(length)
+    assert all(other.indices(length) == indices for other in meant), f"axis {axis} of {shape}: {said}?"
+    return indices

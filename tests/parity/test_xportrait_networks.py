@@ -120,7 +120,8 @@ def test_noise_prediction(case: Case) -> None:
         "eps_uncond": (0, ()),
     }
     outputs |= {name: predict(*given) for name, given in partial.items() if case.stores(name)}
-    case.check_all(outputs, "eps_cond", "eps_uncond", "tap_cond.*", elsewhere={"eps_guided"})
+    kinds = ("eps_cond", "eps_uncond", "eps_guided", "tap_cond.*")
+    case.check_all(outputs, *kinds, elsewhere={"eps_guided"})
 
     rows = network(
         sample, timestep, context, reference(1), rows=2, reading_rows=1, control=control_of(case)
