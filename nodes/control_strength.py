@@ -96,7 +96,7 @@ def _strengths(widgets: Mapping[str, float]) -> dict[str, conditions.ControlStre
 
 
 def _network(option: Option) -> str:
-    """What the widgets call a ControlNet."""
+    """Name of a ControlNet in the widgets."""
     return option.name.removesuffix(_SUFFIX)
 
 

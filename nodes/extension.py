@@ -1,4 +1,4 @@
-"""What the pack adds to the host: its nodes, its models folder and its templates."""
+"""Extension of the host: nodes, models folder and templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node says at validation about inputs that its model's family cannot use."""
+"""Checks at validation for inputs that a model's family cannot use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Check = Callable[["ModelConfig", "Inputs"], Any]
 
 
 def check_family(node_id: str, check: Check) -> bool | str:
-    """What ``validate_inputs(cls, model: None = None)`` answers.
+    """Answer of ``validate_inputs(cls, model: None = None)``.
 
     The host repeats an answer for every input that ``validate_inputs`` names, and drops it where none of them
     is given. ``model`` is a link, of which the host checks nothing more, so that it is the one to name.
@@ -63,7 +63,7 @@ def check_moved(config: ModelConfig, inputs: Inputs, driving: bool = True) -> No
 
 
 def check_shown(config: ModelConfig, inputs: Inputs) -> None:
-    """What the widgets of a node say of what is shown of the driver."""
+    """Check the widgets of a node about the driver's presentation."""
     from ..megactor_core.animation.checks import check_best_frame, check_fixed_patches, checked_mode
 
     values = {name: value for name, value in inputs.items() if not isinstance(value, list)}

@@ -14,7 +14,7 @@ FaceLandmarks = io.Custom("FACE_LANDMARKS")
 
 
 def mask_input() -> io.Mask.Input:
-    """Where the person is."""
+    """Mask of the person."""
     return io.Mask.Input(
         "mask",
         optional=True,

@@ -46,7 +46,7 @@ def context_inputs() -> list[io.Input]:
 
 
 def parts_inputs() -> list[io.Input]:
-    """Everything that makes up a clip."""
+    """Inputs of all conditions of a clip."""
     return [
         types.Model.Input("model", tooltip="From Load MegActor Model."),
         types.Reference.Input("reference", tooltip="The portrait, from Encode Reference."),
@@ -69,7 +69,7 @@ def parts_inputs() -> list[io.Input]:
 
 
 def motion_inputs(amplitude: str) -> list[io.Input]:
-    """How much each source of motion counts.
+    """Inputs for the amplitude of each source of motion.
 
     Args:
         amplitude: tooltip of the amplitude.
@@ -93,7 +93,7 @@ def clip_parts(
     amplitude: Motion | None = None,
     control_strength: Mapping[str, ControlStrength] | None = None,
 ) -> ClipParts:
-    """What is linked to the inputs of ``parts_inputs``."""
+    """Values of the inputs of ``parts_inputs``."""
     from .host.sampling import ClipParts
 
     motion = amplitude or Motion()

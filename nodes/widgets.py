@@ -70,14 +70,14 @@ def later_widgets(node: Node, *sections: type[Options]) -> list[io.Input]:
 
 
 def tooltip(section: type[Options], name: str, of: str = "") -> str:
-    """What a node says of an option; ``of`` as of ``widget``."""
+    """Tooltip of an option; ``of`` as of ``widget``."""
     option = section.option(name)
     assert option.widget is not None
     return option.widget.tooltip.format(models=option.models, subject=option.widget.subject, of=of)
 
 
 def take_options(section: type[Section], values: dict[str, Any]) -> Section:
-    """What the widgets of a section say; they are taken out of ``values``.
+    """Options of a section from its widgets, which are taken out of ``values``.
 
     Raises:
         InputError: a value out of its option's range.

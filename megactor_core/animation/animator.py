@@ -29,7 +29,7 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class AnimationReport:
-    """What came out.
+    """Result of one animation.
 
     Attributes:
         output: the file that was written.

@@ -36,7 +36,7 @@ class Backend(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where the networks compute."""
+        """Device on which the networks compute."""
 
     @property
     def dtype(self) -> torch.dtype:

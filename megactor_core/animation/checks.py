@@ -1,4 +1,4 @@
-"""What a model of a family can be given; anything else is refused before work is wasted."""
+"""Checks of the inputs against what a model can use, before any work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..vision.modes.registry import some_read
 
 
 def checked_mode(config: ModelConfig, mode: str | None = None, speech: bool = False) -> str:
-    """What is shown of the driver to a model; its usual way where none is given.
+    """The driving mode for a model; its usual one where none is given.
 
     Args:
         config: of the model.

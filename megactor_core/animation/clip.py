@@ -1,4 +1,4 @@
-"""What is animated: the frames of a driver, of speech alone, or of both; and how long that is."""
+"""The clip to animate: frames of a driver, of speech alone, or of both, and their number."""
 
 from __future__ import annotations
 

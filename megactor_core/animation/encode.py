@@ -93,7 +93,7 @@ def encode_hints(
     strengths: Mapping[str, ControlStrength],
     on_chunk: OnChunk = None,
 ) -> dict[str, ControlCondition]:
-    """What the ControlNets see of the driving frames, read in chunks; empty where the model has none."""
+    """Hints of the driving frames for the ControlNets, read in chunks; empty where the model has none."""
     if backend.config.control_network is None:
         return {}
     return encode_hint_pictures(

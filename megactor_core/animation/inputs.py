@@ -44,7 +44,7 @@ class Inputs:
 
 
 def open_inputs(options: AnimationOptions, more_files: Iterable[Path] = ()) -> Inputs:
-    """What the options name, opened; what is open already is taken as it is.
+    """Open what the options name; what is open already is taken as it is.
 
     Args:
         options: the files; a picture may be an array, a video what ``open_driving`` gave.

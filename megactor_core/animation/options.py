@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Crop = Literal["auto", "face", "whole", "squash"] | tuple[float, float, float, float]
 Face = Literal["largest"] | int | tuple[float, float]
-BestFrame = Literal["auto", "off"] | int
+BestFrame = Literal["auto", "off"] | Annotated[int, Field(ge=0, le=limits.COUNT)]
 Mode = Literal["plain", "contour", "hints", "eyes_mouth", "eyes"]
 Lost = Literal["hold", "interpolate", "pass"]
 Strength = tuple[float, float, float]
@@ -123,7 +123,7 @@ def _by_family(texts: Mapping[tuple[str, ...], str]) -> str:
 
 
 class DrivingOptions(Options):
-    """What is shown of the driver; see ``vision.driving``."""
+    """Options of the driver's presentation; see ``vision.driving``."""
 
     driving_mode: Annotated[
         Mode | None,
@@ -215,7 +215,7 @@ class FrameOptions(Options):
 
 
 class SamplingOptions(Options):
-    """How the clip is sampled; all but the size are fields of ``sampling.sampler.SamplingSettings``."""
+    """Options of sampling; all but the size are fields of ``sampling.sampler.SamplingSettings``."""
 
     num_inference_steps: Annotated[
         int | None,
@@ -416,7 +416,7 @@ class MotionOptions(Options):
 
     @property
     def amplitude(self) -> Amplitude:
-        """How much of each source of motion reaches the result.
+        """Amplitude of each source of motion.
 
         Raises:
             InputError: an amplitude out of range.
@@ -424,7 +424,7 @@ class MotionOptions(Options):
         return Amplitude(self.speech_amplitude, self.head_motion, self.expression)
 
     def liveliness(self, seed: int) -> Liveliness:
-        """How the portrait blinks and sways where speech alone drives."""
+        """Blinking and swaying of the portrait where speech alone drives."""
         return Liveliness(self.blink, self.sway, seed)
 
 
@@ -466,7 +466,7 @@ class ControlOptions(Options):
 
 
 class StartOptions(Options):
-    """What sampling starts from."""
+    """Options of the start of sampling."""
 
     start_video: Annotated[
         Any,
@@ -486,7 +486,7 @@ class StartOptions(Options):
 
 
 class FileOptions(Options):
-    """What is read and written."""
+    """Options of input and output files."""
 
     reference: Annotated[Any, Flag("the portrait to animate", "PICTURE", kind="path", required=True)] = None
     more_references: Annotated[
@@ -577,7 +577,7 @@ _KEYWORDS = {"mode": "driving_mode"}
 
 @dataclass(frozen=True)
 class AnimationOptions:
-    """Everything that is asked of one animation.
+    """Options of one animation.
 
     Attributes:
         files, crops, driving, frames, sampling, motion, controls, start: what is declared in this module.

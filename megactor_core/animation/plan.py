@@ -1,4 +1,4 @@
-"""What will be animated, and how: asked and checked once, before the work begins."""
+"""Plan of an animation: asked and checked once, before the work begins."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Plan:
 def make_plan(
     config: ModelConfig, inputs: Inputs, options: AnimationOptions, check_memory: MemoryCheck
 ) -> Plan:
-    """What a model is asked to animate.
+    """Check what a model is asked to animate, and plan it.
 
     Args:
         config: of the model.

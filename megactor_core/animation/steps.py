@@ -132,7 +132,7 @@ class AnimationSteps:
         waveform: NDArray[np.float32] | None = None,
         amplitude: Amplitude = AS_DRIVEN,
     ) -> Conditions:
-        """Everything the denoiser is told.
+        """All conditions of the clip.
 
         Args:
             portrait: of the person.

@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> AnimationOptions:
-    """What was asked for."""
+    """Options from the arguments."""
     return AnimationOptions(
         files=given_options(args, FileOptions),
         crops=given_options(args, CropOptions),

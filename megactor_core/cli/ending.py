@@ -1,4 +1,4 @@
-"""How a command ends, whatever ends it: an exit status, at most one line, and nothing left half-written."""
+"""End of a command, whatever ends it: exit status, at most one line, nothing left half-written."""
 
 from __future__ import annotations
 

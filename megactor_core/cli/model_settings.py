@@ -1,4 +1,4 @@
-"""What was asked for of a model on the command line, as the core wants it."""
+"""Model options of the command line, as values of the core."""
 
 from __future__ import annotations
 

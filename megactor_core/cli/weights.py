@@ -122,7 +122,7 @@ def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 
 def _add_writing(parser: argparse.ArgumentParser, dtype: str, reason: str) -> None:
-    """What every command that writes a folder of weights can be told."""
+    """Options of every command that writes a folder of weights."""
     parser.add_argument(
         "--dtype",
         choices=DTYPES,

@@ -1,1 +1,1 @@
-"""Where the core meets ComfyUI: its memory management, models, values, files and progress."""
+"""Bridge between the core and ComfyUI: memory management, models, values, files and progress."""

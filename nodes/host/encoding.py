@@ -180,7 +180,7 @@ def load_controls(model: PortraitModel, height: int, width: int) -> dict[str, Hi
 def encode_audio(
     model: PortraitModel, audio: Input.Audio | None, frame_rate: float, num_frames: int
 ) -> AudioCondition:
-    """What every frame of a clip hears of a sound that begins with the first.
+    """Audio condition of a clip for a sound that begins with its first frame.
 
     Args:
         model: to encode for.
@@ -201,7 +201,7 @@ def encode_audio(
 
 
 def encode_silence(model: PortraitModel, num_frames: int) -> AudioCondition:
-    """What a model hears where nothing is said."""
+    """Audio condition of silence."""
     waveform = silence(num_frames / _SILENT_FRAME_RATE)
     return encode_waveform(model, waveform, (index / _SILENT_FRAME_RATE for index in range(num_frames)))
 

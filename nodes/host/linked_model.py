@@ -1,4 +1,4 @@
-"""Which family a node's model is of, while the host validates the prompt and nothing is loaded yet."""
+"""Family of a node's linked model, while the host validates the prompt and nothing is loaded yet."""
 
 from __future__ import annotations
 

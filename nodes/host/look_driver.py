@@ -42,7 +42,7 @@ _STRIP_COLUMNS = 4
 
 @dataclass(frozen=True)
 class DriverOptions:
-    """What Prepare Driving is asked for.
+    """Options of Prepare Driving.
 
     Attributes:
         crops: the square of every frame, and whose face.
@@ -72,7 +72,7 @@ class LinkedFaces:
 
 @dataclass(frozen=True, eq=False)
 class DriverLook:
-    """What was taken of a driver.
+    """Result of preparing a driver.
 
     Attributes:
         prepared: what is shown to the model of every frame.

@@ -20,7 +20,7 @@ from .sampling import ClipParts, join_conditions, with_silence
 def native_clip(
     model: PortraitModel, parts: ClipParts, settings: SamplingSettings
 ) -> tuple[ModelPatcher, list[list[Any]], list[list[Any]], dict[str, Tensor]]:
-    """What Apply MegActor puts out.
+    """Outputs of Apply MegActor.
 
     Args:
         settings: only the context windows and the reference's strength are used.

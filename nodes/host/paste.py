@@ -51,7 +51,7 @@ def paste_frames(frames: Tensor, crop: Crop, image: Tensor, mask: Tensor | None)
 
 
 def square_masks(mask: Tensor, crop: Crop) -> list[NDArray[np.float32]] | None:
-    """How much of the square is used, float32 ``(H, W)``, 0..1, of the crop's picture, each.
+    """Masks of the used part of the square, float32 ``(H, W)``, 0..1, in the crop's picture.
 
     As in Segment Reference, Load Image's 64x64 zeros are no mask, one of the picture's shape is scaled, and
     one that marks what is around the middle of the square is inverted.

@@ -1,4 +1,4 @@
-"""Who the person is: the pack's segmenter, and masks that are linked to a node."""
+"""Person masks: the pack's segmenter, and masks that are linked to a node."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HostNetworks:
-    """What sampling runs, on the device until the host needs the room."""
+    """Networks of sampling, on the device until the host needs the room."""
 
     denoiser: Denoiser
     reference_network: ReferenceWriter
@@ -31,7 +31,7 @@ class HostNetworks:
 
 @dataclass(frozen=True, eq=False)
 class PortraitModel:
-    """What travels as MEGACTOR_MODEL.
+    """Portrait model; the nodes' MEGACTOR_MODEL.
 
     Attributes:
         config: what the model is made of.
@@ -63,7 +63,7 @@ class PortraitModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the networks compute."""
+        """Device on which the networks compute."""
         return self.denoiser.load_device
 
     @property

@@ -31,7 +31,7 @@ from .progress import NodeProgress, PreviewPace
 
 @dataclass(frozen=True, eq=False)
 class ClipParts:
-    """What is linked to a sampling node; a model takes what its family can use.
+    """Inputs of a sampling node; a model takes what its family can use.
 
     Attributes:
         reference: the portrait.
@@ -83,7 +83,7 @@ class ClipParts:
 
 
 def join_conditions(model: PortraitModel, networks: HostNetworks, parts: ClipParts) -> Conditions:
-    """Everything the denoiser is told, on the model's device; ``parts`` have been checked."""
+    """All conditions of the clip, on the model's device; ``parts`` have been checked."""
     reference, driving = parts.reference, parts.driving
     encoder = networks.denoiser.driving_encoder
     if encoder is None:

@@ -102,7 +102,7 @@ class PortraitVAE(comfy.sd.VAE):
 
     @cached_property
     def exact(self) -> comfy.sd.VAE:
-        """The same in float32."""
+        """The VAE's computation in float32."""
         return in_float32(self)
 
     def _numbers(self, pictures: Tensor, decode_again: Callable[[comfy.sd.VAE], Tensor]) -> Tensor:

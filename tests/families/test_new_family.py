@@ -18,7 +18,7 @@ from megactor_core.families.registry import FAMILIES, default_family, labels_wit
 from megactor_core.media.reading import open_driving
 from megactor_core.models.networks import Networks
 from megactor_core.training.config.run import TrainingConfig
-from megactor_core.training.distributed import Processes
+from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.engine.trainer import Trainer
 from megactor_core.training.tasks.registry import build_task
 from megactor_core.weights.loading import load_model
@@ -104,7 +104,7 @@ def test_it_trains_a_step(folder: Path, tmp_path: Path) -> None:
     trained = build_task(config, tmp_path / "run")
     before = [weights.detach().clone() for weights in trained.networks["denoiser"].parameters()]
 
-    assert Trainer(config, trained, tmp_path / "run", Processes()).run()
+    assert Trainer(config, trained, tmp_path / "run", ProcessGroup()).run()
 
     after = trained.networks["denoiser"].parameters()
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))

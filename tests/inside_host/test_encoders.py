@@ -12,12 +12,16 @@ import pytest
 import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL as AutoencodingNetwork
 from comfy.taesd.taesd import TAESD
+from megactor_pack.megactor_core.animation.backend import CoreBackend
+from megactor_pack.megactor_core.animation.encode import encode_reference
 from megactor_pack.megactor_core.conditioning import background, driving, reference
 from megactor_pack.megactor_core.conditioning.tensors import signed_tensor
 from megactor_pack.megactor_core.errors import InputError
 from megactor_pack.megactor_core.models.conditions import DrivingFeatures
 from megactor_pack.megactor_core.models.config import OFFICIAL_VAE, ModelConfig
+from megactor_pack.megactor_core.vision.crops import whole_crop
 from megactor_pack.megactor_core.vision.foreground import background_image
+from megactor_pack.megactor_core.vision.portrait import Portrait
 from megactor_pack.megactor_core.weights.folders import named_model_folder
 from megactor_pack.megactor_core.weights.loading import LoadedModel, load_model
 from megactor_pack.nodes.encode_background import EncodeBackground
@@ -36,6 +40,7 @@ PIXELS = np.clip(portrait_image(SIZE, SIZE) + np.random.default_rng(0).uniform(0
 PIXELS = PIXELS.astype(np.float32)
 FOREGROUND = np.zeros((SIZE, SIZE), np.float32)
 FOREGROUND[20:70, 30:60] = 1
+PORTRAIT = Portrait(PIXELS, whole_crop((SIZE, SIZE), SIZE), PIXELS, PIXELS.astype(np.uint8), FOREGROUND, None)
 
 Models = dict[str, tuple[PortraitModel, LoadedModel]]
 
@@ -111,14 +116,7 @@ def test_a_vae_in_stable_diffusions_shape_is_the_hosts_own(tmp_path: Path) -> No
 
 def test_the_reference_is_what_the_core_gives(pair: tuple[PortraitModel, LoadedModel]) -> None:
     model, loaded = pair
-    sampled = model.config.reference_posterior == "sample"
-    expected = reference.encode_reference(
-        loaded.networks,
-        PIXELS,
-        FOREGROUND,
-        concatenate=loaded.config.concatenated_reference,
-        seed=5 if sampled else None,
-    )
+    expected = encode_reference(CoreBackend(loaded), PORTRAIT, seed=5)
 
     (result,) = EncodeReference.execute(model, to_image(PIXELS), to_mask(FOREGROUND), seed=5).args
 
@@ -173,8 +171,8 @@ def test_an_image_encoder_of_another_width_is_refused(models: Models, tiny: Port
 def test_driving_features_are_what_the_core_gives(pair: tuple[PortraitModel, LoadedModel]) -> None:
     model, loaded = pair
     frames = np.random.default_rng(1).uniform(0, 255, (11, SIZE, SIZE)).astype(np.float32)
-    encoder = loaded.networks.denoiser.condition_input_layer
-    modulation = reference.encode_reference(loaded.networks, PIXELS, FOREGROUND).modulation
+    encoder = loaded.networks.denoiser.driving_encoder
+    modulation = encode_reference(CoreBackend(loaded), PORTRAIT, seed=0).modulation
 
     (result,) = EncodeDriving.execute(model, to_image(np.stack([frames] * 3, axis=-1))).args
 

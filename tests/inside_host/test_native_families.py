@@ -155,7 +155,7 @@ def test_the_node_takes_sound_amplitude_and_strengths(models: dict[str, Portrait
     def row(family: str, **inputs: Any) -> Any:
         clip = make_clip(family, 5)
         given = {"reference": clip.reference, "driving": clip.driving, **inputs}
-        positive = ApplyMegActor.execute(models[family], 0, -1, **given).args[1]
+        positive = ApplyMegActor.execute(models[family], **given).args[1]
         return positive[0][1][KEY].conditions
 
     audio = make_clip("megactor-sigma", 5).audio

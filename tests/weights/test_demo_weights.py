@@ -28,12 +28,12 @@ def test_a_held_out_face_follows_a_held_out_driver() -> None:
         drives = puppet_drives(1, index, num_frames=8, size=animator.size, condition="face")
         truth, picture = drives.pair.truth_frames, drives.pair.reference.image
         animation = PuppetAnimation(animator, drives.pair.reference, animator.settings())
-        output = animation.drive(drives.conditions["cross"])
+        output = animation.drive(drives.drives["cross"], drives.mode)
         driven = metrics.psnr(output, truth)
-        shuffled = metrics.psnr(animation.drive(drives.conditions["shuffled"]), truth)
+        shuffled = metrics.psnr(animation.drive(drives.drives["shuffled"], drives.mode), truth)
         gains.append(driven - metrics.psnr(np.broadcast_to(picture, truth.shape).copy(), truth))
         over_shuffled.append(driven - shuffled)
-        agreements.append(metrics.psnr(animation.drive(drives.conditions["second"]), output))
+        agreements.append(metrics.psnr(animation.drive(drives.drives["second"], drives.mode), output))
         ceilings.append(metrics.psnr(autoencode(animator, truth), truth))
     assert np.mean(ceilings) >= 28
     assert np.mean(gains) >= 4.5

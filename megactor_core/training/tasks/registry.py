@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...families.features import encodes_driver, reads_background
-from ...families.registry import families_with
+from ...families.registry import FAMILIES, families_with
 from ...models.config import ModelConfig
 from ...models.networks import Networks, build_networks
 from ...weights.loading import load_model
@@ -41,11 +41,12 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
     return DenoiserTask(config.task, model, networks, config.seed, folder / "cache")
 
 
-def _check_family(config: DenoiserTaskConfig, model: ModelConfig) -> None:
+def _check_family(task: DenoiserTaskConfig, model: ModelConfig) -> None:
     """Raises InputError for a model of a family that cannot be trained here."""
-    if encodes_driver(model) and reads_background(model):
+    published = FAMILIES[model.family].config if model.family in FAMILIES else model
+    if all(encodes_driver(config) and reads_background(config) for config in (model, published)):
         return
-    subject = "task.model.family" if config.model is not None else "task.initial_weights"
+    subject = "task.model.family" if task.model is not None else "task.initial_weights"
     trained = families_with(lambda other: encodes_driver(other) and reads_background(other))
     raise InputError(
         f"{subject}: {model.family}",

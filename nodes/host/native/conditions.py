@@ -1,4 +1,4 @@
-"""What travels in the host's CONDITIONING, and how it reaches the native model."""
+"""Content of the host's CONDITIONING, and its way to the native model."""
 
 from __future__ import annotations
 

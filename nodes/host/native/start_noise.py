@@ -1,4 +1,4 @@
-"""What the native model changes about a sampling run: its start noise, and work that is done once."""
+"""Changes of a sampling run for the native model: its start noise, and work that is done once."""
 
 from __future__ import annotations
 
