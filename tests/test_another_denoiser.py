@@ -29,7 +29,7 @@ from megactor_core.sampling.sampler import SamplingSettings, sample
 from megactor_core.seeds import torch_generator
 from megactor_core.training.config.run import TrainingConfig
 from megactor_core.training.distributed import ProcessGroup
-from megactor_core.training.tasks.base import Position
+from megactor_core.training.tasks.base import StepContext
 from megactor_core.training.tasks.registry import build_task
 from megactor_core.validation import explain
 from megactor_core.weights.loading import load_model
@@ -137,8 +137,8 @@ def test_it_is_trained(tmp_path: Path) -> None:
     }
     config = TrainingConfig.model_validate({"seed": 3, "steps": 1, "num_workers": 0, "task": task})
     trained = build_task(config, tmp_path)
-    position = Position(0, 1, torch_generator(1, 1, 0), ProcessGroup())
-    loss, _ = trained.loss(trained.dataset(ProcessGroup())[0], position)
+    context = StepContext(0, 1, torch_generator(1, 1, 0), ProcessGroup())
+    loss, _ = trained.loss(trained.dataset(ProcessGroup())[0], context)
     loss.backward()
     for name in ("denoiser", "reference_network"):
         gradients = [p.grad for p in trained.networks[name].parameters() if p.grad is not None]
