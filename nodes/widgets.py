@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from comfy_api.latest import io
 
@@ -100,5 +100,6 @@ def _default(option: Option, shown: Widget) -> Any:
 
 
 def _types(annotation: Any) -> tuple[Any, ...]:
-    """The types of a value."""
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    """The types of a value, without their ranges."""
+    types = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return tuple(get_args(one)[0] if get_origin(one) is Annotated else one for one in types)
