@@ -100,7 +100,14 @@ def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guide
             heard = {name: gather_rows(pair, frame_rows) for name, pair in sound.items()}
             control = add_up(said) if said else None
             denoiser(
-                sample, timestep, context, projected, rows=rows, reading_rows=1, audio=heard, control=control
+                sample,
+                timestep,
+                context,
+                projected,
+                rows=rows,
+                conditional_rows=1,
+                audio=heard,
+                control=control,
             )
         with _counter() as encode:
             vae.encode(torch.empty(1, 3, size, size))

@@ -21,7 +21,7 @@ from ..megactor_core.families.registry import labels_with
 from ..megactor_core.motion import Motion
 from . import types
 from .family_checks import check_family, check_moved, check_shown
-from .looking_inputs import mask_input, take_frames
+from .picture_inputs import mask_input, take_frames
 from .sampling_inputs import motion_inputs, sampling_inputs
 from .widgets import later_widgets, take_options, widget, widgets
 

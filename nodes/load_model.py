@@ -87,7 +87,7 @@ class LoadMegActorModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, download: bool, base: str | None = None) -> io.NodeOutput:
-        from .host.model_files import base_file, fetch_lookers, resolve
+        from .host.model_files import base_file, fetch_detectors, resolve
         from .host.model_loading import load_portrait_model
         from .host.progress import NodeProgress
 
@@ -98,6 +98,6 @@ class LoadMegActorModel(io.ComfyNode):
 
         folder = resolve(model, download, on_progress)
         if download:
-            fetch_lookers(on_progress)
+            fetch_detectors(on_progress)
         portrait_model = load_portrait_model(folder, base=base_file(base))
         return io.NodeOutput(portrait_model, portrait_model.vae, portrait_model.clip_vision)

@@ -18,7 +18,7 @@ from ..megactor_core.families.registry import labels_with
 from ..megactor_core.motion import Motion
 from . import types
 from .family_checks import check_family, check_shown
-from .looking_inputs import FaceLandmarks, take_frames
+from .picture_inputs import FaceLandmarks, take_frames
 from .widgets import take_options, widget, widgets
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class PrepareDriving(io.ComfyNode):
         **values: Any,
     ) -> io.NodeOutput:
         from .host.images import to_image
-        from .host.look_driver import DriverOptions, LinkedFaces, look_at_driver, look_at_still
+        from .host.preprocess_driver import DriverOptions, LinkedFaces, preprocess_driver, preprocess_still
         from .host.video import audio_of, one_driver, spoken_clip
 
         sampling = take_options(SamplingOptions, values)
@@ -173,12 +173,12 @@ class PrepareDriving(io.ComfyNode):
         )
         if video is None and images is None and portrait is not None:
             clip = spoken_clip(audio, frame_rate, options.frames)
-            look = look_at_still(model.config, portrait, clip, options, portrait_landmarks)
+            look = preprocess_still(model.config, portrait, clip, options, portrait_landmarks)
             sound = audio_of(clip)
         else:
             source = one_driver(video, images, frame_rate, audio)
             linked = LinkedFaces(bounding_boxes, face_landmarks, portrait_landmarks)
-            look = look_at_driver(model.config, source, options, linked=linked, portrait=portrait)
+            look = preprocess_driver(model.config, source, options, linked=linked, portrait=portrait)
             sound = audio_of(look.prepared.source)
         return io.NodeOutput(
             look.condition,

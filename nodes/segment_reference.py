@@ -8,7 +8,7 @@ from comfy_api.latest import io, ui
 
 from ..megactor_core.animation.options import CropOptions, SamplingOptions
 from . import types
-from .looking_inputs import FaceLandmarks, mask_input
+from .picture_inputs import FaceLandmarks, mask_input
 from .widgets import take_options, widget, widgets
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class SegmentReference(io.ComfyNode):
         from ..megactor_core.media.contact_sheet import crop_preview
         from ..megactor_core.vision.foreground import background_image
         from .host.images import to_image, to_mask
-        from .host.look_portrait import look_at_portrait
+        from .host.preprocess_portrait import preprocess_portrait
 
-        portrait = look_at_portrait(
+        portrait = preprocess_portrait(
             model.config,
             image,
             crops=take_options(CropOptions, values),

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..megactor_core.animation.declare import Node, Option, Options, Widget, checked_section
 
-Section = TypeVar("Section", bound=Options)
+AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
 def widget(section: type[Options], name: str, of: str = "", **changes: Any) -> io.Input:
@@ -76,7 +76,7 @@ def tooltip(section: type[Options], name: str, of: str = "") -> str:
     return option.widget.tooltip.format(models=option.models, subject=option.widget.subject, of=of)
 
 
-def take_options(section: type[Section], values: dict[str, Any]) -> Section:
+def take_options(section: type[AnyOptions], values: dict[str, Any]) -> AnyOptions:
     """Options of a section from its widgets, which are taken out of ``values``.
 
     Raises:

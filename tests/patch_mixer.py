@@ -109,7 +109,7 @@ class PatchMixer(_Mixer):
         reference: Mapping[str, KeyValues] | None = None,
         *,
         rows: int | None = None,
-        reading_rows: int | None = None,
+        conditional_rows: int | None = None,
         reference_rows: int | None = None,
         audio: Mapping[str, KeyValues] | None = None,
         audio_weight: float | Tensor = 1.0,
@@ -120,7 +120,7 @@ class PatchMixer(_Mixer):
         clips, _, frames, height, width = sample.shape
         rows = clips if rows is None else rows
         sample = F.pad(sample, (0, width % PATCH, 0, height % PATCH))
-        reading = rows if reading_rows is None else reading_rows
+        reading = rows if conditional_rows is None else conditional_rows
         reading = reading if reference_rows is None else reference_rows
         sample = sample.expand(rows, *sample.shape[1:])
         times = timestep.expand(rows, frames) if timestep.ndim == 2 else timestep.expand(rows)[:, None]

@@ -119,7 +119,7 @@ class PortraitAnimator(AnimationSteps):
         begin = time.perf_counter()
         callbacks = callbacks or Callbacks()
         clip, inputs, delivery = plan.clip, plan.inputs, plan.options.files
-        portrait, more_portraits, driving = self._look(plan, callbacks.on_prepare)
+        portrait, more_portraits, driving = self._preprocess(plan, callbacks.on_prepare)
         conditions = self.condition(
             portrait,
             driving,
@@ -152,7 +152,7 @@ class PortraitAnimator(AnimationSteps):
         seconds = time.perf_counter() - begin
         return AnimationReport(inputs.output, driving.num_frames, seconds, notes, portrait, driving)
 
-    def _look(
+    def _preprocess(
         self, plan: Plan, on_prepare: Callable[[int, int], None] | None
     ) -> tuple[Portrait, list[Portrait], PreparedDriving]:
         """The portrait, other pictures of the person, and the driver."""

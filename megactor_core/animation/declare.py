@@ -151,10 +151,10 @@ class Options(Section):
         return Option(name, info, parts.get(Flag), parts.get(Widget), models)
 
 
-Kind = TypeVar("Kind", bound=Options)
+AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
-def checked_section(kind: type[Kind], **values: Any) -> Kind:
+def checked_section(kind: type[AnyOptions], **values: Any) -> AnyOptions:
     """A section of given values.
 
     Raises:

@@ -124,7 +124,7 @@ def run_puppets(args: argparse.Namespace) -> int:
 
     from ..animator import Animator
     from ..evaluation.puppets.evaluate import evaluate_puppets
-    from ..evaluation.puppets.report import CLIPS, build_report, contact_sheet, format_report
+    from ..evaluation.puppets.report import CLIPS, build_report, format_report, puppet_sheet
     from ..files import new_file
     from ..media.pictures import save_picture
     from ..weights.loading import read_config, resolve_model
@@ -155,7 +155,7 @@ def run_puppets(args: argparse.Namespace) -> int:
             temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         print(args.output)
     if args.sheet:
-        save_picture(args.sheet, contact_sheet(shown), args.overwrite)
+        save_picture(args.sheet, puppet_sheet(shown), args.overwrite)
         print(args.sheet)
     return 0
 

@@ -12,7 +12,7 @@ from ..animation.declare import Option, Options
 from . import arguments
 
 Group = argparse._ArgumentGroup
-Section = TypeVar("Section", bound=Options)
+AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "best frame": arguments.best_frame,
@@ -46,7 +46,7 @@ def add_flag(group: Group, section: type[Options], name: str, **changes: Any) ->
     _add(group, section.option(name), **changes)
 
 
-def given_options(args: argparse.Namespace, section: type[Section]) -> Section:
+def given_options(args: argparse.Namespace, section: type[AnyOptions]) -> AnyOptions:
     """A section with what was given; what the command has no flag for is as if it was not given."""
     return section(**{name: getattr(args, name) for name in section.model_fields if hasattr(args, name)})
 

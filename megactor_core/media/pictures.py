@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from ..errors import InputError
@@ -21,6 +22,9 @@ from .masks import fitted_mask
 from .picture_mending import mended_picture
 
 # Formats are recognised by content. Pillow's rarer readers are left out: some of them accept text or video.
+Images = NDArray[np.uint8]
+"""Pictures of one size, RGB ``(F, H, W, 3)``."""
+
 FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 if "avif" in features.modules and features.check("avif"):  # Pillow 11.3 and later, as its makers build it
     FORMATS = (*FORMATS, "AVIF")

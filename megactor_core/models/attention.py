@@ -34,10 +34,10 @@ class Pass:
         reference_weight: factor of the attention weights of the reference's tokens before those of all tokens
             are made to add up to one; at 0 none is read.
         rows: rows of the output. While no block has made them differ, a single row is computed for all.
-        reading_rows: how many of the last rows hear the sound and obey the controls.
+        conditional_rows: how many of the last rows hear the sound and obey the controls.
         reference_rows: how many of the last rows read the reference.
-        audio: per block, keys and values of the sound of every frame, ``(1 or reading rows * frames, heads,
-            tokens, head_width)``. Rows that do not read hear tokens of zero.
+        audio: per block, keys and values of the sound of every frame, ``(1 or conditional rows * frames,
+            heads, tokens, head_width)``. Rows that do not read hear tokens of zero.
         audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
         control: what ControlNets add.
         motion: whether the temporal modules run.
@@ -52,7 +52,7 @@ class Pass:
     reference: Mapping[str, KeyValues] = field(default_factory=dict)
     reference_weight: float = 1.0
     rows: int = 1
-    reading_rows: int = 0
+    conditional_rows: int = 0
     reference_rows: int = 0
     audio: Mapping[str, KeyValues] = field(default_factory=dict)
     audio_weight: float | Tensor = 1.0
@@ -156,10 +156,10 @@ class ConditionedAttention:
         attention, audio = self.attn_audio, shared.audio.get(self.name)
         # Tokens of zero have keys and values of zero, since these have no bias: that of the output is left.
         unheard = attention.to_out[0](normed.new_zeros(1, 1, normed.shape[-1]))
-        if audio is None or shared.reading_rows == 0:
+        if audio is None or shared.conditional_rows == 0:
             return _weighted(unheard.expand(normed.shape[0], -1, -1), shared.audio_weight)
         frames = shared.num_frames
-        reading, plain = shared.reading_rows * frames, (shared.rows - shared.reading_rows) * frames
+        reading, plain = shared.conditional_rows * frames, (shared.rows - shared.conditional_rows) * frames
         if plain:
             parted = normed.shape[0] == shared.rows * frames
             listening = repeat_rows(normed[plain:] if parted else normed, reading)

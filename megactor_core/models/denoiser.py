@@ -102,7 +102,7 @@ class Denoiser(ReadsContext, Protocol):
         reference: Mapping[str, KeyValues] | None = None,
         *,
         rows: int | None = None,
-        reading_rows: int | None = None,
+        conditional_rows: int | None = None,
         reference_rows: int | None = None,
         audio: Mapping[str, KeyValues] | None = None,
         audio_weight: float | Tensor = 1.0,
@@ -119,8 +119,8 @@ class Denoiser(ReadsContext, Protocol):
             context: from ``context_keys_values``.
             reference: from ``reference_keys_values``.
             rows: rows of the prediction; ``clips`` if not given.
-            reading_rows: how many of the last rows read the reference, hear the sound and obey the controls;
-                all if not given.
+            conditional_rows: how many of the last rows read the reference, hear the sound and obey the
+                controls; all if not given.
             reference_rows: how many of the last of these read the reference; all of them if not given.
             audio: from ``audio_keys_values``, of these frames; none is heard as tokens of zero.
             audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.

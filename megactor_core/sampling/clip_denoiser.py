@@ -85,7 +85,7 @@ class ClipDenoiser:
             self.reader.context,
             reference,
             rows=2 if guided else 1,
-            reading_rows=1,
+            conditional_rows=1,
             control=self.reader.control(noisy[-1].transpose(0, 1), timestep, indices),
             reference_weight=self.conditions.reference_strength,
             **self.reader.sound(indices),

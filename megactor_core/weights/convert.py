@@ -16,7 +16,7 @@ from ..files import check_output_folder
 from ..models.config import ModelConfig
 from ..models.networks import build_networks
 from .empty_text import empty_text_tokens
-from .folder_plan import NetworkPlan, Progress, write_model_folder
+from .folder_plan import NetworkPlan, OnBytes, write_model_folder
 from .official import (
     OfficialFiles,
     find_official_files,
@@ -59,7 +59,7 @@ def convert_official(
     checkpoint: Path | None = None,
     dtype: torch.dtype = torch.float16,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: OnBytes | None = None,
 ) -> ConversionReport:
     """Write the model folder ``output`` from the official layout in ``source``.
 

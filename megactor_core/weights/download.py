@@ -19,7 +19,7 @@ from .folders import models_folder
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
 STAGING = ".incomplete"
 
-Progress = Callable[[int, int], None]
+OnBytes = Callable[[int, int], None]
 """Called with the bytes of a file that are here and its size in bytes; raise in it to stop, and a later call
 goes on from there."""
 
@@ -54,7 +54,7 @@ def fetch(name: str, folder: str | os.PathLike[str] | None = None) -> tuple[Path
 
 
 def fetch_file(
-    known: KnownFile, folder: str | os.PathLike[str] | None = None, on_progress: Progress | None = None
+    known: KnownFile, folder: str | os.PathLike[str] | None = None, on_progress: OnBytes | None = None
 ) -> Path:
     """Local path of one row, downloading it if it is missing; raises ``InputError`` as ``fetch`` does."""
     target = local_path(known, folder)
@@ -118,7 +118,7 @@ def _ask_hub(known: KnownFile, target: Path) -> tuple[KnownFile, ...]:
     )
 
 
-def _download(known: KnownFile, folder: Path, on_progress: Progress | None) -> None:
+def _download(known: KnownFile, folder: Path, on_progress: OnBytes | None) -> None:
     target = folder / known.file
     staging = folder / STAGING / known.name
     staged = staging / PurePosixPath(known.file).name
@@ -140,7 +140,7 @@ def _download(known: KnownFile, folder: Path, on_progress: Progress | None) -> N
     shutil.rmtree(staging)
 
 
-def _stream(known: KnownFile, staged: Path, on_progress: Progress | None) -> None:
+def _stream(known: KnownFile, staged: Path, on_progress: OnBytes | None) -> None:
     """Append what is missing of the file to ``staged``."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -159,7 +159,7 @@ def _stream(known: KnownFile, staged: Path, on_progress: Progress | None) -> Non
 class _StagedFile(io.FileIO):
     """A file to append to that tells how much of it is there."""
 
-    def __init__(self, path: Path, size: int | None, on_progress: Progress | None) -> None:
+    def __init__(self, path: Path, size: int | None, on_progress: OnBytes | None) -> None:
         super().__init__(path, "ab")
         self.expected_size = size
         self.on_progress = on_progress

@@ -18,7 +18,7 @@ from .layout import Shape
 from .official import Source
 from .tensor_files import TensorFile, is_finite, write_safetensors
 
-Progress = Callable[[int, int], None]
+OnBytes = Callable[[int, int], None]
 """Called after every tensor with the bytes written so far and the bytes in all."""
 
 
@@ -58,7 +58,7 @@ def write_model_folder(
     plans: Mapping[str, NetworkPlan],
     config: ModelConfig,
     dtype: torch.dtype,
-    progress: Progress | None = None,
+    progress: OnBytes | None = None,
     finish: Callable[[Path], None] = lambda folder: None,
 ) -> None:
     """Write a model folder, which appears whole or not at all.

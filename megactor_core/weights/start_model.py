@@ -15,7 +15,7 @@ from ..models.config import ModelConfig
 from ..models.driving_encoder import DrivingEncoder
 from .base_model import spatial_sources
 from .compvis import vae_key
-from .folder_plan import NetworkPlan, Progress, write_model_folder
+from .folder_plan import NetworkPlan, OnBytes, write_model_folder
 from .layout import Shape, describe, first_few, map_key, recognise, reconcile_shape
 from .loading import build_on_meta
 from .official import Source
@@ -37,7 +37,7 @@ def write_start_model(
     seed: int = 0,
     dtype: torch.dtype = torch.float16,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: OnBytes | None = None,
 ) -> None:
     """Write a model folder that stage 1 can start from, as MegActor's did (arXiv 2405.20851).
 

@@ -11,7 +11,7 @@ from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor
 
-from .latent_format import contact_sheet, spread
+from .latent_format import latent_sheet, spread
 from .portrait_model import PortraitModel
 
 # A VAE of this size decodes a preview in about the time that a preview network would take.
@@ -39,7 +39,7 @@ def preview_sheet(model: PortraitModel, clean: Tensor) -> Image.Image:
         colours = _latent_colours(model, shown)
     pictures = (colours.clamp(0, 1) * 255).byte().cpu()
     _send_animation(pictures, num_frames)
-    sheet = contact_sheet(pictures.movedim(-1, 1))[0].movedim(0, -1)
+    sheet = latent_sheet(pictures.movedim(-1, 1))[0].movedim(0, -1)
     return Image.fromarray(sheet.numpy())
 
 

@@ -25,7 +25,7 @@ class PortraitLatentFormat(comfy.latent_formats.LatentFormat):
 
     def __init__(self, config: ModelConfig, vae: object) -> None:
         self.scale_factor, self.latent_channels = config.latent_space.scale, config.latent_space.channels
-        self.latent_rgb_factors_reshape = contact_sheet
+        self.latent_rgb_factors_reshape = latent_sheet
         known = comfy.latent_formats.SD15()
         if self.latent_channels == known.latent_channels and self.scale_factor == known.scale_factor:
             self.latent_rgb_factors = known.latent_rgb_factors
@@ -48,7 +48,7 @@ def spread(frames: Tensor, count: int) -> Tensor:
     return frames[chosen.round().long()]
 
 
-def contact_sheet(latents: Tensor) -> Tensor:
+def latent_sheet(latents: Tensor) -> Tensor:
     """Frames spread over a clip, side by side: ``(frames, C, h, w)`` -> ``(1, C, rows * h, columns * w)``."""
     shown = spread(latents, _SHEET_FRAMES)
     columns = math.ceil(math.sqrt(len(shown)))

@@ -31,7 +31,7 @@ _MODEL_FILES = ("config.json", "denoiser.safetensors")
 OWN_BASE = "the model's own"
 """Stands where a checkpoint of the host could take the place of a model's base."""
 
-Progress = Callable[[int, int], None]
+OnBytes = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all of the file at hand; raise in it to stop."""
 
 
@@ -70,7 +70,7 @@ def base_file(name: str | None) -> Path | None:
     return Path(path)
 
 
-def resolve(name: str, download: bool = False, on_progress: Progress | None = None) -> Path:
+def resolve(name: str, download: bool = False, on_progress: OnBytes | None = None) -> Path:
     """The model folder of a name; checkpoint files and official weights are converted when first used.
 
     Args:
@@ -90,7 +90,7 @@ def resolve(name: str, download: bool = False, on_progress: Progress | None = No
     return path if path.is_dir() else _converted(path, on_progress)
 
 
-def fetch_lookers(on_progress: Progress | None = None) -> None:
+def fetch_detectors(on_progress: OnBytes | None = None) -> None:
     """Fetch the small files that find faces and people; what cannot be fetched is told in the log."""
     from ...megactor_core.weights.download import fetch_file
 
@@ -187,7 +187,7 @@ def _official_family(name: str) -> Family | None:
     return FAMILIES.get(name.removesuffix(_OFFICIAL)) if name.endswith(_OFFICIAL) else None
 
 
-def _official(name: str, family: Family, download: bool, on_progress: Progress | None) -> Path:
+def _official(name: str, family: Family, download: bool, on_progress: OnBytes | None) -> Path:
     converted = _converted_official(family)
     if converted is not None:
         return converted
@@ -225,7 +225,7 @@ def _not_here(name: str, missing: list[KnownFile], root: Path) -> InputError:
     )
 
 
-def _converted(checkpoint: Path, on_progress: Progress | None) -> Path:
+def _converted(checkpoint: Path, on_progress: OnBytes | None) -> Path:
     """The model folder beside a checkpoint, made anew where the checkpoint is newer."""
     from ...megactor_core.weights.convert import convert_official
 

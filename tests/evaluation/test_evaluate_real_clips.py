@@ -21,8 +21,8 @@ from tiny_model import tiny_model, write_driver, write_portrait
 from megactor_core.animator import Animator
 from megactor_core.cli.main import main
 from megactor_core.dataset.shards import write_shard
-from megactor_core.evaluation.clips.files import ClipFile
-from megactor_core.evaluation.clips.plan import Pair
+from megactor_core.evaluation.clips.files import VideoClip
+from megactor_core.evaluation.clips.plan import ClipPairing
 from megactor_core.evaluation.clips.reenactment import animate_pair, score_clip
 from megactor_core.evaluation.clips.request import EvaluationRequest
 from megactor_core.evaluation.measures.clip import Instruments
@@ -367,8 +367,8 @@ def face_request(test: str) -> EvaluationRequest:
 
 def test_portrait_and_driver_of_a_clip_are_cut_out_by_the_same_square(clips: Path, tmp_path: Path) -> None:
     animator = Animator(tiny_model(), FaceOnBright())
-    clip = ClipFile("puppet0.mp4", "puppet0.mp4", clips / "puppet0.mp4")
-    pair, request = Pair(clip, clip, 2), face_request("self")
+    clip = VideoClip("puppet0.mp4", "puppet0.mp4", clips / "puppet0.mp4")
+    pair, request = ClipPairing(clip, clip, 2), face_request("self")
     animated = animate_pair(animator, request, pair, tmp_path / "out.mp4")
     np.testing.assert_array_equal(animated.reference, animated.driver[2])
     scores = score_clip(Instruments(), request, pair, animated)
@@ -392,10 +392,10 @@ def test_a_square_that_follows_the_face_is_the_portraits_too(tmp_path: Path) -> 
             frame[30:60, 10 + 25 * index : 35 + 25 * index] = 220
             writer.write(frame)
     clip, request = (
-        ClipFile("walk.mp4", "walk.mp4", path),
+        VideoClip("walk.mp4", "walk.mp4", path),
         face_request("self").model_copy(update={"frames": 12}),
     )
-    pair = Pair(clip, clip, 10)
+    pair = ClipPairing(clip, clip, 10)
     animated = animate_pair(Animator(tiny_model(), BrightFace()), request, pair, tmp_path / "out.mp4")
     assert any("the square follows the face" in note for note in animated.notes)
     np.testing.assert_array_equal(animated.reference, animated.driver[10])

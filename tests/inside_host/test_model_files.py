@@ -23,7 +23,7 @@ from megactor_pack.nodes.host.model_files import (
     DEMO,
     check_name,
     config_of,
-    fetch_lookers,
+    fetch_detectors,
     fingerprint,
     list_models,
     register_folder,
@@ -282,10 +282,10 @@ def test_small_files_that_look_at_pictures_are_fetched_too(
             for name, file in (("face-detector", "missing"), ("person-segmenter", "files"))
         ]
         monkeypatch.setattr(catalogue, "catalogue", lambda: tuple(rows))
-        fetch_lookers()
+        fetch_detectors()
         count = len(served.requests)
         assert [path.name for path in models.iterdir() if path.is_file()] == ["selfie_segmentation.tflite"]
         assert (models / "selfie_segmentation.tflite").read_bytes() == content
         assert "face_detection_yunet_2023mar.onnx: could not be downloaded" in caplog.text
-        fetch_lookers()
+        fetch_detectors()
     assert not any("files" in path for path in served.requests[count:])

@@ -52,7 +52,7 @@ def test_both_rows_in_one_pass_are_what_two_passes_give(sigma, weight) -> None: 
         conditional = denoiser(sample, timestep, context, reference, audio=heard, **options)
         for clips in (sample, sample.expand(2, -1, -1, -1, -1)):
             rows = denoiser(
-                clips, timestep, context, reference, rows=2, reading_rows=1, audio=heard, **options
+                clips, timestep, context, reference, rows=2, conditional_rows=1, audio=heard, **options
             )
             torch.testing.assert_close(rows, torch.cat([unconditional, conditional]), atol=1e-5, rtol=1e-4)
     assert not torch.allclose(unconditional, conditional, atol=1e-3)
@@ -75,7 +75,7 @@ def test_a_weight_per_frame_acts_on_its_frame(sigma) -> None:  # type: ignore[no
     block = denoiser.mid_block.attentions[0].transformer_blocks[0]
     tokens = torch.randn(FRAMES, 6, block.norm_audio.normalized_shape[0])
     shared = Pass(
-        FRAMES, torch.empty(0), {}, reading_rows=1, audio={block.name: project(block.attn_audio, sound)}
+        FRAMES, torch.empty(0), {}, conditional_rows=1, audio={block.name: project(block.attn_audio, sound)}
     )
     with torch.inference_mode():
         one = block._audio_attention(tokens, shared)

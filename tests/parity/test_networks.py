@@ -77,7 +77,7 @@ def test_guided_forward_and_taps(case: Case) -> None:
         denoiser.context_keys_values(guided(tokens)),
         denoiser.reference_keys_values(bank),
         rows=2 * clips,
-        reading_rows=clips,
+        conditional_rows=clips,
     )
     uncond, cond = prediction.split(clips)
     outputs = {

@@ -89,7 +89,7 @@ def test_transformer_block_with_audio(case: Case) -> None:
         embedding=torch.empty(0),
         context={"block": project(block.attn2, case.input("text"))},
         rows=frames,
-        reading_rows=frames,
+        conditional_rows=frames,
         audio={"block": project(block.attn_audio, case.input("audio"))},
     )
     case.check_all(
@@ -154,7 +154,7 @@ def test_guided_forward(case: Case) -> None:
         guided(timesteps),
         denoiser.context_keys_values(guided(text)),
         denoiser.reference_keys_values(bank),
-        reading_rows=clips,
+        conditional_rows=clips,
         audio=sigma_sound(denoiser, case),
     )
     uncond, cond = rows.split(clips)

@@ -124,7 +124,7 @@ def test_noise_prediction(case: Case) -> None:
     case.check_all(outputs, *kinds, elsewhere={"eps_guided"})
 
     rows = network(
-        sample, timestep, context, reference(1), rows=2, reading_rows=1, control=control_of(case)
+        sample, timestep, context, reference(1), rows=2, conditional_rows=1, control=control_of(case)
     ).transpose(1, 2)
     case.check("eps_uncond", rows[0])
     case.check("eps_cond", rows[1])
@@ -150,7 +150,7 @@ def test_single_modules(case: Case) -> None:
         outputs[f"{name}.plain"] = attention(given, shared(network, given))
         # Every frame reads a bank of its own here, as if it were a window.
         tokens, frames = project(block.attn1, case.input("transformer_bank")), len(given)
-        rows = {"rows": frames, "reading_rows": frames, "reference_rows": frames}
+        rows = {"rows": frames, "conditional_rows": frames, "reference_rows": frames}
         reading = shared(network, given, reference={block.name: tokens}, **rows)
         outputs[f"{name}.read"] = attention(given, replace(reading, num_frames=1))
         written: dict[str, Tensor] = {}

@@ -95,7 +95,7 @@ def test_both_rows_in_one_pass_are_what_two_passes_give() -> None:
             NETWORKS.reference_network.context_keys_values(tokens),
         )
         reference = denoiser.reference_keys_values(bank)
-        shared = denoiser(clip, timestep, context, reference, rows=2, reading_rows=1)
+        shared = denoiser(clip, timestep, context, reference, rows=2, conditional_rows=1)
         unconditional = denoiser(clip, timestep, context)
         conditional = denoiser(clip, timestep, context, reference)
     torch.testing.assert_close(shared, torch.cat([unconditional, conditional]))

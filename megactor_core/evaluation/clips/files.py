@@ -24,7 +24,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", "
 
 
 @dataclass(frozen=True)
-class ClipFile:
+class VideoClip:
     """One clip of a folder, not yet looked at.
 
     Attributes:
@@ -69,32 +69,32 @@ class ClipFile:
 
 
 @dataclass(frozen=True)
-class Rejected:
+class RejectedClip:
     """A clip, portrait or shard that is not part of the result, and why."""
 
     name: str
     reason: str
 
 
-def find_clips(folder: Path) -> tuple[list[ClipFile], list[Rejected]]:
+def find_clips(folder: Path) -> tuple[list[VideoClip], list[RejectedClip]]:
     """Clips of a folder and the folders in it, sorted by name; and shards that are damaged.
 
     Raises:
         InputError: no such folder, or neither a video nor a clip of a shard in it.
     """
-    clips: list[ClipFile] = []
-    rejected: list[Rejected] = []
+    clips: list[VideoClip] = []
+    rejected: list[RejectedClip] = []
     for path in _files(folder, (*VIDEO_SUFFIXES, ".gif", ".tar")):
         name = path.relative_to(folder).as_posix()
         if path.suffix.lower() != ".tar":
-            clips.append(ClipFile(name, name, path))
+            clips.append(VideoClip(name, name, path))
             continue
         shard = open_shard(path)
         if shard.damage:
-            rejected.append(Rejected(name, shard.damage))
+            rejected.append(RejectedClip(name, shard.damage))
         for entry in shard.entries:
             if CLIP in entry.members:
-                clips.append(ClipFile(f"{name}/{entry.key}", identity_of(entry), path, entry))
+                clips.append(VideoClip(f"{name}/{entry.key}", identity_of(entry), path, entry))
     if not clips:
         reason = f" ({rejected[0].name} {rejected[0].reason})" if rejected else ""
         remedy = "Give a folder of videos or of shards"
@@ -143,7 +143,7 @@ def choose_frames(source: DrivingSource, frames: int, stride: int) -> DrivingSou
     return replace(pictures_source(chosen, times.frame_rate), frame_times=times)
 
 
-def first_picture(clip: ClipFile) -> NDArray[np.uint8]:
+def first_picture(clip: VideoClip) -> NDArray[np.uint8]:
     """The first frame of a clip, uint8 RGB (H, W, 3).
 
     Raises:
@@ -153,15 +153,15 @@ def first_picture(clip: ClipFile) -> NDArray[np.uint8]:
         return next(image for _, _, image in source.frames(0, 1))
 
 
-def readable_portraits(paths: Iterable[Path]) -> tuple[list[Path], list[Rejected]]:
+def readable_portraits(paths: Iterable[Path]) -> tuple[list[Path], list[RejectedClip]]:
     """Pictures that can be read, and the others."""
     readable: list[Path] = []
-    rejected: list[Rejected] = []
+    rejected: list[RejectedClip] = []
     for path in paths:
         try:
             load_picture(path)
         except InputError as error:
-            rejected.append(Rejected(path.name, error.problem))
+            rejected.append(RejectedClip(path.name, error.problem))
         else:
             readable.append(path)
     return readable, rejected

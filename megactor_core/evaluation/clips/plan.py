@@ -18,12 +18,12 @@ from ...models.config import ModelConfig
 from ...motion import AS_DRIVEN
 from ...vision.crops import checked_size
 from ...weights.loading import read_config, resolve_model
-from .files import ClipFile, Rejected, check_length, find_clips, find_portraits, readable_portraits
+from .files import RejectedClip, VideoClip, check_length, find_clips, find_portraits, readable_portraits
 from .request import EvaluationRequest
 
 
 @dataclass(frozen=True)
-class Pair:
+class ClipPairing:
     """One animation of an evaluation.
 
     Attributes:
@@ -32,14 +32,14 @@ class Pair:
         reference_frame: the frame of the portrait's clip that is animated; 0 for another clip's.
     """
 
-    driver: ClipFile
-    portrait: ClipFile | Path
+    driver: VideoClip
+    portrait: VideoClip | Path
     reference_frame: int = 0
 
 
 def usable_clips(
-    clips: Sequence[ClipFile], request: EvaluationRequest
-) -> tuple[list[ClipFile], list[Rejected]]:
+    clips: Sequence[VideoClip], request: EvaluationRequest
+) -> tuple[list[VideoClip], list[RejectedClip]]:
     """Clips that can be opened and are long enough, sorted by name; and those that were passed over.
 
     Args:
@@ -49,8 +49,8 @@ def usable_clips(
     order = np.arange(len(clips))
     if request.clips is not None:
         order = np.random.default_rng(request.seed).permutation(order)
-    usable: list[ClipFile] = []
-    rejected: list[Rejected] = []
+    usable: list[VideoClip] = []
+    rejected: list[RejectedClip] = []
     for index in order.tolist():
         if len(usable) == request.clips:
             break
@@ -61,15 +61,15 @@ def usable_clips(
                 if request.speech and not source.has_audio:
                     raise InputError(clip.name, "has no sound", "Leave out --speech")
         except InputError as error:
-            rejected.append(Rejected(clip.name, error.problem))
+            rejected.append(RejectedClip(clip.name, error.problem))
         else:
             usable.append(clip)
     return sorted(usable, key=lambda clip: clip.name), sorted(rejected, key=lambda one: one.name)
 
 
-def self_pairs(clips: Sequence[ClipFile], request: EvaluationRequest) -> list[Pair]:
+def self_pairs(clips: Sequence[VideoClip], request: EvaluationRequest) -> list[ClipPairing]:
     """Each clip drives one of its own frames: the one asked for, or one drawn by the seed for each clip."""
-    return [Pair(clip, clip, _reference_frame(request, index)) for index, clip in enumerate(clips)]
+    return [ClipPairing(clip, clip, _reference_frame(request, index)) for index, clip in enumerate(clips)]
 
 
 def _reference_frame(request: EvaluationRequest, index: int) -> int:
@@ -78,7 +78,7 @@ def _reference_frame(request: EvaluationRequest, index: int) -> int:
     return request.reference_frame
 
 
-def cross_pairs(clips: Sequence[ClipFile], portraits: Sequence[Path], seed: int) -> list[Pair]:
+def cross_pairs(clips: Sequence[VideoClip], portraits: Sequence[Path], seed: int) -> list[ClipPairing]:
     """Each clip drives a portrait of somebody else, drawn by the seed.
 
     Args:
@@ -92,12 +92,12 @@ def cross_pairs(clips: Sequence[ClipFile], portraits: Sequence[Path], seed: int)
     pairs = []
     for index, clip in enumerate(clips):
         others = [other for other in clips if other.identity != clip.identity]
-        candidates: Sequence[ClipFile | Path] = portraits or others
+        candidates: Sequence[VideoClip | Path] = portraits or others
         if not candidates:
             remedy = "Add clips of others, or give pictures with --portraits"
             raise InputError(clip.name, "there is nobody else whose portrait it could drive", remedy)
         drawn = int(np.random.default_rng((seed, index)).integers(len(candidates)))
-        pairs.append(Pair(clip, candidates[drawn]))
+        pairs.append(ClipPairing(clip, candidates[drawn]))
     return pairs
 
 
@@ -114,8 +114,8 @@ class Plan:
         rejected: clips, shards and portraits that cannot be used.
     """
 
-    pairs: tuple[Pair, ...]
-    rejected: tuple[Rejected, ...]
+    pairs: tuple[ClipPairing, ...]
+    rejected: tuple[RejectedClip, ...]
 
 
 def make_plan(request: EvaluationRequest) -> Plan:
@@ -158,7 +158,7 @@ def _check_request(request: EvaluationRequest) -> None:
         raise InputError("--speech", "needs the frames as they are", "Leave out --stride")
 
 
-def _held_out(data: Path, clips: list[ClipFile], share: float) -> list[ClipFile]:
+def _held_out(data: Path, clips: list[VideoClip], share: float) -> list[VideoClip]:
     videos = [clip.name for clip in clips if clip.entry is None]
     if videos:
         problem = f"holds videos ({videos[0]}); --held-out chooses among the shards of a training"
@@ -192,7 +192,7 @@ def _check_model(request: EvaluationRequest, config: ModelConfig) -> None:
     )
 
 
-def _some(rejected: list[Rejected]) -> str:
+def _some(rejected: list[RejectedClip]) -> str:
     told = [f"{one.name}: {one.reason}" for one in rejected[:_TOLD]]
     more = len(rejected) - _TOLD
     return "; ".join([*told, f"and {more} more"] if more > 0 else told)

@@ -23,8 +23,8 @@ from ...vision.tracking import track_faces
 from ...weights.download import file_sha256
 from ..measures.clip import ClipMeasures, FrameValues, Images, Instruments
 from ..measures.table import AGAINST_TRUTH
-from .files import ClipFile, Rejected, choose_frames, first_picture
-from .plan import Pair
+from .files import RejectedClip, VideoClip, choose_frames, first_picture
+from .plan import ClipPairing
 from .request import EvaluationRequest
 
 
@@ -60,7 +60,7 @@ class ClipScores:
         features: of output, copy and driver, where the Frechet video distance is measured.
     """
 
-    pair: Pair
+    pair: ClipPairing
     sha256: dict[str, str]
     frame_rate: str
     notes: tuple[str, ...]
@@ -73,10 +73,10 @@ def evaluate_pairs(
     animator: Animator,
     instruments: Instruments,
     request: EvaluationRequest,
-    pairs: Sequence[Pair],
+    pairs: Sequence[ClipPairing],
     folder: Path,
     on_progress: Callable[[Progress], None] | None = None,
-) -> Iterator[tuple[ClipScores, AnimatedClip] | Rejected]:
+) -> Iterator[tuple[ClipScores, AnimatedClip] | RejectedClip]:
     """Animate and measure; a clip's numbers do not depend on the others.
 
     Args:
@@ -100,12 +100,12 @@ def evaluate_pairs(
         except InputError as error:
             if error.subject == str(output):
                 raise  # the disk is full or gone: no fault of the clip
-            yield Rejected(pair.driver.name, error.problem)
+            yield RejectedClip(pair.driver.name, error.problem)
             continue
         try:
             scores = score_clip(instruments, request, pair, clip)
         except OSError as error:  # the file has gone since it was animated
-            yield Rejected(pair.driver.name, f"cannot be read ({error.strerror})")
+            yield RejectedClip(pair.driver.name, f"cannot be read ({error.strerror})")
         else:
             yield scores, clip
 
@@ -113,7 +113,7 @@ def evaluate_pairs(
 def animate_pair(
     animator: Animator,
     request: EvaluationRequest,
-    pair: Pair,
+    pair: ClipPairing,
     output: Path,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> AnimatedClip:
@@ -167,7 +167,7 @@ def animate_pair(
 
 
 def score_clip(
-    instruments: Instruments, request: EvaluationRequest, pair: Pair, clip: AnimatedClip
+    instruments: Instruments, request: EvaluationRequest, pair: ClipPairing, clip: AnimatedClip
 ) -> ClipScores:
     """Measure one animated clip and the copied portrait."""
     truth = request.test == "self"
@@ -217,8 +217,8 @@ def _rounded(pixels: NDArray[np.float32]) -> Images:
     return pixels.round().clip(0, 255).astype(np.uint8)
 
 
-def pair_digests(pair: Pair) -> dict[str, str]:
+def pair_digests(pair: ClipPairing) -> dict[str, str]:
     """sha256 of ``driver`` and ``portrait``."""
     portrait = pair.portrait
-    sha256 = portrait.sha256() if isinstance(portrait, ClipFile) else file_sha256(portrait)
+    sha256 = portrait.sha256() if isinstance(portrait, VideoClip) else file_sha256(portrait)
     return {"driver": pair.driver.sha256(), "portrait": sha256}

@@ -13,7 +13,7 @@ from ..measures.bootstrap import mean_with_interval
 from ..measures.clip import FrameValues
 from ..measures.table import FVD, MEASURES, by_name
 from ..measures.video_distance import frechet_distance
-from .files import Rejected
+from .files import RejectedClip
 from .provenance import file_digests, package_versions
 from .reenactment import ClipScores
 from .request import EvaluationRequest
@@ -24,7 +24,7 @@ Report = dict[str, Any]
 def build_report(
     request: EvaluationRequest,
     scores: Sequence[ClipScores],
-    rejected: Sequence[Rejected],
+    rejected: Sequence[RejectedClip],
     notes: Sequence[str],
 ) -> Report:
     """Report of an evaluation, ready for JSON; equal on every run of a machine.

@@ -16,7 +16,7 @@ from ...sampling.sampler import Progress
 from ...vision.landmarks import MediaPipeLandmarker, find_landmarker
 from ...vision.modes.registry import MODES
 from ...weights.loading import read_config, resolve_model
-from .files import Rejected
+from .files import RejectedClip
 from .instruments import open_instruments
 from .page import report_page
 from .plan import Plan
@@ -52,7 +52,7 @@ def run_evaluation(
     """
     check_folder(output, overwrite, request.data)
     scores: list[ClipScores] = []
-    rejected: list[Rejected] = list(plan.rejected)
+    rejected: list[RejectedClip] = list(plan.rejected)
     worst = WorstClips(request.test)
     landmarker = _landmarker(request)
     with new_folder(output) as folder:
@@ -70,7 +70,7 @@ def run_evaluation(
             loras=request.loras,
         )
         for result in evaluate_pairs(animator, instruments, request, plan.pairs, folder / CLIPS, on_progress):
-            if isinstance(result, Rejected):
+            if isinstance(result, RejectedClip):
                 rejected.append(result)
             else:
                 worst.add(len(scores), *result)

@@ -7,9 +7,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ...media.contact_sheet import sheet_indices
+from ...media.pictures import Images
 from ..measures.table import WORST_FIRST, Measure, by_name
 from .reenactment import AnimatedClip, ClipScores
 from .report import frame_means
@@ -17,8 +17,6 @@ from .report import frame_means
 SHOWN = 4
 """Clips that are kept."""
 _CELL = 160
-
-Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)

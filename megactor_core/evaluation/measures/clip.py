@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...media.pictures import Images
 from . import pixels as metrics
 from .face_readings import FaceReader, FaceReading
 from .lpips import Lpips
 from .video_distance import VideoFeatures
 
-Images = NDArray[np.uint8]
 FrameValues = dict[str, NDArray[np.float64]]
 """Values of each frame, float64 (F,), by measure; NaN where a frame has none."""
 
@@ -78,7 +78,7 @@ class ClipMeasures:
         assert self._instruments.lpips is not None
         distances = []
         for begin in range(0, len(first), _CHUNK):
-            pair = (metrics.unit_tensor(images[begin : begin + _CHUNK]) for images in (first, second))
+            pair = (metrics.pixel_tensor(images[begin : begin + _CHUNK]) for images in (first, second))
             distances.append(self._instruments.lpips.distances(*pair))
         return torch.cat(distances).numpy().astype(np.float64)
 

@@ -13,7 +13,7 @@ from ...vision.faces import Detector
 from ...vision.gaze import MESH_EYES, eye_angles
 from ...vision.landmarks import MediaPipeLandmarker
 
-FloatArray = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 _SHUT = 0.5
 """Value of the blendshapes ``eyeBlink*`` above which an eye shows no gaze."""
@@ -31,9 +31,9 @@ class FaceReading:
         eyes_open: False where an eye is shut, so that its gaze is a guess.
     """
 
-    rotation: FloatArray
-    blendshapes: FloatArray | None = None
-    gaze: FloatArray | None = None
+    rotation: Float64Array
+    blendshapes: Float64Array | None = None
+    gaze: Float64Array | None = None
     eyes_open: bool = True
 
 
@@ -87,7 +87,7 @@ class CoarseReader:
         return None if landmarks is None else FaceReading(rotation_of_landmarks(landmarks))
 
 
-def rotation_of_landmarks(landmarks: NDArray[np.floating]) -> FloatArray:
+def rotation_of_landmarks(landmarks: NDArray[np.floating]) -> Float64Array:
     """Orientation of a head, (3, 3), from its 68 landmarks (68, 2) in pixels: that of the mean face whose
     parallel projection comes nearest to them."""
     across, down = affine_camera(MEAN_FACE, landmarks)[:3].T
@@ -95,13 +95,13 @@ def rotation_of_landmarks(landmarks: NDArray[np.floating]) -> FloatArray:
     return nearest_rotation(np.stack([across, down, away]))
 
 
-def nearest_rotation(matrix: FloatArray) -> FloatArray:
+def nearest_rotation(matrix: Float64Array) -> Float64Array:
     """The rotation nearest to a matrix (3, 3) up to its scale (polar decomposition)."""
     left, _, right = np.linalg.svd(np.asarray(matrix, np.float64))
     return np.asarray(left @ np.diag((1.0, 1.0, np.linalg.det(left @ right))) @ right)
 
 
-def iris_gaze(points: FloatArray) -> FloatArray:
+def iris_gaze(points: Float64Array) -> Float64Array:
     """Direction of the eyes in the head in degrees, mean of both: to the picture's right, and down.
 
     Args:

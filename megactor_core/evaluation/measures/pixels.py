@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from ...media.pictures import Images
 from ...puppets.motion import MOTION_NAMES, FloatArray
 
-Images = NDArray[np.uint8]
-"""Frames of a clip, uint8 (F, H, W, 3) RGB."""
 Pixels = NDArray[np.bool_]
 """A choice of pixels, bool (H, W)."""
 
@@ -33,7 +32,7 @@ def psnr(images: Images, truth: Images, pixels: Pixels | None = None) -> float:
         images, truth: of equal shape.
         pixels: compare only these; all if not given.
     """
-    first, second = unit_tensor(images), unit_tensor(truth)
+    first, second = pixel_tensor(images), pixel_tensor(truth)
     if pixels is not None:
         first, second = (frames[..., torch.from_numpy(pixels)] for frames in (first, second))
     dims = tuple(range(1, first.ndim))
@@ -46,7 +45,7 @@ def ssim(images: Images, truth: Images) -> float:
     # A training in bf16 validates under autocast, which would round away the variances.
     with torch.autocast("cpu", enabled=False):
         similarity = structural_similarity_index_measure(
-            unit_tensor(images), unit_tensor(truth), data_range=1.0
+            pixel_tensor(images), pixel_tensor(truth), data_range=1.0
         )
     assert isinstance(similarity, Tensor)
     return float(similarity)
@@ -101,6 +100,6 @@ def _pearson(first: FloatArray, second: FloatArray) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def unit_tensor(images: Images) -> Tensor:
+def pixel_tensor(images: Images) -> Tensor:
     """uint8 (F, H, W, 3) as float32 (F, 3, H, W) in 0..1."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ...animation.encode import encode_audio, encode_driving, encode_hints
 from ...animator import Animator
+from ...media.pictures import Images
 from ...media.source import pictures_source
 from ...models.conditions import Conditions
 from ...puppets.clips import FRAME_RATE
@@ -22,8 +22,6 @@ from ...vision.modes.levels import ShownPlan
 from ...vision.modes.mode import DrivingMode
 from ...vision.portrait import Portrait
 from .drives import Drive
-
-Images = NDArray[np.uint8]
 
 
 class Still(Protocol):

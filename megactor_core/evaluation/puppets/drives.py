@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...media.pictures import Images
 from ...puppets.clips import FRAME_RATE, ClipPair, clip_pair, puppet_faces, render_motion, sample_clip
 from ...puppets.motion import FloatArray
 from ...puppets.sound import mouth_sound
@@ -16,7 +17,6 @@ from ...vision.modes.levels import Levels, show
 from ...vision.modes.mode import DrivingMode
 from ...vision.modes.plain import PLAIN
 
-Images = NDArray[np.uint8]
 DrivingCondition = Literal["face", "whole"]
 
 DRIVES = ("cross", "second", "self", "shuffled", "removed")

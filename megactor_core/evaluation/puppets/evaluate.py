@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...animator import Animator
+from ...media.pictures import Images
 from ...puppets.motion import FloatArray
 from ...sampling.sampler import SamplingSettings
 from ...vision.modes.plain import PLAIN
@@ -18,7 +18,6 @@ from .animation import PuppetAnimation, autoencode
 from .drives import DRIVES, DrivingCondition, PuppetDrives, puppet_drives
 from .motion_fit import MotionFitter
 
-Images = NDArray[np.uint8]
 Scores = dict[str, dict[str, float]]
 
 FITTED = ("output", "autoencoder", "truth")

@@ -124,7 +124,7 @@ CLIPS = 4
 _COLUMNS = 8
 
 
-def contact_sheet(clips: Sequence[ClipFrames]) -> NDArray[np.uint8]:
+def puppet_sheet(clips: Sequence[ClipFrames]) -> NDArray[np.uint8]:
     """uint8 (height, width, 3): for each clip the rows driver, truth and output; the reference stands left of
     the truth."""
     rows = []

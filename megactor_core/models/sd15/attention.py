@@ -16,7 +16,7 @@ from ..attention import ConditionedAttention, Pass, feed_forward, repeat_rows
 
 def add_control(hidden_states: Tensor, residual: Tensor, shared: Pass) -> Tensor:
     """Add what ControlNets say to the rows that read; the others stay as they are."""
-    reading = shared.reading_rows * shared.num_frames
+    reading = shared.conditional_rows * shared.num_frames
     plain = shared.rows * shared.num_frames - reading
     if not plain:
         batch = max(hidden_states.shape[0], residual.shape[0])

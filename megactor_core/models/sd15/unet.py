@@ -103,7 +103,7 @@ class DenoisingUNet(UNetTrunk):
         reference: Mapping[str, KeyValues] | None = None,
         *,
         rows: int | None = None,
-        reading_rows: int | None = None,
+        conditional_rows: int | None = None,
         reference_rows: int | None = None,
         audio: Mapping[str, KeyValues] | None = None,
         audio_weight: float | Tensor = 1.0,
@@ -119,7 +119,7 @@ class DenoisingUNet(UNetTrunk):
                 f"{self.config.motion_max_positions} positions"
             )
         rows = clips if rows is None else rows
-        reading_rows = rows if reading_rows is None else reading_rows
+        conditional_rows = rows if conditional_rows is None else conditional_rows
         shared = Pass(
             num_frames=frames,
             embedding=self.embed_time(timestep, sample.dtype),
@@ -127,8 +127,8 @@ class DenoisingUNet(UNetTrunk):
             reference=reference or {},
             reference_weight=reference_weight,
             rows=rows,
-            reading_rows=reading_rows,
-            reference_rows=reading_rows if reference_rows is None else reference_rows,
+            conditional_rows=conditional_rows,
+            reference_rows=conditional_rows if reference_rows is None else reference_rows,
             audio=audio or {},
             audio_weight=audio_weight,
             control=control,

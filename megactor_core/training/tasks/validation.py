@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...animator import Animator
 from ...media.contact_sheet import save_sheet
+from ...media.pictures import Images
 from ...media.writing import VideoWriter
 from ...models.config import ModelConfig
 from ...models.networks import Networks
@@ -23,15 +24,13 @@ from ...weights.loading import LoadedModel
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
 
-Images = NDArray[np.uint8]
-
 _KEPT_CLIPS = 4
 _SHEET_FRAMES = 8
 _FRAME_RATE = 25
 
 
 @dataclass(frozen=True)
-class Pair:
+class ValidationClip:
     """One animated clip: the reference uint8 (S, S, 3), the others uint8 (F, S, S, 3)."""
 
     reference: Images
@@ -85,7 +84,9 @@ def validate_denoiser(
         driving_mode=model.driving_modes[0],
     )
     numbers, clips = measure_puppets(animator, settings)
-    shown = [("puppet", Pair(clip.reference, clip.driver, clip.truth, clip.output)) for clip in clips]
+    shown = [
+        ("puppet", ValidationClip(clip.reference, clip.driver, clip.truth, clip.output)) for clip in clips
+    ]
     if not isinstance(config.data, PuppetClipsConfig):
         pairs = _shard_pairs(config, model, animator, sampling, seed)
         numbers |= _measure(pairs)
@@ -98,7 +99,7 @@ def validate_denoiser(
 
 def _shard_pairs(
     config: DenoiserTaskConfig, model: ModelConfig, animator: Animator, sampling: SamplingSettings, seed: int
-) -> list[Pair]:
+) -> list[ValidationClip]:
     from ...evaluation.puppets.animation import PuppetAnimation
     from ...evaluation.puppets.drives import Drive
 
@@ -114,11 +115,11 @@ def _shard_pairs(
         sound = batch["sound"][0].numpy() if "sound" in batch else np.zeros(0, np.float32)
         driver = shown[mode.pictures[0]]
         driver = driver if driver.ndim == 4 else driver[..., None].repeat(3, -1)
-        pairs.append(Pair(image, driver, truth, animation.drive(Drive(shown, sound), mode)))
+        pairs.append(ValidationClip(image, driver, truth, animation.drive(Drive(shown, sound), mode)))
     return pairs
 
 
-def _measure(pairs: Sequence[Pair]) -> dict[str, float]:
+def _measure(pairs: Sequence[ValidationClip]) -> dict[str, float]:
     from ...evaluation.measures import pixels as metrics
 
     numbers = {}
@@ -131,7 +132,7 @@ def _measure(pairs: Sequence[Pair]) -> dict[str, float]:
     return numbers
 
 
-def _save(folder: Path, name: str, pair: Pair) -> None:
+def _save(folder: Path, name: str, pair: ValidationClip) -> None:
     reference = np.broadcast_to(pair.reference, pair.truth.shape)
     frames = np.concatenate([reference, pair.driver, pair.truth, pair.output], axis=2)
     height, width = frames.shape[1:3]

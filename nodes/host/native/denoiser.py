@@ -67,7 +67,7 @@ class NativeDenoiser(nn.Module):
         transformer_options: Mapping[str, Any],
         *,
         order: tuple[int, ...],
-        reading_rows: int,
+        conditional_rows: int,
         shared: bool,
         context_keys_values: Mapping[str, KeyValues],
         reference_keys_values: Mapping[str, KeyValues] | None,
@@ -83,7 +83,7 @@ class NativeDenoiser(nn.Module):
             context: not used, the tokens come projected.
             control: what the model's own ControlNets add; the host's are refused.
             order: host's row numbers, those that read the reference last.
-            reading_rows: how many of the last rows of ``order`` read the reference.
+            conditional_rows: how many of the last rows of ``order`` read the reference.
             shared: all rows have the same input, so that they are one until the first block that only some
                 of them are told something in.
             context_keys_values, reference_keys_values: of the core, one row for all.
@@ -100,7 +100,7 @@ class NativeDenoiser(nn.Module):
             context_keys_values,
             reference_keys_values,
             rows=rows,
-            reading_rows=reading_rows,
+            conditional_rows=conditional_rows,
             audio=audio,
             audio_weight=audio_weight,
             control=control,

@@ -162,7 +162,7 @@ class NativeModel(comfy.model_base.BaseModel):
         **kwargs: Any,
     ) -> Tensor:
         order = tuple(sorted(range(len(rows)), key=lambda row: rows[row].reads_reference))
-        reading_rows = sum(row.reads_reference for row in rows)
+        conditional_rows = sum(row.reads_reference for row in rows)
         indices = frames.chunk(len(rows))[0].tolist()
         parts = x.chunk(len(rows))
         shared = all(row.sees_driver == rows[0].sees_driver for row in rows) and all(
@@ -172,7 +172,7 @@ class NativeModel(comfy.model_base.BaseModel):
         run: Run = transformer_options[RUN]
         reader = self._reader(run, rows[0].conditions, float(timestep), x.device)
         reference = control_of_clip = None
-        if reading_rows:
+        if conditional_rows:
             reference = run.once_per_step(
                 float(timestep), (REFERENCE_NETWORK, id(reader)), lambda: reader.reference(timestep)
             )
@@ -186,7 +186,7 @@ class NativeModel(comfy.model_base.BaseModel):
             control_of_clip,
             transformer_options,
             order=order,
-            reading_rows=reading_rows,
+            conditional_rows=conditional_rows,
             shared=shared,
             context_keys_values=reader.context,
             reference_keys_values=reference,

@@ -71,7 +71,7 @@ class LinkedFaces:
 
 
 @dataclass(frozen=True, eq=False)
-class DriverLook:
+class PreprocessedDriver:
     """Result of preparing a driver.
 
     Attributes:
@@ -89,14 +89,14 @@ class DriverLook:
     strip: NDArray[np.uint8]
 
 
-def look_at_driver(
+def preprocess_driver(
     config: ModelConfig,
     source: DrivingSource,
     options: DriverOptions,
     *,
     linked: LinkedFaces,
     portrait: Tensor | None,
-) -> DriverLook:
+) -> PreprocessedDriver:
     """The driver's frames as conditions; only these are kept of them.
 
     Args:
@@ -158,13 +158,13 @@ def look_at_driver(
     return _shown(prepared, used, lambda done: progress.report(searched + done))
 
 
-def look_at_still(
+def preprocess_still(
     config: ModelConfig,
     portrait: Tensor,
     clip: Clip,
     options: DriverOptions,
     portrait_landmarks: Any,
-) -> DriverLook:
+) -> PreprocessedDriver:
     """The portrait as its own driver, for sound without a video; see ``vision.still``.
 
     Args:
@@ -192,7 +192,7 @@ def look_at_still(
     return _shown(prepared, f"{num_frames} frames, {float(clip.frame_rate):.5g} a second", progress.report)
 
 
-def _shown(prepared: PreparedDriving, used: str, on_frame: Callable[[int], None]) -> DriverLook:
+def _shown(prepared: PreparedDriving, used: str, on_frame: Callable[[int], None]) -> PreprocessedDriver:
     """The conditions of all frames, and a strip of some."""
     num_frames, size = prepared.num_frames, prepared.crop.size
     device = comfy.model_management.intermediate_device()
@@ -222,7 +222,7 @@ def _shown(prepared: PreparedDriving, used: str, on_frame: Callable[[int], None]
     parts = [slice(begin, begin + _STRIP_COLUMNS) for begin in begins]
     strip = picture_rows(*(row[part] for part in parts for row in (squares, below)))
     report = "\n".join(filter(None, (used, prepared.report, *prepared.source.notes)))
-    return DriverLook(prepared, report, condition, patches, strip)
+    return PreprocessedDriver(prepared, report, condition, patches, strip)
 
 
 def _square(portrait: Tensor, size: int) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from .images import only_picture
 from .people import find_segmenter, person_mask
 
 
-def look_at_portrait(
+def preprocess_portrait(
     config: ModelConfig,
     image: Tensor,
     *,
