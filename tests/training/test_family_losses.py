@@ -16,7 +16,6 @@ from megactor_core.training.tasks.animation import DenoiserTask
 from megactor_core.training.tasks.base import StepContext
 from megactor_core.weights.random_model import tiny_config
 
-POSITION = StepContext(0, 1, torch_generator(0, 1, 0), ProcessGroup())
 DROPPED = {"reference_dropout": 0.5, "background_dropout": 0.5, "driving_dropout": 0.5}
 
 
@@ -39,7 +38,8 @@ def test_a_step_of_puppets_teaches_denoiser_and_reference_network(
 ) -> None:
     task = task_of(family, tmp_path, **changes)
     batch = task.dataset(ProcessGroup())[0]
-    loss, scalars = task.loss(batch, POSITION)
+    # a seed that drops every condition of some clips and keeps it in others
+    loss, scalars = task.loss(batch, StepContext(0, 1, torch_generator(1, 1, 0), ProcessGroup()))
     assert loss.isfinite() and scalars["mse"] > 0
     loss.backward()
     for name in ("denoiser", "reference_network", *task.all_networks.controls):
