@@ -50,7 +50,7 @@ def encode_conditions(
     waveform: NDArray[np.float32] | None = None,
     amplitude: Amplitude = AS_DRIVEN,
 ) -> Conditions:
-    """Everything the denoiser is told; see ``PortraitAnimator.condition``."""
+    """All conditions of the clip; see ``AnimationSteps.condition``."""
     reference = encode_reference(backend, portrait, seed)
     if more_portraits:
         latents = [encode_reference(backend, other, seed).latents for other in more_portraits]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ def log_mel(waveform: NDArray[np.float32], bands: int) -> Tensor:
     Returns:
         float32 ``(bands, samples // 160)``; -1.5 is digital silence.
     """
-    extractor = WhisperFeatureExtractor(feature_size=bands)
+    extractor = _extractor(bands)
     samples = np.pad(waveform, (0, max(0, extractor.n_fft - len(waveform))))
     features = extractor(
         samples, sampling_rate=SAMPLE_RATE, padding=False, truncation=False, return_tensors="pt"
@@ -68,16 +69,21 @@ def log_mel(waveform: NDArray[np.float32], bands: int) -> Tensor:
     return features["input_features"][0]
 
 
-def frame_rows(num_rows: int, times: Iterable[Fraction]) -> Tensor:
+@cache
+def _extractor(bands: int) -> WhisperFeatureExtractor:
+    return WhisperFeatureExtractor(feature_size=bands)
+
+
+def frame_rows(count: int, times: Iterable[Fraction]) -> Tensor:
     """Rows of features that every frame hears, int64 ``(frames, 10)``; beyond the ends the outermost repeat.
 
     Args:
-        num_rows: of the features.
+        count: rows of the features.
         times: of the frames, in seconds.
     """
     centres = torch.tensor([int(time * ROWS_PER_SECOND) for time in times])
     offsets = torch.arange(-ROWS_BEFORE, ROWS_AFTER + 1)
-    return (centres[:, None] + offsets).clamp(0, num_rows - 1)
+    return (centres[:, None] + offsets).clamp(0, count - 1)
 
 
 def num_rows(samples: int) -> int:

@@ -11,7 +11,7 @@ import torch
 from ...animation.checks import checked_mode
 from ...animator import Animator
 from ...errors import InputError
-from ...files import new_folder, refused_writes
+from ...files import new_folder
 from ...sampling.sampler import Progress
 from ...vision.landmarks import MediaPipeLandmarker, find_landmarker
 from ...vision.modes.registry import MODES
@@ -57,8 +57,7 @@ def run_evaluation(
     landmarker = _landmarker(request)
     with new_folder(output) as folder:
         instruments, notes = open_instruments(request, landmarker)
-        with refused_writes(output):
-            (folder / CLIPS).mkdir()
+        (folder / CLIPS).mkdir()
         animator = Animator.from_pretrained(
             request.model,
             device=request.device,
@@ -84,10 +83,9 @@ def run_evaluation(
         report = build_report(request, scores, rejected, notes)
         text = json.dumps(report, indent=1, allow_nan=False) + "\n"
         page = report_page(report, scores, worst)
-        with refused_writes(output):
-            (folder / REPORT).write_text(text, encoding="utf-8")
-            # names of files may hold bytes that are no text
-            (folder / PAGE).write_text(page, encoding="utf-8", errors="backslashreplace")
+        (folder / REPORT).write_text(text, encoding="utf-8")
+        # names of files may hold bytes that are no text
+        (folder / PAGE).write_text(page, encoding="utf-8", errors="backslashreplace")
         check_folder(output, overwrite, request.data)  # it may have come into being meanwhile
     return report
 
