@@ -59,6 +59,7 @@ def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(denoiser_data, write
     start_task = {**denoiser_data["task"], "start_share": 0.5, "start_noise_scale": 0.1, "own_start": True}
     data = {**denoiser_data, "task": start_task, "steps": 16, "validation_interval": 1000}
     data = {**data, "num_workers": 1, "precision": "bf16"}
+    data["optimizer"] = {**data["optimizer"], "group_rates": {"reference_network.": 0.1}}
     config = write_yaml(data)
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     assert start(config, unbroken).communicate()[0].endswith("model\n")
@@ -168,7 +169,7 @@ def test_8_bit_adam_goes_on_with_the_same_moments(autoencoder_data, tmp_path):
     pytest.importorskip("bitsandbytes")
     vae = {**autoencoder_data["task"]["vae"], "block_out_channels": [32, 32, 32, 32]}
     data = {**autoencoder_data, "task": {**autoencoder_data["task"], "vae": vae}}
-    data["optimizer"] = {**data["optimizer"], "name": "adamw_8bit"}
+    data["optimizer"] = {**data["optimizer"], "name": "adamw_8bit", "group_rates": {"encoder": 0.5}}
     for name in ("unbroken", "broken"):
         train(data, tmp_path / name)
     shutil.rmtree(tmp_path / "broken" / "checkpoints" / "step_00000004")

@@ -9,17 +9,18 @@ import pytest
 import torch
 
 from megactor_core.cli import train
+from megactor_core.errors import InputError
 from megactor_core.models.config import SchedulerConfig
 from megactor_core.sampling.schedule import build_schedule, build_scheduler
 from megactor_core.seeds import torch_generator
-from megactor_core.training.config.run import OptimizerConfig, TrainingConfig
+from megactor_core.training.config.run import OptimizerConfig, TrainingConfig, differences
 from megactor_core.training.config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from megactor_core.training.data.loader import BatchPart
 from megactor_core.training.data.pictures import PuppetPictures
 from megactor_core.training.data.puppets import PuppetClips
 from megactor_core.training.data.sample import SampleFormat
 from megactor_core.training.distributed import ProcessGroup
-from megactor_core.training.engine.optimizer import learning_rate
+from megactor_core.training.engine.optimizer import build_optimizer, learning_rate, set_rate
 from megactor_core.training.engine.state import WeightAverages
 from megactor_core.training.tasks.base import StepContext
 from megactor_core.training.tasks.draws import draw_clips
@@ -38,6 +39,38 @@ def test_learning_rate_warms_up_holds_and_falls_to_zero():
     rates = [learning_rate(config, step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9:80] == pytest.approx([1.0] * 71)
     assert all(a > b for a, b in pairwise(rates[80:])) and rates[-1] < 0.01
+
+
+def test_every_parameter_learns_at_the_rate_of_the_first_part_in_its_name():
+    names = ("denoiser.attention", "denoiser.motion.attention", "denoiser.motion.norm", "reference.norm")
+    weights = {name: torch.nn.Parameter(torch.zeros(2)) for name in names}
+    config = OptimizerConfig(group_rates={"motion.": 0.1, "attention": 3.0}, weight_decay=0.0)
+    optimizer = build_optimizer(config, weights)
+    for weight in weights.values():
+        weight.grad = torch.ones(2)
+    set_rate(optimizer, 1e-2)
+    optimizer.step()
+    # Adam's first step is as long as the rate.
+    moved = [-float(weight.detach()[0]) for weight in weights.values()]
+    assert moved == pytest.approx([3e-2, 1e-3, 1e-3, 1e-2], rel=1e-4)
+
+
+@pytest.mark.parametrize("rates", [{"motion": 2.0}, {"denoiser.": 2.0, "attention": 3.0}])
+def test_a_part_that_names_no_parameter_of_its_own_is_refused(rates):
+    weights = {"denoiser.attention": torch.nn.Parameter(torch.zeros(2))}
+    with pytest.raises(InputError, match=r"optimizer\.group_rates: (motion|attention): is in the name of no"):
+        build_optimizer(OptimizerConfig(group_rates=rates), weights)
+
+
+def test_the_order_of_the_groups_belongs_to_a_run(autoencoder_data):
+    first, second = (
+        TrainingConfig.model_validate({**autoencoder_data, "optimizer": {"group_rates": rates}})
+        for rates in ({"mid": 2.0, "norm": 3.0}, {"norm": 3.0, "mid": 2.0})
+    )
+    assert not differences(first, first)
+    assert differences(first, second) == [
+        "optimizer.group_rates: ['mid', 'norm'] there, ['norm', 'mid'] here"
+    ]
 
 
 def test_average_follows_the_weights_and_gives_them_back():

@@ -41,7 +41,7 @@ def data(denoiser_data) -> dict[str, Any]:
         "validation": {"clips": 1, "frames": 2, "num_inference_steps": 1},
     }
     # Adam turns rounding of tiny gradients into whole steps; this epsilon is above them.
-    optimizer = {**denoiser_data["optimizer"], "epsilon": 1e-3}
+    optimizer = {**denoiser_data["optimizer"], "epsilon": 1e-3, "group_rates": {"attn": 0.5, "conv": 2.0}}
     run = {"steps": STEPS, "gradient_accumulation": 2, "device": "cpu", "log_interval": 1}
     run |= {"checkpoint_interval": 1, "validation_interval": STEPS}
     return {**denoiser_data, **run, "optimizer": optimizer, "task": task}

@@ -15,6 +15,7 @@ from .tasks import TaskConfig
 from .yaml_file import read_yaml
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Factor = Annotated[float, Field(gt=0, le=1000)]
 
 
 class OptimizerConfig(Section):
@@ -24,6 +25,11 @@ class OptimizerConfig(Section):
         "adamw", description="adamw_8bit: moments of 8 bits, by bitsandbytes"
     )
     learning_rate: float = Field(1e-5, gt=0, le=10, description="peak learning rate")
+    group_rates: dict[str, Factor] = Field(
+        {},
+        description="part of a name: factor; trained parameters (network.parameter) whose name contains the "
+        "part learn at that multiple of the rate; of several parts the first in order counts",
+    )
     betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="decay of the two moments, each below 1")
     weight_decay: float = Field(1e-2, ge=0, le=10, description="decoupled weight decay")
     epsilon: float = Field(1e-8, gt=0, le=1, description="added to the root of the second moment")
@@ -105,7 +111,11 @@ def read_config(path: Path) -> TrainingConfig:
 
 def differences(old: TrainingConfig, new: TrainingConfig) -> list[str]:
     """Fields whose change would change the weights, as 'field: old value there, new value here'."""
-    first, second = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
+    first, second = (
+        # The order of the groups counts, which mappings that are compared do not tell.
+        _flatten(run.model_dump(mode="json")) | {"optimizer.group_rates": list(run.optimizer.group_rates)}
+        for run in (old, new)
+    )
     return [
         f"{key}: {first.get(key)!r} there, {second.get(key)!r} here"
         for key in sorted(first.keys() | second.keys())

@@ -77,8 +77,8 @@ class RunLog:
         self.summed += 1
         self.bar.update()
 
-    def report(self, step: int, learning_rate: float) -> None:
-        """Write the means since the last report, samples per second and the peak of memory."""
+    def report(self, step: int, rates: Mapping[str, float]) -> None:
+        """Write the means since the last report, learning rates, samples per second and peak of memory."""
         means = {name: float(value) / self.summed for name, value in self.sums.items()}
         now = time.monotonic()
         seconds = (now - self.since) / self.summed
@@ -87,7 +87,7 @@ class RunLog:
             "seconds_per_step": seconds,
             "memory_gib": peak_bytes(self.device) / 2**30,
         }
-        self.write(step, {**means, "learning_rate": learning_rate, **speed})
+        self.write(step, {**means, **rates, **speed})
         shown = {name: f"{value:.4g}" for name, value in means.items()}
         shown["samples/s"] = f"{speed['samples_per_second']:.3g}"
         shown["memory"] = f"{speed['memory_gib']:.1f} GiB"

@@ -17,12 +17,13 @@ Numbers = dict[str, Any]
 
 
 def build_optimizer(config: OptimizerConfig, parameters: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer of a configuration.
+    """The optimizer of a configuration; each of its groups has a ``factor`` for ``set_rate``.
 
     Raises:
-        InputError: 8-bit states are asked for without bitsandbytes, or for weights that are spread over
-            processes.
+        InputError: a group without parameters; 8-bit states are asked for without bitsandbytes, or for
+            weights that are spread over processes.
     """
+    groups = _groups(config, parameters)
     options: dict[str, Any] = {
         "lr": config.learning_rate,
         "betas": config.betas,
@@ -30,7 +31,7 @@ def build_optimizer(config: OptimizerConfig, parameters: Mapping[str, nn.Paramet
         "eps": config.epsilon,
     }
     if config.name == "adamw":
-        return torch.optim.AdamW(parameters.values(), fused=True, **options)
+        return torch.optim.AdamW(groups, fused=True, **options)
     if any(hasattr(parameter, "device_mesh") for parameter in parameters.values()):
         problem = "does not work on weights that are spread over processes (FSDP)"
         raise InputError("optimizer.name: adamw_8bit", problem, "Use adamw, whose states are spread as well")
@@ -41,7 +42,29 @@ def build_optimizer(config: OptimizerConfig, parameters: Mapping[str, nn.Paramet
             "optimizer.name: adamw_8bit", "needs bitsandbytes, which is not installed",
             "pip install bitsandbytes, or use adamw",
         ) from None  # fmt: skip
-    return AdamW8bit(parameters.values(), **options)
+    return AdamW8bit(groups, **options)
+
+
+def _groups(config: OptimizerConfig, parameters: Mapping[str, nn.Parameter]) -> list[dict[str, Any]]:
+    """One group for each part of ``group_rates``, and one for the parameters that none of them names."""
+    rest = dict(parameters)
+    groups = []
+    for part, factor in config.group_rates.items():
+        own = [rest.pop(name) for name in parameters if name in rest and part in name]
+        if not own:
+            raise InputError(
+                f"optimizer.group_rates: {part}",
+                "is in the name of no trained parameter that an earlier part leaves to it",
+                f"Name a part of a name such as {next(iter(parameters))}",
+            )
+        groups.append({"params": own, "factor": factor})
+    return [*groups, {"params": [*rest.values()], "factor": 1.0}] if rest else groups
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its multiple of a learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
 
 
 def optimizer_state(
@@ -89,3 +112,9 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
         progress = max(0.0, (step - (steps - length)) / max(1, length))
         rate *= 0.5 * (1 + math.cos(math.pi * progress))
     return rate
+
+
+def learning_rates(config: OptimizerConfig, rate: float) -> dict[str, float]:
+    """Names in the log, and rates: the one that has no factor, and that of every group."""
+    groups = {f"learning_rate/{part}": rate * factor for part, factor in config.group_rates.items()}
+    return {"learning_rate": rate, **groups}

@@ -23,7 +23,7 @@ from ..distributed import ProcessGroup
 from ..tasks.base import StepContext, Task
 from .checkpoint import GOES_ON, CheckpointFolder
 from .log import RunLog
-from .optimizer import build_optimizer, learning_rate
+from .optimizer import build_optimizer, learning_rate, learning_rates, set_rate
 from .state import RunState, WeightAverages, check_identity, run_identity
 from .step import autocast, prepare_step, to_device
 
@@ -100,7 +100,7 @@ class Trainer:
                 if log:
                     log.add(values)
                     if state.step % config.log_interval == 0:
-                        log.report(state.step, rate)
+                        log.report(state.step, learning_rates(config.optimizer, rate))
                 with log.uncounted() if log else nullcontext():
                     if state.step % config.validation_interval == 0 or state.step == config.steps:
                         self._validate(log)
@@ -120,8 +120,7 @@ class Trainer:
     ) -> tuple[dict[str, Tensor], bool]:
         """Values for the log, and whether any process was asked to stop."""
         config, state, processes = self.config, self.state, self.processes
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(state.optimizer, rate)
         values: dict[str, Tensor] = {}
         for part in range(config.gradient_accumulation):
             generator = seeds.torch_generator(config.seed, seeds.NOISE, state.step, part)
