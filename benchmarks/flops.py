@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from megactor_core.conditioning.audio import ROWS_AFTER, ROWS_BEFORE, ROWS_PER_SECOND
 from megactor_core.families.registry import FAMILIES, default_family
+from megactor_core.hearing.features import ROWS_PER_SECOND
 from megactor_core.models.config import ModelConfig
 from megactor_core.models.denoiser import add_up, gather_rows
+from megactor_core.models.encoder_config import WINDOW_ROWS
 from megactor_core.models.networks import build_networks
 
 FRAME_RATE = 25
@@ -70,8 +71,8 @@ def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guide
             context = denoiser.context_keys_values(tokens)
             reference_context = reference_network.context_keys_values(tokens)
             audio_rows = num_frames * ROWS_PER_SECOND // FRAME_RATE
-            layers = 0 if config.audio_encoder is None else config.audio_encoder.layers + 1
-            features = torch.empty(audio_rows, layers, config.denoiser.audio_dim)
+            states = 0 if config.audio_encoder is None else config.audio_encoder.states
+            features = torch.empty(audio_rows, states, config.denoiser.audio_dim)
             sound = denoiser.audio_keys_values(features)
             control_contexts = {n: c.context_keys_values(tokens) for n, c in networks.controls.items()}
         with _counter() as reference:
@@ -96,7 +97,7 @@ def count_step(config: ModelConfig, size: int = 512, num_frames: int = 16, guide
             # The unconditional row has a driver of its own: the rows share nothing.
             clips = rows if encoder is not None and encoder.black_unconditional else 1
             sample = torch.empty(clips, config.denoiser.in_channels, num_frames, side, side)
-            frame_rows = torch.empty(num_frames, ROWS_BEFORE + ROWS_AFTER + 1, dtype=torch.int64)
+            frame_rows = torch.empty(num_frames, WINDOW_ROWS, dtype=torch.int64)
             heard = {name: gather_rows(pair, frame_rows) for name, pair in sound.items()}
             control = add_up(said) if said else None
             denoiser(

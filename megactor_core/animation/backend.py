@@ -13,7 +13,7 @@ from torch import Tensor
 from ..conditioning.background import encode_context
 from ..conditioning.posterior import encode_posterior
 from ..conditioning.reference import sample_posterior
-from ..models.audio_encoder import AudioEncoder
+from ..models.audio_encoder import SpeechEncoder
 from ..models.conditions import BackgroundCondition, ReferenceCondition
 from ..models.config import ModelConfig
 from ..models.denoiser import Denoiser, HintReader
@@ -65,7 +65,7 @@ class Backend(Protocol):
     def controls(self, size: int) -> Mapping[str, HintReader]:
         """The ControlNets on their device, with room for a chunk of hints; empty where there are none."""
 
-    def audio_encoder(self) -> AudioEncoder | None:
+    def audio_encoder(self) -> SpeechEncoder | None:
         """The encoder of sound on its device; None where the model hears nothing."""
 
     def sampling_networks(
@@ -118,7 +118,7 @@ class CoreBackend:
     def controls(self, size: int) -> Mapping[str, HintReader]:
         return self.model.networks.controls
 
-    def audio_encoder(self) -> AudioEncoder | None:
+    def audio_encoder(self) -> SpeechEncoder | None:
         return self.model.networks.audio_encoder
 
     def sampling_networks(

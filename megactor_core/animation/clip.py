@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..conditioning.audio import SAMPLE_RATE
 from ..errors import InputError
 from ..media.reading import open_driving
 from ..media.samples import Samples
 from ..media.source import DrivingSource
-from ..media.waveform import heard, heard_part, read_waveform
+from ..media.waveform import SAMPLE_RATE, heard, heard_part, read_waveform
 
 PathLike = str | os.PathLike[str]
 

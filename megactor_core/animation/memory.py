@@ -15,8 +15,6 @@ from ..sampling.sampler import SamplingSettings
 
 _PIXEL_BYTES = 4 * 24  # float32 values alive per pixel of a decoded frame and unit of the VAE's first width
 
-_SOUND_TOKENS = 25  # per frame: five hidden states, 50 rows a second, ten frames a second or more
-
 
 def working_bytes(
     config: ModelConfig, settings: SamplingSettings, size: int, num_frames: int, dtype: torch.dtype
@@ -39,7 +37,8 @@ def working_bytes(
     decoding = size * size * latent_space.decoder_width * _PIXEL_BYTES
     driving = 0 if config.driving_encoder is None else config.driving_encoder.out_channels
     latents = latent_space.latents(num_frames) * cells * (4 * 4 * latent_space.channels + driving * item)
-    sound = config.denoiser.audio_values(num_frames * _SOUND_TOKENS) * item
+    tokens = 0 if config.audio_encoder is None else config.audio_encoder.tokens_per_frame
+    sound = config.denoiser.audio_values(num_frames * tokens) * item
     return max(activations, decoding) + latents + sound
 
 

@@ -15,7 +15,12 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from .. import limits
 from .denoiser_config import DenoiserConfig, ReferenceConfig
-from .encoder_config import AudioEncoderConfig, DrivingEncoderConfig
+from .encoder_config import (
+    AUDIO_ENCODER_KIND,
+    AudioEncoderConfig,
+    ConvAudioEncoderConfig,
+    DrivingEncoderConfig,
+)
 from .fields import DEEPEST, LARGEST, STRICT, Count, Share, Size, Widths
 from .kinds import OF_ITS_KIND
 from .sd15.config import UNetConfig
@@ -217,7 +222,7 @@ class ModelConfig:
         default_factory=lambda: dict(OFFICIAL_IMAGE_ENCODER)
     )
     constant_context: Count = 0
-    audio_encoder: AudioEncoderConfig | None = None
+    audio_encoder: Annotated[AudioEncoderConfig | ConvAudioEncoderConfig, AUDIO_ENCODER_KIND] | None = None
     control_network: UNetConfig | None = None
     concatenated_reference: bool | None = None
     reference_posterior: Literal["sample", "mean"] = "sample"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from ..errors import InputError
-from .audio_encoder import AudioEncoder
+from .audio_encoder import SpeechEncoder, build_audio_encoder
 from .config import ModelConfig
 from .denoiser import Denoiser, HintReader, ReferenceWriter
 from .kinds import DENOISERS
@@ -45,7 +46,7 @@ class Networks:
     constant_context: ConstantContext | None = None
     face_control: HintReader | None = None
     patch_control: HintReader | None = None
-    audio_encoder: AudioEncoder | None = None
+    audio_encoder: SpeechEncoder | None = None
 
     @property
     def controls(self) -> dict[str, HintReader]:
@@ -76,14 +77,14 @@ def build_networks(config: ModelConfig) -> Networks:
 
 
 def _build(config: ModelConfig) -> Networks:
-    optional: dict[str, nn.Module] = {}
+    optional: dict[str, Any] = {}
     if config.image_encoder is not None:
         optional["image_encoder"] = CLIPVisionModelWithProjection(CLIPVisionConfig(**config.image_encoder))
     if config.constant_context:
         width = config.denoiser.cross_attention_dim
         optional["constant_context"] = ConstantContext(config.constant_context, width)
     if config.audio_encoder is not None:
-        optional["audio_encoder"] = AudioEncoder(config.audio_encoder)
+        optional["audio_encoder"] = build_audio_encoder(config.audio_encoder)
     if config.control_network is not None:
         for name in CONTROLS:
             optional[name] = ControlNet(config.control_network)
@@ -92,7 +93,7 @@ def _build(config: ModelConfig) -> Networks:
         denoiser=denoiser_class(config.denoiser, config.driving_encoder),
         reference_network=reference_class(config.reference_network),
         vae=AutoencoderKL(**config.vae),
-        **optional,  # type: ignore[arg-type]
+        **optional,
     )
     for _, network in networks.items():
         network.eval()

@@ -38,6 +38,7 @@ _COMMON_KINDS: tuple[Kind, ...] = (
         "a speech encoder (Whisper's)",
         (".layers.", ".self_attn.q_proj.", ".embed_positions."),
     ),
+    Kind("audio_encoder", "a small speech encoder", (".residuals.", ".widen.", ".narrow.")),
     Kind("constant_context", "the embedding of the empty text", (".tokens",)),
 )
 UNKNOWN = Kind("unknown", "a file of unknown weights", ())

@@ -55,7 +55,7 @@ def tiny_config(published: ModelConfig) -> ModelConfig:
             "projection_dim": _CONTEXT,
         }
     if published.audio_encoder is not None:
-        changes["audio_encoder"] = replace(published.audio_encoder, width=_AUDIO, heads=2)
+        changes["audio_encoder"] = published.audio_encoder.tiny(_AUDIO)
     return replace(published, **changes)
 
 

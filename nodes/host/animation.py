@@ -45,7 +45,7 @@ from .vae import encode_posterior, in_float32
 from .video import driving_source, samples_of
 
 if TYPE_CHECKING:
-    from ...megactor_core.models.audio_encoder import AudioEncoder
+    from ...megactor_core.models.audio_encoder import SpeechEncoder
     from ...megactor_core.models.denoiser import Denoiser, HintReader
 
 _PARTS = 1000
@@ -184,7 +184,7 @@ class HostBackend:
     def controls(self, size: int) -> Mapping[str, HintReader]:
         return load_controls(self.model, size, size)
 
-    def audio_encoder(self) -> AudioEncoder | None:
+    def audio_encoder(self) -> SpeechEncoder | None:
         return None if self.model.audio_encoder is None else self.model.load_audio_encoder()
 
     def sampling_networks(

@@ -16,7 +16,6 @@ from comfy_api.latest import Input
 from torch import Tensor
 
 from ...megactor_core.animation.checks import check_background, check_motion, check_patches
-from ...megactor_core.conditioning.audio import SAMPLE_RATE
 from ...megactor_core.conditioning.audio import encode_audio as hear
 from ...megactor_core.conditioning.control import CHUNK_LENGTH as HINT_CHUNK_LENGTH
 from ...megactor_core.conditioning.control import encode_hints
@@ -24,7 +23,7 @@ from ...megactor_core.conditioning.driving import CHUNK_LENGTH, driving_features
 from ...megactor_core.conditioning.reference import reference_condition
 from ...megactor_core.errors import InputError
 from ...megactor_core.media.timing import exact_frame_rate
-from ...megactor_core.media.waveform import read_waveform, silence
+from ...megactor_core.media.waveform import SAMPLE_RATE, read_waveform, silence
 from ...megactor_core.models.conditions import (
     AudioCondition,
     BackgroundCondition,

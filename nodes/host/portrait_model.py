@@ -15,7 +15,7 @@ from comfy.sd import VAE
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from ...megactor_core.models.audio_encoder import AudioEncoder
+    from ...megactor_core.models.audio_encoder import SpeechEncoder
     from ...megactor_core.models.config import ModelConfig
     from ...megactor_core.models.denoiser import Denoiser, HintReader, ReferenceWriter
 
@@ -88,7 +88,7 @@ class PortraitModel:
         comfy.model_management.load_models_gpu(patchers, memory_required=memory_required)
         return {name: patcher.model for name, patcher in self.controls.items()}
 
-    def load_audio_encoder(self) -> AudioEncoder:
+    def load_audio_encoder(self) -> SpeechEncoder:
         """Bring the encoder of sound onto the device."""
         assert self.audio_encoder is not None
         comfy.model_management.load_model_gpu(self.audio_encoder)

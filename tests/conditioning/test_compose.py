@@ -11,12 +11,13 @@ import torch
 from tiny_model import portrait_image, tiny_config, tiny_networks
 
 from megactor_core.animator import Animator
-from megactor_core.conditioning.audio import frame_rows, num_rows
+from megactor_core.conditioning.audio import frame_rows
 from megactor_core.conditioning.background import clip_pixels, encode_context
 from megactor_core.conditioning.compose import Clips, Kept, compose, driving_width
 from megactor_core.conditioning.driving import encode_driving
 from megactor_core.conditioning.tensors import unit_tensor
 from megactor_core.families.registry import FAMILIES
+from megactor_core.hearing.features import num_rows
 from megactor_core.models.config import ModelConfig
 from megactor_core.models.networks import CONTROLS, Networks
 from megactor_core.training.tasks.prediction import predict_clips

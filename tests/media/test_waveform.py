@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from megactor_core.animation.clip import find_clip
-from megactor_core.conditioning.audio import log_mel
 from megactor_core.errors import InputError
+from megactor_core.hearing.features import log_mel
 from megactor_core.media.samples import Samples
 from megactor_core.media.waveform import read_waveform, silence
 

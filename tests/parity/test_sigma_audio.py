@@ -12,7 +12,8 @@ import torch
 from formula import Case, weight
 from parts import full_shape
 
-from megactor_core.conditioning.audio import audio_features, frame_rows, log_mel
+from megactor_core.conditioning.audio import frame_rows
+from megactor_core.hearing.features import audio_features, log_mel
 from megactor_core.models.audio_encoder import AudioEncoder
 from megactor_core.models.denoiser import KeyValues, gather_rows
 from megactor_core.models.encoder_config import AudioEncoderConfig

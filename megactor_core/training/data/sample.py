@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import CLIPVisionConfig
 
-from ...conditioning.audio import frame_rows, num_rows
+from ...conditioning.audio import frame_rows
 from ...conditioning.background import clip_pixels
 from ...conditioning.tensors import background_mask
+from ...hearing.features import num_rows
 from ...media.waveform import silence
 from ...models.config import ModelConfig
 from ...vision.foreground import background_image
