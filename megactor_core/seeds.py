@@ -26,17 +26,21 @@ def torch_generator(seed: int, stream: int, *position: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
 
 
-def clip_generator(seed: int, index: int, split: Split = "train") -> np.random.Generator:
+def clip_generator(seed: int, index: int, split: Split = "train", *purpose: int) -> np.random.Generator:
     """Random generator of one clip (or training sample).
 
-    Every generator comes from ``SeedSequence(seed, spawn_key=(split's key, index))``. Training must draw
-    everything from generators of the split "train" (or their children); the split's key then keeps each
+    Every generator comes from ``SeedSequence(seed, spawn_key=(split's key, index, *purpose))``. Training must
+    draw everything from generators of the split "train" (or their children); the split's key then keeps each
     held-out clip outside of what any training seed and index can produce.
 
     Args:
-        seed: 0 or more. index: number of the clip, 0 or more. split: "train" or "held-out".
+        seed: 0 or more.
+        index: number of the clip, 0 or more.
+        split: "train" or "held-out".
+        purpose: keeps a sequence apart from the one that draws the clip's content.
     """
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_SPLIT_KEYS[split], index)))
+    key = (_SPLIT_KEYS[split], index, *purpose)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 def frame_generator(seed: int, index: int, stream: int = 0) -> torch.Generator:

@@ -28,31 +28,27 @@ def frame_rows(count: int, times: Iterable[Fraction]) -> Tensor:
     return (centres[:, None] + offsets).clamp(0, count - 1)
 
 
+def batch_features(encoder: SpeechEncoder, waveforms: Tensor) -> Tensor:
+    """``audio_features`` of sounds ``(clips, samples)``: ``(clips, moments, states, width)``."""
+    return torch.stack([audio_features(encoder, waveform.cpu().numpy()) for waveform in waveforms])
+
+
 def compose_audio(
-    encoder: SpeechEncoder, waveforms: Tensor, rows: Tensor, shown: Tensor | None = None
+    encoder: SpeechEncoder,
+    features: Tensor,
+    rows: Tensor,
+    shown: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> AudioCondition:
-    """The sound of one clip or of many, with gradients to the encoder's weights.
+    """The sound of one clip or of many, as their frames hear it.
 
     Args:
-        encoder: see ``audio_features``.
-        waveforms: float32 ``(clips, samples)``, 16 kHz mono, about -1..1, on any device.
+        encoder: that the features come from; its positions in the window are added where it has some.
+        features: from ``batch_features``.
         rows: of every frame, int64 ``(clips, frames, n)``, from ``frame_rows``.
         shown: bool ``(clips,)``; the others hear features of zero, like the unconditional row of guidance,
             which are not silence. None lets all hear.
-    """
-    features = torch.stack([audio_features(encoder, waveform.cpu().numpy()) for waveform in waveforms])
-    return heard_features(encoder, features, rows, shown)
-
-
-def heard_features(
-    encoder: SpeechEncoder, features: Tensor, rows: Tensor, shown: Tensor | None = None
-) -> AudioCondition:
-    """Features of clips as their frames hear them.
-
-    Args:
-        encoder: that they come from; its positions in the window are added where it has some.
-        features: ``(clips, moments, states, width)``.
-        rows, shown: see ``compose_audio``.
+        weight: factor of the audio attention, ``(clips,)``; None is 1.
     """
     first = torch.arange(len(features), device=rows.device) * features.shape[1]
     heard = (rows + first[:, None, None]).flatten(0, 1).to(features.device)
@@ -68,7 +64,10 @@ def heard_features(
     elif shown is not None:
         clips = shown.repeat_interleave(features.shape[1])
         moments = moments * clips.to(moments)[:, None, None]
-    return AudioCondition(moments, heard, torch.ones(len(heard)).to(moments))
+    weights = torch.ones(len(heard)).to(moments)
+    if weight is not None:
+        weights = weight.to(moments).repeat_interleave(rows.shape[1])
+    return AudioCondition(moments, heard, weights)
 
 
 @torch.inference_mode()
@@ -86,4 +85,4 @@ def encode_audio(
         times: of the frames, in seconds after the first.
     """
     features = audio_features(encoder, waveform, device)
-    return heard_features(encoder, features[None], frame_rows(len(features), times)[None])
+    return compose_audio(encoder, features[None], frame_rows(len(features), times)[None])

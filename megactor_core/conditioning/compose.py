@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..models.conditions import Conditions
 from ..vision.modes.mode import GREY
-from .audio import compose_audio
+from .audio import batch_features, compose_audio
 from .background import compose_context
 from .control import compose_hints
 from .driving import compose_driving, no_driving_channels
@@ -38,8 +38,10 @@ class Clips:
         shown: pictures of the driver by the names of ``DrivingMode.pictures``, 0..255 of any real type: grey
             (R, F, S, S), hints of ControlNets (R, F, 3, S, S).
         backgrounds: CLIP pixels (R, 3, C, C), see ``background.clip_pixels``; None where none is read.
-        sound: float32 (R, samples), 16 kHz mono; None for a model that hears nothing.
+        sound: float32 (R, samples), 16 kHz mono; None for a model that hears nothing, or with features.
         sound_rows: int64 (R, F, n), see ``audio.frame_rows``.
+        sound_features: of the sound, as ``audio.batch_features`` gives them, where they are known already.
+        sound_weight: factor of the audio attention, (R,); None is 1.
     """
 
     pictures: Tensor
@@ -50,6 +52,8 @@ class Clips:
     backgrounds: Tensor | None = None
     sound: Tensor | None = None
     sound_rows: Tensor | None = None
+    sound_features: Tensor | None = None
+    sound_weight: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,12 @@ def compose(config: ModelConfig, networks: Networks, clips: Clips, kept: Kept) -
     controls = compose_hints(networks.controls, hints, kept.driver)
     audio = None
     if networks.audio_encoder is not None:
-        assert clips.sound is not None and clips.sound_rows is not None
-        audio = compose_audio(networks.audio_encoder, clips.sound, clips.sound_rows, kept.sound)
+        assert clips.sound_rows is not None
+        heard = clips.sound_features
+        if heard is None:
+            assert clips.sound is not None
+            heard = batch_features(networks.audio_encoder, clips.sound)
+        audio = compose_audio(networks.audio_encoder, heard, clips.sound_rows, kept.sound, clips.sound_weight)
     return Composed(Conditions(reference, context, driving, audio, controls=controls), features)
 
 

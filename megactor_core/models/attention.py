@@ -41,6 +41,9 @@ class Pass:
         audio_weight: factor of the audio attention, one number or one per frame ``(frames,)``.
         control: what ControlNets add.
         motion: whether the temporal modules run.
+        hidden: by the number of a level's tokens, 1 for those that tokens of 0 do not read,
+            ``(rows, tokens)``; the batch has all rows then.
+        sounding: likewise the factor of the sound attention of every token, ``(rows * frames, tokens)``.
         written: a dictionary in which every block of a reference network puts its normalised tokens by name;
             blocks return hidden states alone, so that gradient checkpointing and hosts' patches see usual
             ones.
@@ -58,17 +61,19 @@ class Pass:
     audio_weight: float | Tensor = 1.0
     control: Control | None = None
     motion: bool = True
+    hidden: Mapping[int, Tensor] = field(default_factory=dict)
+    sounding: Mapping[int, Tensor] = field(default_factory=dict)
     written: dict[str, Tensor] | None = None
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
     """Softmax attention over ``(batch, heads, tokens, head_width)``; the one place that chooses a kernel.
 
-    ``bias``, of the shape ``(1, 1, 1, tokens)``, is added to the scores of every key.
+    ``bias``, which broadcasts to ``(batch, 1, queries, keys)``, is added to the scores.
     """
-    if query.device.type == "cpu" and query.requires_grad and bias is None:
+    if query.device.type == "cpu" and query.requires_grad:
         # The fused kernel's backward pass is several times slower on a CPU than the plain products.
-        return attend_in_blocks(query, key, value)
+        return attend_in_blocks(query, key, value, bias)
     return F.scaled_dot_product_attention(query, key, value, bias)
 
 
@@ -125,19 +130,23 @@ class ConditionedAttention:
         query = split_heads(attention.to_q(normed), attention.heads)
         key, value = project(attention, normed)
         reference = shared.reference.get(self.name)
+        hiding = _hiding(shared, query)
         if reference is None or shared.reference_rows == 0 or shared.reference_weight == 0:
-            return merge_heads(attend(query, key, value))
+            return merge_heads(attend(query, key, value, hiding))
         frames = shared.num_frames
         reading, plain = shared.reference_rows * frames, (shared.rows - shared.reference_rows) * frames
         parted = query.shape[0] == shared.rows * frames
         results = []
         if plain:
             first = slice(0, plain) if parted else slice(None)
-            results.append(repeat_rows(attend(query[first], key[first], value[first]), plain))
+            bias = None if hiding is None else hiding[first]
+            results.append(repeat_rows(attend(query[first], key[first], value[first], bias), plain))
         last = slice(plain, None) if parted else slice(None)
         query, key, value = (repeat_rows(t[last], reading) for t in (query, key, value))
         bias = None
-        if shared.reference_weight != 1:
+        if hiding is not None:
+            bias = F.pad(hiding[last], (0, reference.key.shape[2]))
+        elif shared.reference_weight != 1:
             bias = key.new_zeros(1, 1, 1, key.shape[2] + reference.key.shape[2])
             bias[..., key.shape[2] :] = math.log(shared.reference_weight)
         key, value = _with_reference(key, reference.key), _with_reference(value, reference.value)
@@ -170,7 +179,20 @@ class ConditionedAttention:
         heard = attention.to_out[0](merge_heads(attend(query, key, value)))
         if plain:
             heard = torch.cat([unheard.expand(plain, *heard.shape[1:]), heard])
+        sounding = shared.sounding.get(heard.shape[1])
+        if sounding is not None:
+            heard = heard * sounding[..., None].to(heard)
         return _weighted(heard, shared.audio_weight)
+
+
+def _hiding(shared: Pass, query: Tensor) -> Tensor | None:
+    """Bias ``(rows * frames, 1, queries, keys)`` that keeps tokens from reading hidden ones."""
+    hidden = shared.hidden.get(query.shape[2])
+    if hidden is None:
+        return None
+    unread = hidden[:, None, :] * (1 - hidden)[:, :, None]
+    bias = torch.zeros_like(unread).masked_fill(unread > 0, -torch.inf).to(query.dtype)
+    return bias.repeat_interleave(shared.num_frames, dim=0)[:, None]
 
 
 def _weighted(tokens: Tensor, weight: float | Tensor) -> Tensor:

@@ -33,6 +33,23 @@ class Control(NamedTuple):
     middle: Tensor
 
 
+class Regions(NamedTuple):
+    """Parts of the picture that training treats apart (MegActor-Sigma, masked spatial attention).
+
+    Attributes:
+        hidden: bool ``(rows, height, width)``: cells that those outside do not read in self-attention, while
+            they read everything; the reference's tokens are read by all. None hides nothing.
+        sounding: ``(rows, frames, height, width)``: factor of the sound attention in every cell; None is 1.
+    """
+
+    hidden: Tensor | None = None
+    sounding: Tensor | None = None
+
+
+ONE_PICTURE = Regions()
+"""Nothing is treated apart."""
+
+
 class ReadsContext(Protocol):
     """A network whose blocks attend to context tokens."""
 
@@ -109,6 +126,7 @@ class Denoiser(ReadsContext, Protocol):
         control: Control | None = None,
         motion: bool = True,
         reference_weight: float = 1.0,
+        regions: Regions = ONE_PICTURE,
     ) -> Tensor:
         """Prediction ``(rows, out_channels, frames, height, width)`` for a window of frames.
 
@@ -127,6 +145,7 @@ class Denoiser(ReadsContext, Protocol):
             control: what ControlNets add.
             motion: let the frames know of each other.
             reference_weight: factor of the attention weights of the reference's tokens, 0 or more.
+            regions: parts of the picture that training treats apart; ``sample`` then has all rows.
 
         Raises:
             ValueError: more frames than temporal positions.

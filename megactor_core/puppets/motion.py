@@ -32,6 +32,9 @@ nearer; brows are positive upwards; positive smile lifts the corners of the mout
 All lie in [-1, 1], except eyelids (0 closed, 1 wide open) and mouth_open (0 closed, 1 wide open).
 """
 
+MOUTH_NAMES = ("mouth_open", "mouth_width", "smile")
+"""Parameters that speech moves."""
+
 MOTION_RANGES = np.array(
     [(0, 1) if name.startswith("eyelid") or name == "mouth_open" else (-1, 1) for name in MOTION_NAMES],
     dtype=np.float32,
@@ -124,3 +127,12 @@ def sample_motion(rng: np.random.Generator, num_frames: int, frame_rate: float =
 def sample_pose(rng: np.random.Generator) -> FloatArray:
     """One pose, float32 (15,), with the distribution that each frame of `sample_motion` has."""
     return sample_motion(rng, 1)[0]
+
+
+def at_rest(motion: FloatArray) -> FloatArray:
+    """Motion (frames, 15) whose mouth is at rest: what a face shows that says nothing."""
+    resting = motion.copy()
+    for name in MOUTH_NAMES:
+        column = MOTION_NAMES.index(name)
+        resting[:, column] = NEUTRAL_MOTION[column]
+    return resting

@@ -52,7 +52,11 @@ def test_painted_driving_frames(case: Case) -> None:
     driver, target = case.input("lm_driving").numpy()[:, 0], case.input("lm_reference").numpy()[0]
     for mode, options in config["modes"].items():
         plan = region_plan(
-            driver, target, size, mouth=not options["mouthless"], fixed=options.get("fix", False)
+            driver,
+            target,
+            size,
+            shown=("eyes",) if options["mouthless"] else ("eyes", "mouth"),
+            fixed=options.get("fix", False),
         )
         painted = [patch_condition(frame, plan, index=index) for index, frame in enumerate(frames)]
         outputs[f"condition.{mode}"] = np.stack(painted)

@@ -42,6 +42,9 @@ class TransformerBlock(ConditionedAttention, BasicTransformerBlock):
                 width, cross_attention_dim=audio_dim, heads=heads, dim_head=width // heads
             )
             self.norm_audio = nn.LayerNorm(width)
+            # Training with sound begins as the model was without it.
+            for parameter in self.attn_audio.to_out[0].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, tokens: Tensor, shared: Pass) -> Tensor:
         """``(rows * frames, tokens, width)`` in; out the same, with all rows if this block parts them."""

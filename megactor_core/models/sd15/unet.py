@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..attention import Pass, project
-from ..denoiser import Control, KeyValues
+from ..denoiser import ONE_PICTURE, Control, KeyValues, Regions
 from ..driving_encoder import DrivingEncoder
 from ..encoder_config import DrivingEncoderConfig
 from .attention import TransformerBlock, add_control
@@ -110,6 +110,7 @@ class DenoisingUNet(UNetTrunk):
         control: Control | None = None,
         motion: bool = True,
         reference_weight: float = 1.0,
+        regions: Regions = ONE_PICTURE,
     ) -> Tensor:
         """Predict noise (or velocity) for a window of frames; see ``denoiser.Denoiser.denoise``."""
         clips, _, frames, _, _ = sample.shape
@@ -133,9 +134,25 @@ class DenoisingUNet(UNetTrunk):
             audio_weight=audio_weight,
             control=control,
             motion=motion,
+            hidden=self._of_levels(regions.hidden),
+            sounding=self._of_levels(regions.sounding),
         )
         hidden_states = self.trunk(sample.transpose(1, 2).flatten(0, 1), shared)
         normed_together = frames if self.config.norm_over_frames else 1
         hidden_states = F.silu(self.conv_norm_out(hidden_states, normed_together))
         prediction = self.conv_out(hidden_states).unflatten(0, (-1, frames)).transpose(1, 2)
         return prediction if prediction.shape[0] == rows else prediction.expand(rows, -1, -1, -1, -1)
+
+    def _of_levels(self, region: Tensor | None) -> dict[int, Tensor]:
+        """A region ``(..., h, w)`` as ``(n, tokens)`` by the number of a level's tokens.
+
+        A coarse cell belongs to it if any of its fine cells does.
+        """
+        found: dict[int, Tensor] = {}
+        if region is None:
+            return found
+        cells = region.flatten(0, -3)[:, None].float()
+        for _ in self.config.block_out_channels:
+            found[cells[0].numel()] = cells.flatten(1)
+            cells = F.max_pool2d(cells, 2, ceil_mode=True)
+        return found

@@ -11,6 +11,7 @@ from ... import limits
 from ...models.config import ModelConfig, SchedulerConfig
 from ...section import Section
 from .data import ShardClipsConfig
+from .modalities import ModalitiesConfig
 
 _HEAVIEST = 1e6
 """Of the weights of errors."""
@@ -118,6 +119,9 @@ class DenoiserTaskConfig(Section):
     motion_modules: bool = Field(
         True, description="run the temporal modules; off, frames are trained as pictures"
     )
+    untrained: tuple[str, ...] = Field(
+        (), description="parts of parameter names that stay as they are although trainable names them"
+    )
     lora: LoraConfig | None = Field(
         None, description="train low-rank additions to the denoiser instead of what trainable names"
     )
@@ -178,6 +182,9 @@ class DenoiserTaskConfig(Section):
         le=1e6,
         description="weight of a clip's error is min(SNR, gamma) / SNR (Hang et al. 2023); usually 5",
     )
+    modalities: ModalitiesConfig | None = Field(
+        None, description="what each clip shows and lets hear, drawn from a table (MegActor-Sigma)"
+    )
     reference_dropout: float = Field(
         0.0, ge=0, le=1, description="share of clips trained without reference keys"
     )
@@ -208,6 +215,10 @@ class DenoiserTaskConfig(Section):
             raise ValueError("own_start needs a start_share: without it the first step is hardly trained")
         if self.min_snr_gamma and self.own_start:
             raise ValueError("min_snr_gamma weighs the noise of the truth, which own_start replaces")
+        if self.modalities and (self.reference_dropout or self.driving_dropout):
+            raise ValueError(
+                "modalities say what is dropped; leave reference_dropout and driving_dropout out"
+            )
         if self.lora and (self.model is not None or self.trainable != _TRAINABLE):
             raise ValueError("lora goes with initial_weights and without trainable")
         if not isinstance(self.data, PuppetClipsConfig) and (

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from ...puppets.clips import puppet_faces
 from ...puppets.identity import sample_identity
-from ...puppets.motion import sample_motion, sample_pose
+from ...puppets.motion import at_rest, sample_motion, sample_pose
 from ...puppets.renderer import Puppet
 from ...puppets.sound import mouth_sound
 from ...seeds import Split, clip_generator
@@ -27,7 +27,7 @@ class PuppetClips(Dataset[Batch]):
 
     - what ``make_sample`` gives, with a first axis of length R; the driver is another identity with the same
       motion, and its sound is that of its mouth, see ``mouth_sound``
-    - ``motion`` float32 (R, F, 15), ``weights`` float32 (R, F, L, L) of the error
+    - ``motion`` float32 (R, F, 15), that of the driver
 
     ``feature_weight`` is the weight around eyes, brows and mouth.
 
@@ -64,7 +64,9 @@ class PuppetClips(Dataset[Batch]):
         whole = rng.random() < config.whole_frame_rate
         if rng.random() < config.small_motion_share:
             motion = pose + np.float32(rng.random()) * (motion - pose)
-        targets = [puppet.frame(pose) for pose in motion]
+        modality = self.wanted.modality(self.seed, index, self.split)
+        still = modality is not None and modality.draw.still
+        targets = [puppet.frame(pose) for pose in (at_rest(motion) if still else motion)]
         drivers = [driver.frame(pose) for pose in motion]
         boxes, landmarks = (np.stack([getattr(one, name) for one in drivers]) for name in _FACTS)
         clip = ClipSample(
@@ -73,13 +75,14 @@ class PuppetClips(Dataset[Batch]):
             targets=[target.image for target in targets],
             drivers=[one.image for one in drivers],
             faces=puppet_faces(config.size, boxes, landmarks, targets[mode.anchor].landmarks, whole=whole),
+            landmarks=[target.landmarks for target in targets],
             sound=mouth_sound(motion, config.frame_rate) if self.wanted.hears else None,
             frame_rate=Fraction(config.frame_rate),
         )
+        weights = np.stack([self._weights(target.landmarks) for target in targets])
         return {
-            **make_sample(clip, self.wanted),
+            **make_sample(clip, self.wanted, weights, modality),
             "motion": torch.from_numpy(motion),
-            "weights": torch.from_numpy(np.stack([self._weights(target.landmarks) for target in targets])),
         }
 
     def _weights(self, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,12 +19,15 @@ from ...conditioning.tensors import background_mask
 from ...hearing.features import num_rows
 from ...media.waveform import silence
 from ...models.config import ModelConfig
+from ...seeds import Split
 from ...vision.foreground import background_image
 from ...vision.framing import Framing
 from ...vision.modes.levels import show
 from ...vision.modes.mode import ClipFaces, DrivingMode
 from ...vision.modes.plain import PLAIN
 from ...vision.modes.registry import MODES
+from ..config.modalities import ModalitiesConfig
+from .modalities import Modality, draw_modality, part_cells
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class SampleFormat:
         mode: how the driver is shown.
         framing: what of a face's surroundings belongs to the square.
         hears: whether sound belongs to a sample.
+        modalities: draws of what each clip shows and lets hear; None: all of it.
     """
 
     size: int
@@ -46,9 +50,10 @@ class SampleFormat:
     mode: DrivingMode = PLAIN
     framing: Framing = "face"
     hears: bool = False
+    modalities: ModalitiesConfig | None = None
 
     @classmethod
-    def of(cls, model: ModelConfig, size: int) -> SampleFormat:
+    def of(cls, model: ModelConfig, size: int, modalities: ModalitiesConfig | None = None) -> SampleFormat:
         """Format for a model's training in its usual driving mode, on pictures of ``size``."""
         encoder: dict[str, Any] | None = None if model.image_encoder is None else dict(model.image_encoder)
         return cls(
@@ -58,7 +63,12 @@ class SampleFormat:
             MODES[model.driving_modes[0]],
             model.framing,
             model.audio_encoder is not None,
+            modalities,
         )
+
+    def modality(self, seed: int, index: int, split: Split) -> Modality | None:
+        """Of clip ``index``; None where nothing is drawn."""
+        return None if self.modalities is None else draw_modality(self.modalities, seed, index, split)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +82,7 @@ class ClipSample:
         drivers: of any real type, one per frame, with the motion of the targets.
         faces: in the drivers.
         affine: moves what is shown of the driver, see ``levels.show``.
+        landmarks: of the face in every target, (68, 2) in pixels; needed where a modality masks or weighs.
         sound: 16 kHz mono float32 (samples,) from the first frame on; None is silence.
         frame_rate: frames per second.
     """
@@ -82,25 +93,32 @@ class ClipSample:
     drivers: Sequence[NDArray[Any]]
     faces: ClipFaces
     affine: NDArray[np.float64] | None = None
+    landmarks: Sequence[NDArray[np.floating]] | None = None
     sound: NDArray[np.float32] | None = None
     frame_rate: Fraction = Fraction(25)
 
 
-def make_sample(clip: ClipSample, wanted: SampleFormat) -> dict[str, Tensor]:
+def make_sample(
+    clip: ClipSample, wanted: SampleFormat, weights: NDArray[np.float32], modality: Modality | None = None
+) -> dict[str, Tensor]:
     """One sample (S: size, L: size of the latents, F: frames).
 
     - ``references`` uint8 (3, S, S), ``targets`` uint8 (F, 3, S, S)
     - what the mode shows, by its names: ``driving`` uint8 (F, S, S), hints of ControlNets uint8 (F, 3, S, S)
     - ``background_masks`` float32 (1, L, L), 1 = background
     - ``backgrounds`` float32 (3, C, C), CLIP pixels, where they are read
+    - ``weights`` float32 (F, L, L) of the error, as given; masked and emphasised by a modality
     - ``sound`` float32 (samples,) and ``sound_rows`` int64 (F, n), where it is heard
+    - with a modality what ``_of_modality`` adds
     """
-    shown = show(wanted.mode, clip.drivers, clip.faces, clip.affine)
+    mode = wanted.mode if modality is None else modality.mode(wanted.mode)
+    shown = show(mode, clip.drivers, clip.faces, clip.affine)
     sample = {
         "references": channels_first(clip.reference),
         "targets": channels_first(np.stack(clip.targets)),
         **{n: torch.from_numpy(p) if p.ndim == 3 else channels_first(p) for n, p in shown.items()},
         "background_masks": background_mask(clip.foreground, (wanted.latent_size,) * 2)[0],
+        "weights": torch.from_numpy(weights),
     }
     if wanted.image_encoder_size is not None:
         background = background_image(clip.reference, clip.foreground)
@@ -108,10 +126,44 @@ def make_sample(clip: ClipSample, wanted: SampleFormat) -> dict[str, Tensor]:
     if wanted.hears:
         count = len(clip.targets)
         sound = silence(count / clip.frame_rate) if clip.sound is None else clip.sound
+        if modality is not None and modality.draw.sound != "speech":
+            sound = np.zeros_like(sound)
         times = [index / clip.frame_rate for index in range(count)]
         sample["sound"] = torch.from_numpy(sound)
         sample["sound_rows"] = frame_rows(num_rows(len(sound)), times)
-    return sample
+    return sample if modality is None else {**sample, **_of_modality(clip, wanted, weights, modality)}
+
+
+def _of_modality(
+    clip: ClipSample, wanted: SampleFormat, weights: NDArray[np.float32], modality: Modality
+) -> dict[str, Tensor]:
+    """What a modality adds to a sample.
+
+    - ``weights`` float32 (F, L, L): 0 in masked parts of the face, more in the lower face that speaks
+    - ``hidden`` bool (L, L): cells of masked parts in any frame
+    - ``sounding`` bool (F, L, L): cells that the sound reaches
+    - ``shows``, ``hears``, ``reads`` bool (): whether driver, sound and reference are kept
+    - ``sound_weight`` float32 ()
+    """
+    draw, cells = modality.draw, wanted.latent_size
+
+    def in_parts(*parts: str) -> NDArray[np.bool_]:
+        if not parts or clip.landmarks is None:
+            return np.zeros((len(clip.targets), cells, cells), bool)
+        return part_cells(clip.landmarks, parts, wanted.size, cells)
+
+    masked, lower = in_parts(*draw.masked), in_parts("mouth")
+    if draw.sound == "speech" and draw.sound_weight:
+        weights = np.where(lower, np.maximum(weights, modality.speech_weight), weights)
+    return {
+        "weights": torch.from_numpy(np.where(masked, 0, weights).astype(np.float32)),
+        "hidden": torch.from_numpy(masked.any(axis=0)),
+        "sounding": torch.from_numpy(lower if modality.local_sound else np.ones_like(lower)),
+        "shows": torch.tensor(draw.show != "none"),
+        "hears": torch.tensor(draw.sound != "none"),
+        "reads": torch.tensor(draw.reference),
+        "sound_weight": torch.tensor(draw.sound_weight),
+    }
 
 
 def channels_first(images: NDArray[np.uint8]) -> Tensor:

@@ -24,6 +24,7 @@ from ...vision.modes.mode import ClipFaces
 from ...vision.person_segmenter import find_segmenter
 from ..config.data import ShardClipsConfig
 from .loader import Batch
+from .modalities import Modality
 from .sample import ClipSample, SampleFormat, make_sample
 
 _ATTEMPTS = 100
@@ -73,7 +74,7 @@ class ShardClips(Dataset[Batch]):
         for attempt in range(_ATTEMPTS):
             clip = self.clips[rng.integers(len(self.clips))]
             try:
-                return self._sample(clip, rng), attempt
+                return self._sample(clip, rng, self.wanted.modality(self.seed, index, self.split)), attempt
             except (BrokenSample, OSError) as error:
                 problem = f"{clip.key} in {clip.shard}: {error}"
         raise InputError(
@@ -82,7 +83,7 @@ class ShardClips(Dataset[Batch]):
             "Look at the shards with: dataset inspect",
         )
 
-    def _sample(self, clip: Entry, rng: np.random.Generator) -> dict[str, Tensor]:
+    def _sample(self, clip: Entry, rng: np.random.Generator, modality: Modality | None) -> dict[str, Tensor]:
         config = self.config
         usable, boxes = self._usable_frames(clip)
         span = (config.frames - 1) * config.stride + 1
@@ -122,11 +123,8 @@ class ShardClips(Dataset[Batch]):
             faces=self._faces(clip, crop, boxes[numbers], numbers),
             affine=self._warp(rng),
         )
-        latent_size = self.wanted.latent_size
-        return {
-            **make_sample(sample, self.wanted),
-            "weights": torch.ones(config.frames, latent_size, latent_size),
-        }
+        weights = np.ones((config.frames, self.wanted.latent_size, self.wanted.latent_size), np.float32)
+        return make_sample(sample, self.wanted, weights, modality)
 
     def _faces(
         self, clip: Entry, crop: Crop, boxes: NDArray[np.float32], numbers: Sequence[int]

@@ -11,15 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ...conditioning.compose import Clips, compose, driving_width
+from ...conditioning.audio import batch_features
+from ...conditioning.compose import Clips, Kept, compose, driving_width
 from ...errors import InputError
+from ...families.features import hears
+from ...families.registry import families_with
 from ...models.conditions import Conditions
 from ...models.config import ModelConfig
+from ...models.denoiser import ONE_PICTURE, Regions
 from ...models.networks import Networks
 from ...puppets.motion import MOTION_NAMES
 from ...sampling.schedule import LAST_TIMESTEP, build_schedule
 from ...vision.modes.registry import MODES
 from ...weights.saving import save_model
+from ..config.modalities import ModalitiesConfig
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
 from ..data.loader import Batch, BatchPart
@@ -52,6 +57,8 @@ class DenoiserTask:
         if config.start is not None:
             model = replace(model, start=config.start)
         _check_window(config, model)
+        if config.modalities is not None:
+            _check_modalities(config, config.modalities, model)
         if config.zero_terminal_snr is not None:
             schedule = replace(model.training_scheduler, rescale_betas_zero_snr=config.zero_terminal_snr)
             model = replace(model, training_scheduler=schedule)
@@ -97,7 +104,9 @@ class DenoiserTask:
     def trainable(self, name: str) -> bool:
         if self.config.lora is not None:
             return ".lora_" in name
-        return name.startswith("motion_head.") or any(part in name for part in self.config.trainable)
+        named = any(part in name for part in self.config.trainable)
+        kept = any(part in name for part in self.config.untrained)
+        return name.startswith("motion_head.") or (named and not kept)
 
     def dataset(self, processes: ProcessGroup) -> Dataset[Batch]:
         self._check_validation()
@@ -118,11 +127,11 @@ class DenoiserTask:
         config, networks, processes = self.config, self.all_networks, context.processes
         schedule = self.schedule
         references = to_signed(batch["references"])
-        latents, reference_latents, static_latents = self._latents(batch, references, context)
+        latents, reference_latents, static_latents, sound = self._encoded(batch, references, context)
         device = latents.device
-        draws = draw_clips(config, latents.shape, processes, context.generator)
+        draws = draw_clips(config, latents.shape, processes, context.generator, _kept(batch))
         timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
-        clips = self._clips(batch, references, reference_latents, static_latents)
+        clips = self._clips(batch, references, reference_latents, static_latents, sound)
         composed = compose(self.model, networks, clips, draws.kept)
         conditions = composed.conditions
         later = timesteps < LAST_TIMESTEP
@@ -152,6 +161,7 @@ class DenoiserTask:
             reads=draws.kept.reference,
             joins=draws.joins_reading,
             motion=config.motion_modules,
+            regions=self._regions(batch),
         )
         difference = (prediction.float() - target) * sizes
         loss = prediction_error(difference, batch["weights"], config.change_weight, processes)
@@ -178,17 +188,28 @@ class DenoiserTask:
         else:
             save_model(self.model, self.all_networks, folder, dtype)
 
-    def _latents(
+    def _encoded(
         self, batch: Batch, references: Tensor, context: StepContext
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Of targets, references for the network, and references for the input; cached where that is on."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Latents of targets, of references for the network and for the input, and features of the sound.
+
+        They are cached where that is on; those of a sound only where its encoder stays as it is.
+        """
         if "latents" in batch:
-            return batch["latents"], batch["reference_latents"], batch["reference_latents"]
+            mean = batch["reference_latents"]
+            return batch["latents"], mean, mean, batch.get("sound_features")
         sampled = self.config.sample_latents
         encoded = encode_clips(self.all_networks.vae, references, batch["targets"], context, sampled)
+        ear, sound = self.all_networks.audio_encoder, None
+        if ear is not None and not self._trains_features(ear):
+            sound = batch_features(ear, batch["sound"])
         if self.cache is not None:
-            self.cache.store(batch, {"latents": encoded[0], "reference_latents": encoded[1]}, ("targets",))
-        return encoded
+            kept = {"latents": encoded[0], "reference_latents": encoded[1]}
+            if sound is not None:
+                kept["sound_features"] = sound.half()
+                sound = kept["sound_features"].float()  # what comes back from the file
+            self.cache.store(batch, kept, ("targets",) if sound is None else ("targets", "sound"))
+        return *encoded, sound
 
     def _by_name(self) -> dict[str, nn.Module]:
         return dict(self.all_networks.items())
@@ -198,10 +219,10 @@ class DenoiserTask:
         if self.config.lora is not None:
             return
         names = [name for n, m in self._by_name().items() for name, _ in m.named_parameters(prefix=n)]
-        for part in self.config.trainable:
+        for part in (*self.config.trainable, *self.config.untrained):
             if not any(part in name for name in names):
                 raise InputError(
-                    f"task.trainable: {part}",
+                    f"task.trainable or task.untrained: {part}",
                     "is in the name of no parameter",
                     f"Name a network ({', '.join(self._by_name())}), a dot after it, or a part such as "
                     "motion_module",
@@ -225,8 +246,15 @@ class DenoiserTask:
     def _is_trained(self, prefix: str, network: nn.Module) -> bool:
         return any(self.trainable(name) for name, _ in network.named_parameters(prefix=prefix))
 
-    def _clips(self, batch: Batch, references: Tensor, mean: Tensor, concatenated: Tensor) -> Clips:
-        """The clips of a batch."""
+    def _trains_features(self, ear: nn.Module) -> bool:
+        """Whether the features of a sound change in training, before they get their place in the window."""
+        names = (name for name, _ in ear.named_parameters(prefix="audio_encoder"))
+        return any(self.trainable(name) for name in names if ".window_positions." not in name)
+
+    def _clips(
+        self, batch: Batch, references: Tensor, mean: Tensor, concatenated: Tensor, sound: Tensor | None
+    ) -> Clips:
+        """The clips of a batch; without features of their ``sound`` these are made with gradients."""
         return Clips(
             pictures=(references + 1) / 2,
             background_masks=batch["background_masks"],
@@ -235,7 +263,20 @@ class DenoiserTask:
             shown={name: batch[name] for name in MODES[self.model.driving_modes[0]].pictures},
             backgrounds=batch.get("backgrounds"),
             sound=batch.get("sound"),
+            sound_features=sound,
             sound_rows=batch.get("sound_rows"),
+            sound_weight=batch.get("sound_weight"),
+        )
+
+    def _regions(self, batch: Batch) -> Regions:
+        """Parts of the picture that the modalities of a batch treat apart."""
+        modalities = self.config.modalities
+        if modalities is None:
+            return ONE_PICTURE
+        hides = modalities.masked_attention and bool(batch["hidden"].any())
+        return Regions(
+            batch["hidden"] if hides else None,
+            batch["sounding"] if modalities.local_sound else None,
         )
 
     def _start(self, noise: Tensor, reference_latents: Tensor) -> Tensor:
@@ -258,9 +299,36 @@ class DenoiserTask:
         return F.mse_loss(self.motion_head(pooled).float(), motion.flatten(0, 1))
 
 
+def _kept(batch: Batch) -> Kept | None:
+    """What the clips of a batch keep, where their modalities decide it."""
+    if "reads" not in batch:
+        return None
+    return Kept(reference=batch["reads"].cpu(), driver=batch["shows"].cpu(), sound=batch["hears"].cpu())
+
+
 def _last(latents: Tensor) -> Tensor:
     """The last timestep for each clip."""
     return torch.full((len(latents),), LAST_TIMESTEP, device=latents.device)
+
+
+def _check_modalities(config: DenoiserTaskConfig, modalities: ModalitiesConfig, model: ModelConfig) -> None:
+    """Raises InputError where the model or the data lack what the draws ask for."""
+    if not hears(model) or model.driving_encoder is None or "eyes_mouth" not in model.driving_modes:
+        heard = " and ".join(
+            family.name for family in families_with(lambda c: "eyes_mouth" in c.driving_modes)
+        )
+        raise InputError(
+            "task.modalities",
+            f"a {model.family} model hears nothing",
+            f"They are for {heard}; leave them out",
+        )
+    puppets = isinstance(config.data, PuppetClipsConfig)
+    if modalities.stills and not puppets:
+        raise InputError(
+            "task.modalities.draws: still",
+            "only puppets can be shown with their mouth at rest",
+            "Leave it out",
+        )
 
 
 def _check_window(config: DenoiserTaskConfig, model: ModelConfig) -> None:

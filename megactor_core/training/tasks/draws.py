@@ -21,7 +21,7 @@ class ClipDraws:
     Attributes:
         timesteps: (R,), int64.
         noise: like the latents, (R, C, F, h, w).
-        kept: the conditions that these clips keep; those that read the reference come last.
+        kept: the conditions that these clips keep.
         joins_reading: whether this process reads references at all: with its own clips, or only because
             others do and weights are spread over the processes, which must then all call the same networks.
         joins_start: likewise whether it makes the first step of sampling.
@@ -35,7 +35,11 @@ class ClipDraws:
 
 
 def draw_clips(
-    config: DenoiserTaskConfig, own_shape: torch.Size, processes: ProcessGroup, generator: torch.Generator
+    config: DenoiserTaskConfig,
+    own_shape: torch.Size,
+    processes: ProcessGroup,
+    generator: torch.Generator,
+    given: Kept | None = None,
 ) -> ClipDraws:
     """Draw for the whole batch and keep what belongs to the clips of this process.
 
@@ -44,6 +48,7 @@ def draw_clips(
         own_shape: of this process's latents, (R, C, F, h, w).
         processes: that share the batch.
         generator: on the CPU, the same on every process.
+        given: conditions that this process's clips keep, where their modalities have decided it.
     """
     whole = own_shape[0] * processes.count
     part = processes.part(whole)
@@ -53,6 +58,13 @@ def draw_clips(
         timesteps, noise = start_some(
             timesteps, noise, config.start_share, config.start_noise_scale, generator
         )
+    seen = timesteps if processes.sharded else timesteps[part]
+    joins_start = config.own_start and bool((seen < LAST_TIMESTEP).any())
+    if given is not None:
+        assert given.reference is not None
+        # What clips of other processes keep is not known here; joining without an effect is.
+        joins_reading = processes.sharded or bool(given.reference.any())
+        return ClipDraws(timesteps[part], noise[part], given, joins_reading, joins_start)
     reading = int((torch.rand(whole, generator=generator) >= config.reference_dropout).sum())
     reads = torch.arange(whole)[part] >= whole - reading
     kept = Kept(
@@ -60,13 +72,12 @@ def draw_clips(
         background=_kept(whole, config.background_dropout, generator)[part],
         driver=_kept(whole, config.driving_dropout, generator)[part],
     )
-    seen = timesteps if processes.sharded else timesteps[part]
     return ClipDraws(
         timesteps=timesteps[part],
         noise=noise[part],
         kept=kept,
         joins_reading=bool(reading if processes.sharded else reads.any()),
-        joins_start=config.own_start and bool((seen < LAST_TIMESTEP).any()),
+        joins_start=joins_start,
     )
 
 

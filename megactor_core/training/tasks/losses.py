@@ -74,17 +74,20 @@ def prediction_error(
 
     Args:
         difference: prediction minus target, (clips, channels, frames, h, w).
-        weights: (clips, frames, h, w); their size does not matter.
+        weights: (clips, frames, h, w); their size does not matter. Where all are 0 there is no error.
         change_weight: weight of the changes; 0 leaves them out.
         processes: that share the clips; the mean of their results is the whole batch's.
 
     Returns:
         a scalar.
     """
-    mean = (processes or ProcessGroup()).mean
+
+    def mean(values: Tensor) -> Tensor:
+        return (processes or ProcessGroup()).mean(values.mean()).clamp(min=torch.finfo(values.dtype).tiny)
+
     weights = weights[:, None]
-    error = (difference.square() * weights).mean() / mean(weights.mean())
+    error = (difference.square() * weights).mean() / mean(weights)
     if not change_weight:
         return error
     later = weights[:, :, 1:]
-    return error + change_weight * (difference.diff(dim=2).square() * later).mean() / mean(later.mean())
+    return error + change_weight * (difference.diff(dim=2).square() * later).mean() / mean(later)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...models.conditions import Conditions
+from ...models.denoiser import ONE_PICTURE, Regions
 from ...models.networks import Networks
 from ...sampling.clip_reader import ClipReader
 
@@ -21,6 +22,7 @@ def predict_clips(
     reads: Tensor | None = None,
     joins: bool = True,
     motion: bool = True,
+    regions: Regions = ONE_PICTURE,
 ) -> Tensor:
     """Noise or velocity (R, C, F, h, w) of noisy latents.
 
@@ -34,6 +36,7 @@ def predict_clips(
         joins: where no clip reads, whether the reference network runs without an effect: weights that are
             spread over processes want all of them to call the same networks.
         motion: let the frames of a clip know of each other.
+        regions: parts of the picture that are treated apart.
     """
     denoiser, count = networks.denoiser, len(noisy)
     reading = count if reads is None else int(reads.sum())
@@ -48,6 +51,7 @@ def predict_clips(
             reads=reads[order.to(reads.device)],
             joins=joins,
             motion=motion,
+            regions=Regions(*(part if part is None else part[order] for part in regions)),
         )
         return prediction[order.argsort()]
     reader = ClipReader(
@@ -68,6 +72,7 @@ def predict_clips(
         reference_rows=reading,
         control=reader.control(noisy.transpose(1, 2).flatten(0, 1), timesteps, _ALL),
         motion=motion,
+        regions=regions,
         **reader.sound(_ALL),
     )
     if read is not None and not reading:

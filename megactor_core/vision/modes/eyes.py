@@ -9,8 +9,8 @@ from ..landmarks import hold_landmarks
 from .mode import GREY, ClipFaces, DrivingMode, PlanOptions
 from .patches import Box, PatchPlan, alignment, patch_union
 
-# Regions of landmarks: an eye goes with its brow.
-_REGIONS: dict[str, tuple[tuple[int, ...], ...]] = {
+# Of landmarks: an eye goes with its brow.
+REGIONS: dict[str, tuple[tuple[int, ...], ...]] = {
     "eyes": ((*range(22, 27), *range(42, 48)), (*range(17, 22), *range(36, 42))),
     "mouth": (tuple(range(48, 68)),),
 }
@@ -23,7 +23,7 @@ def region_plan(
     reference_landmarks: ArrayLike | None,
     size: int,
     *,
-    mouth: bool = True,
+    shown: tuple[str, ...] = ("eyes", "mouth"),
     fixed: bool = False,
 ) -> PatchPlan:
     """Patches of eyes with brows and of the mouth, aligned by the first frame (MegActor-Sigma).
@@ -32,11 +32,11 @@ def region_plan(
         driving_landmarks: (F, 68, 2) in pixels of the driver's crop.
         reference_landmarks: (68, 2) in pixels of the reference's crop; None leaves the driver where it is.
         size: side of the crops in pixels.
-        mouth: whether the mouth is shown; without it the sound alone moves the lips.
+        shown: parts by the names of ``REGIONS``; without the mouth the sound alone moves the lips.
         fixed: one box per region for the whole clip instead of one per frame.
     """
     landmarks = np.asarray(driving_landmarks, np.float64)
-    groups = [list(group) for name, parts in _REGIONS.items() if mouth or name != "mouth" for group in parts]
+    groups = [list(group) for name in shown for group in REGIONS[name]]
     boxes: tuple[tuple[Box, ...], ...]
     if fixed:
         boxes = (
@@ -62,12 +62,12 @@ def grown_box(box: tuple[float, float, float, float], height: int, width: int) -
     return columns[0], rows[0], columns[1], rows[1]
 
 
-def _mode(name: str, description: str, *, mouth: bool) -> DrivingMode:
+def _mode(name: str, description: str, *shown: str) -> DrivingMode:
     def plan(faces: ClipFaces, options: PlanOptions) -> tuple[PatchPlan, str]:
         landmarks = hold_landmarks(faces.landmarks)
         assert landmarks is not None, "the mode needs a face"
         fixed = options.fixed_patches
-        return region_plan(landmarks, faces.target, faces.size, mouth=mouth, fixed=fixed), ""
+        return region_plan(landmarks, faces.target, faces.size, shown=shown, fixed=fixed), ""
 
     return DrivingMode(
         name=name,
@@ -80,5 +80,5 @@ def _mode(name: str, description: str, *, mouth: bool) -> DrivingMode:
     )
 
 
-EYES_MOUTH = _mode("eyes_mouth", "patches of eyes and mouth", mouth=True)
-EYES = _mode("eyes", "patches of eyes alone", mouth=False)
+EYES_MOUTH = _mode("eyes_mouth", "patches of eyes and mouth", "eyes", "mouth")
+EYES = _mode("eyes", "patches of eyes alone", "eyes")
