@@ -23,12 +23,12 @@ class ModalityDraw(Section):
     )
     sound: Literal["speech", "silence", "none"] = Field(
         "silence",
-        description="speech: the clip's own sound; silence: a waveform of zero; none: features of zero, as in "
-        "the unconditional row of guidance",
+        description="speech: the clip's own sound; silence: a waveform of zero; none: features of zero, as "
+        "in the unconditional row of guidance",
     )
     masked: tuple[Region, ...] = Field(
         (),
-        description="parts of the face left out of the loss and, with masked_attention, not read by the rest",
+        description="parts of the face left out of the loss; the rest does not read them, see masked_attention",
     )
     reference: bool = Field(True, description="whether the reference network is read")
     sound_weight: float = Field(
