@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ..dataset.settings import STEPS, PackSettings, SampleSettings, StepSettings
 from ..errors import InputError
+from . import dataset_speech
 from .arguments import whole_number
 
 _DESCRIPTION = """\
@@ -26,6 +27,10 @@ folder; pack, the first one, reads videos:
   gaze        keeps the clips in which the eyes move much
   stats       hours, persons, sizes, head pose and gaze, as JSON and plots
   inspect     a picture of some clips of a shard
+
+One more makes data out of nothing:
+
+  speech      sentences by a speech synthesiser, from which puppets learn to speak
 
 A step can be stopped at any moment, kill -9 included: the same command goes on, and finished shards are not
 made again. manifest.json in the output tells how many clips came in and went out, and why others did not.
@@ -69,6 +74,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     inspect.add_argument("--overwrite", action="store_true", help="replace a file of an earlier run")
     inspect.set_defaults(run=_inspect)
+    dataset_speech.add_parser(steps)
 
 
 def run(args: argparse.Namespace) -> int:
