@@ -65,12 +65,15 @@ class Kept:
         background: the others read tokens of zero; constant tokens are never dropped.
         driver: the others see black frames, and their ControlNets add nothing.
         sound: the others hear features of zero.
+        controls: by ControlNet, those it adds something to, of the rows that keep the driver; one that is not
+            named is not called at all. None: each is called for all rows.
     """
 
     reference: Tensor | None = None
     background: Tensor | None = None
     driver: Tensor | None = None
     sound: Tensor | None = None
+    controls: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,14 @@ def compose(config: ModelConfig, networks: Networks, clips: Clips, kept: Kept) -
             grey = grey * kept.driver.to(grey.device)[:, None, None, None]
         grey = grey if grey.is_floating_point() else grey.float()
         driving, features = compose_driving(encoder, grey, reference.modulation)
-    hints = {name: clips.shown[name].to(clips.mean) / 127.5 - 1 for name in networks.controls}
-    controls = compose_hints(networks.controls, hints, kept.driver)
+    shown = dict.fromkeys(networks.controls, kept.driver)
+    if kept.controls is not None:
+        shown = {
+            name: mask if kept.driver is None else mask & kept.driver for name, mask in kept.controls.items()
+        }
+    called = {name: networks.controls[name] for name in shown}
+    hints = {name: clips.shown[name].to(clips.mean) / 127.5 - 1 for name in called}
+    controls = compose_hints(called, hints, shown)
     audio = None
     if networks.audio_encoder is not None:
         assert clips.sound_rows is not None

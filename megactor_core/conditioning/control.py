@@ -65,19 +65,19 @@ def encode_hints(
 
 
 def compose_hints(
-    networks: Mapping[str, HintReader], pictures: Mapping[str, Tensor], shown: Tensor | None = None
+    networks: Mapping[str, HintReader], pictures: Mapping[str, Tensor], shown: Mapping[str, Tensor | None]
 ) -> dict[str, ControlCondition]:
     """Hint features of one clip or of many, with gradients to the ControlNets' weights.
 
     Args:
         networks: ControlNets by name.
         pictures: by ControlNet, ``(rows, frames, 3, S, S)`` in the range of training.
-        shown: bool ``(rows,)``, of the others nothing is added; None shows all.
+        shown: by ControlNet, bool ``(rows,)``, to the others it adds nothing; None: to all.
     """
     return {
         name: ControlCondition(
             network.hint_features(pictures[name].flatten(0, 1)),
-            weight=None if shown is None else shown.to(pictures[name]),
+            weight=None if (rows := shown[name]) is None else rows.to(pictures[name]),
         )
         for name, network in networks.items()
     }

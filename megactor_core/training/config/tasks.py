@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from ... import limits
 from ...models.config import ModelConfig, SchedulerConfig
 from ...section import Section
+from .controls import ControlsConfig
 from .data import ShardClipsConfig
 from .modalities import ModalitiesConfig
 
@@ -109,7 +110,9 @@ class DenoiserTaskConfig(Section):
     model: ModelConfig | None = Field(None, description="networks and schedules, with fresh weights")
     initial_weights: Path | None = Field(None, description="model folder to start from, instead of model")
     vae: Path | None = Field(
-        None, description="folder with vae.safetensors and vae.json, with a model of fresh weights"
+        None,
+        description="with a model of fresh weights, whose autoencoder it gets: what a training of one "
+        "exported, a model folder, or demo",
     )
     trainable: tuple[str, ...] = Field(
         _TRAINABLE,
@@ -126,6 +129,13 @@ class DenoiserTaskConfig(Section):
         None, description="train low-rank additions to the denoiser instead of what trainable names"
     )
     data: DataConfig = Field(PuppetClipsConfig(), description="clips to learn from: name puppets or shards")
+    reference_start_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="with a start from the reference, share of clips noised from there; the others from "
+        "their own picture",
+    )
     schedule: SchedulerConfig | None = Field(
         None, description="noise schedule of training and sampling from now on; null: as the model has it"
     )
@@ -186,12 +196,16 @@ class DenoiserTaskConfig(Section):
         None, description="what each clip shows and lets hear, drawn from a table (MegActor-Sigma)"
     )
     reference_dropout: float = Field(
-        0.0, ge=0, le=1, description="share of clips trained without reference keys"
+        0.0,
+        ge=0,
+        le=1,
+        description="share of clips trained without reference keys, and without what ControlNets add",
     )
     background_dropout: float = Field(
         0.0, ge=0, le=1, description="share of clips trained with background tokens of zero"
     )
     driving_dropout: float = Field(0.0, ge=0, le=1, description="share of clips trained with a black driver")
+    controls: ControlsConfig = Field(ControlsConfig(), description="what ControlNets are shown")
     auxiliary_weight: float = Field(
         0.0,
         ge=0,
@@ -213,6 +227,8 @@ class DenoiserTaskConfig(Section):
             raise ValueError("vae goes with model; initial_weights have their own")
         if self.own_start and not self.start_share:
             raise ValueError("own_start needs a start_share: without it the first step is hardly trained")
+        if self.own_start and self.reference_start_share < 1:
+            raise ValueError("own_start lets every clip start from its reference: reference_start_share is 1")
         if self.min_snr_gamma and self.own_start:
             raise ValueError("min_snr_gamma weighs the noise of the truth, which own_start replaces")
         if self.modalities and (self.reference_dropout or self.driving_dropout):

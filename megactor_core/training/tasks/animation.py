@@ -120,8 +120,9 @@ class DenoiserTask:
         return self.cache
 
     def set_gradient_checkpointing(self) -> None:
-        self.all_networks.denoiser.set_gradient_checkpointing(True)
-        self.all_networks.reference_network.set_gradient_checkpointing(True)
+        networks = self.all_networks
+        for network in (networks.denoiser, networks.reference_network, *networks.controls.values()):
+            network.set_gradient_checkpointing(True)
 
     def loss(self, batch: Batch, context: StepContext) -> tuple[Tensor, Mapping[str, Tensor]]:
         config, networks, processes = self.config, self.all_networks, context.processes
@@ -129,7 +130,8 @@ class DenoiserTask:
         references = to_signed(batch["references"])
         latents, reference_latents, static_latents, sound = self._encoded(batch, references, context)
         device = latents.device
-        draws = draw_clips(config, latents.shape, processes, context.generator, _kept(batch))
+        kept, generator = _kept(batch), context.generator
+        draws = draw_clips(config, latents.shape, processes, generator, kept, networks.controls)
         timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
         clips = self._clips(batch, references, reference_latents, static_latents, sound)
         composed = compose(self.model, networks, clips, draws.kept)
@@ -140,9 +142,10 @@ class DenoiserTask:
         noisy, target = schedule.noisy(latents, noise, timesteps), schedule.target(latents, noise, timesteps)
         sizes = torch.ones_like(noisy[:, :1, :1, :1, :1])
         if self.from_reference:
-            noisy = schedule.renoise(start, latents, _last(start), timesteps)
-            target = schedule.prediction(noisy, latents, timesteps)
-            sizes = schedule.error_scale(noisy, timesteps)
+            moves = draws.from_reference.to(device).view(sizes.shape)
+            noisy = torch.where(moves, schedule.renoise(start, latents, _last(start), timesteps), noisy)
+            target = torch.where(moves, schedule.prediction(noisy, latents, timesteps), target)
+            sizes = torch.where(moves, schedule.error_scale(noisy, timesteps), sizes)
         if config.min_snr_gamma:
             weights = min_snr_weights(schedule, timesteps, config.min_snr_gamma)
             sizes = sizes * weights.sqrt().view(sizes.shape)

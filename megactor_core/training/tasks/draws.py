@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from ...conditioning.compose import Kept
 from ...sampling.schedule import LAST_TIMESTEP
+from ...vision.modes.hints import FACE, PATCHES
 from ..config.tasks import DenoiserTaskConfig
 from ..distributed import ProcessGroup
 from .losses import draw_noise, draw_timesteps, start_some
@@ -25,6 +27,8 @@ class ClipDraws:
         joins_reading: whether this process reads references at all: with its own clips, or only because
             others do and weights are spread over the processes, which must then all call the same networks.
         joins_start: likewise whether it makes the first step of sampling.
+        from_reference: bool (R,), clips on the way from their reference, where sampling starts from there;
+            the others are noised as usual.
     """
 
     timesteps: Tensor
@@ -32,6 +36,7 @@ class ClipDraws:
     kept: Kept
     joins_reading: bool
     joins_start: bool
+    from_reference: Tensor
 
 
 def draw_clips(
@@ -40,6 +45,7 @@ def draw_clips(
     processes: ProcessGroup,
     generator: torch.Generator,
     given: Kept | None = None,
+    controls: Iterable[str] = (),
 ) -> ClipDraws:
     """Draw for the whole batch and keep what belongs to the clips of this process.
 
@@ -49,6 +55,7 @@ def draw_clips(
         processes: that share the batch.
         generator: on the CPU, the same on every process.
         given: conditions that this process's clips keep, where their modalities have decided it.
+        controls: names of the model's ControlNets.
     """
     whole = own_shape[0] * processes.count
     part = processes.part(whole)
@@ -58,26 +65,36 @@ def draw_clips(
         timesteps, noise = start_some(
             timesteps, noise, config.start_share, config.start_noise_scale, generator
         )
+    from_reference = _kept(whole, 1 - config.reference_start_share, generator)[part]
     seen = timesteps if processes.sharded else timesteps[part]
     joins_start = config.own_start and bool((seen < LAST_TIMESTEP).any())
     if given is not None:
         assert given.reference is not None
         # What clips of other processes keep is not known here; joining without an effect is.
         joins_reading = processes.sharded or bool(given.reference.any())
-        return ClipDraws(timesteps[part], noise[part], given, joins_reading, joins_start)
+        return ClipDraws(timesteps[part], noise[part], given, joins_reading, joins_start, from_reference)
     reading = int((torch.rand(whole, generator=generator) >= config.reference_dropout).sum())
-    reads = torch.arange(whole)[part] >= whole - reading
+    reads = torch.arange(whole) >= whole - reading
+    background = _kept(whole, config.background_dropout, generator)
+    driver = _kept(whole, config.driving_dropout, generator)
+    # Guidance predicts without reference what it predicts without ControlNets.
+    obeys = reads & driver
+    dropouts = {FACE: config.controls.face_dropout, PATCHES: config.controls.patch_dropout}
+    shown = {name: obeys & _kept(whole, dropouts[name], generator) for name in controls}
+    calls = {name: rows if processes.sharded else rows[part] for name, rows in shown.items()}
     kept = Kept(
-        reference=reads,
-        background=_kept(whole, config.background_dropout, generator)[part],
-        driver=_kept(whole, config.driving_dropout, generator)[part],
+        reference=reads[part],
+        background=background[part],
+        driver=driver[part],
+        controls={name: rows[part] for name, rows in shown.items() if calls[name].any()},
     )
     return ClipDraws(
         timesteps=timesteps[part],
         noise=noise[part],
         kept=kept,
-        joins_reading=bool(reading if processes.sharded else reads.any()),
+        joins_reading=bool(reading if processes.sharded else reads[part].any()),
         joins_start=joins_start,
+        from_reference=from_reference,
     )
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ...errors import InputError
-from ...families.features import encodes_driver, reads_background
+from ...families.features import encodes_driver, has_controls, reads_background
 from ...families.registry import FAMILIES, families_with
 from ...models.config import ModelConfig
 from ...models.networks import Networks, build_networks
-from ...weights.loading import load_model
+from ...weights.folders import model_names
+from ...weights.loading import load_model, read_config, resolve_model
 from ..config.run import TrainingConfig
 from ..config.tasks import AutoencoderTaskConfig, DenoiserTaskConfig
 from .base import Task
@@ -44,15 +47,19 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
 def _check_family(task: DenoiserTaskConfig, model: ModelConfig) -> None:
     """Raises InputError for a model of a family that cannot be trained here."""
     published = FAMILIES[model.family].config if model.family in FAMILIES else model
-    if all(encodes_driver(config) and reads_background(config) for config in (model, published)):
+    if all(_can_be_trained(config) for config in (model, published)):
         return
     subject = "task.model.family" if task.model is not None else "task.initial_weights"
-    trained = families_with(lambda other: encodes_driver(other) and reads_background(other))
+    trained = families_with(_can_be_trained)
     raise InputError(
         f"{subject}: {model.family}",
         "cannot be trained here",
         f"Only {' and '.join(family.name for family in trained)} can",
     )
+
+
+def _can_be_trained(model: ModelConfig) -> bool:
+    return has_controls(model) or (encodes_driver(model) and reads_background(model))
 
 
 def initial_networks(config: DenoiserTaskConfig, seed: int) -> tuple[ModelConfig, Networks]:
@@ -68,15 +75,7 @@ def initial_networks(config: DenoiserTaskConfig, seed: int) -> tuple[ModelConfig
     assert model is not None  # the config has checked it
     state: dict[str, Tensor] | None = None
     if config.vae is not None:
-        try:
-            vae = json.loads((config.vae / "vae.json").read_text(encoding="utf-8"))
-            state = load_file(config.vae / "vae.safetensors")
-        except OSError as error:
-            raise InputError(
-                config.vae,
-                f"is no exported autoencoder ({error})",
-                "Train one with configs/train/demo_autoencoder.yaml",
-            ) from None
+        vae, state = _read_autoencoder(config.vae)
         model = dataclasses.replace(model, vae=vae)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
@@ -84,3 +83,20 @@ def initial_networks(config: DenoiserTaskConfig, seed: int) -> tuple[ModelConfig
     if state is not None:
         networks.vae.load_state_dict(state)
     return model, networks
+
+
+def _read_autoencoder(source: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+    """Arguments and weights of an exported autoencoder, or of a model's."""
+    try:
+        folder = resolve_model(source) if str(source) in model_names() else source
+        if (folder / "config.json").is_file():
+            vae = read_config(folder).vae
+        else:
+            vae = json.loads((folder / "vae.json").read_text(encoding="utf-8"))
+        return vae, load_file(folder / "vae.safetensors")
+    except OSError as error:
+        raise InputError(
+            source,
+            f"is no exported autoencoder ({error})",
+            "Train one with configs/train/demo_autoencoder.yaml, or give demo",
+        ) from None
