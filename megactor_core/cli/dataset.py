@@ -19,13 +19,16 @@ _DESCRIPTION = """\
 Make training data out of videos. Each step reads a folder of shards (WebDataset tar files) and writes another
 folder; pack, the first one, reads videos:
 
-  pack        videos -> clips between cuts, encoded alike, in shards
+  pack        videos -> clips between cuts, encoded alike, with their sound, in shards
   faces       finds the face in every frame; leaves out clips without a steady, large, lit face
+  valid       keeps the clips in nearly all frames of which one person is seen, large and whole
+  frontal     keeps the clips in which the face looks to the front
+  moves       keeps the clips in which the head stays in its place
   background  parts the person from the background
   swap        a version of each clip with another face (your face-swap program, or a built-in disguise)
   stylise     a version of each clip in another style (diffusers image-to-image)
   gaze        keeps the clips in which the eyes move much
-  stats       hours, persons, sizes, head pose and gaze, as JSON and plots
+  stats       hours, persons, sizes, head pose, gaze and sound, as JSON and plots
   inspect     a picture of some clips of a shard
 
 One more makes data out of nothing:

@@ -18,6 +18,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from ..media.frames import FrameConverter
+from ..media.samples import Samples
 from ..media.timing import FALLBACK_FRAME_RATE
 from ..media.writing import VideoWriter
 from .shards import BrokenSample
@@ -34,7 +35,7 @@ class ClipFile:
     """
 
     def __init__(self, data: bytes) -> None:
-        with _decoding():
+        with decoding():
             # The format is given, so that no list of other files can pass for a clip.
             self._container = av.open(io.BytesIO(data), "r", format="mp4")
             if not self._container.streams.video:
@@ -77,7 +78,7 @@ class ClipFile:
     def frames(self) -> Iterator[NDArray[np.uint8]]:
         """All frames in their order, uint8 RGB (H, W, 3), decoded one at a time."""
         expected = 0
-        with _decoding():
+        with decoding():
             for number, frame in self._decoded_from(0):
                 if number != expected:
                     break
@@ -96,7 +97,7 @@ class ClipFile:
         if not wanted or wanted[0] < 0 or wanted[-1] >= self.num_frames:
             raise BrokenSample(f"frames {wanted[:1]} to {wanted[-1:]} of a clip of {self.num_frames}")
         images: dict[int, NDArray[np.uint8]] = {}
-        with _decoding():
+        with decoding():
             while wanted:
                 keyframe = self._keyframe(wanted[0])
                 for number, frame in self._decoded_from(keyframe):
@@ -130,7 +131,8 @@ class ClipFile:
 
 
 @contextmanager
-def _decoding() -> Iterator[None]:
+def decoding() -> Iterator[None]:
+    """Inside, what FFmpeg cannot read of a clip is a ``BrokenSample``."""
     try:
         yield
     except (av.error.FFmpegError, ValueError, IndexError) as error:
@@ -141,20 +143,36 @@ KEYFRAME_INTERVAL = 12
 """A loader decodes half of this for nothing wherever it begins; x264's 250 would cost it whole seconds."""
 
 
-def encode_clip(images: Iterable[NDArray[np.uint8]], size: tuple[int, int], frame_rate: Fraction) -> bytes:
+def encode_clip(
+    images: Iterable[NDArray[np.uint8]],
+    size: tuple[int, int],
+    frame_rate: Fraction,
+    sound: Path | Samples | None = None,
+    sound_start: Fraction = Fraction(0),
+) -> bytes:
     """An MP4 in memory, of even size.
 
     Args:
         images: uint8 RGB (H, W, 3), at least one, taken one by one.
         size: H and W.
         frame_rate: frames per second.
+        sound: file or samples of its sound, which goes along as ``VideoWriter`` does it.
+        sound_start: seconds after the first picture of ``sound`` at which the clip begins.
 
     Raises:
         InputError: the folder for temporary files is full.
     """
     with TemporaryDirectory(prefix="megactor-") as folder:
         path = Path(folder) / "clip.mp4"
-        with VideoWriter(path, size[1], size[0], frame_rate, keyframe_interval=KEYFRAME_INTERVAL) as writer:
+        with VideoWriter(
+            path,
+            size[1],
+            size[0],
+            frame_rate,
+            sound,
+            audio_start=sound_start,
+            keyframe_interval=KEYFRAME_INTERVAL,
+        ) as writer:
             for image in images:
                 writer.write(image)
         return path.read_bytes()

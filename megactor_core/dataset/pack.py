@@ -1,4 +1,4 @@
-"""From videos to shards: shots are found, cut to clips, encoded alike."""
+"""From videos to shards: shots are found, cut to clips with their sound, encoded alike."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from .records import MANIFEST, Record, Remark, begin_folder, finished, read_mani
 from .runner import collect
 from .settings import PackSettings, digest
 from .shards import CLIP, METADATA, name_bytes, write_shard
+from .sound import sound_facts
 
 UNREADABLE = "unreadable video"
 SHOTS = "shots"
@@ -169,7 +170,8 @@ def _video_record(found: dict[str, tuple[list[Shot], list[Remark]]]) -> Record:
 def pack_shard(job: PackJob) -> tuple[str, Record]:
     """Encode the clips of one shard, unless that is done already."""
     sizes = {shot.name: (job.folder / shot.name).stat().st_size for shot in job.shots}
-    work = digest(job.settings.facts(), [asdict(shot) for shot in job.shots], sizes)
+    # Clips that were packed without their sound are packed again.
+    work = digest(job.settings.facts(), [asdict(shot) for shot in job.shots], sizes, "sound")
     done = finished(job.target, work)
     if done is not None:
         return job.target.name, done
@@ -205,7 +207,10 @@ def _clip(settings: PackSettings, shot: Shot, source: DrivingSource) -> tuple[st
     # More than the most only where a single frame is held for longer.
     longest = Fraction(settings.maximum_seconds) + 1 / rate
     count = max(1, math.floor(min(part.duration, longest) * rate))
-    clip = encode_clip(_resampled(part, rate, count, size), size, rate)
+    # Sound stays in the clip's file: its packets are copied where MP4 knows their codec, so that nothing is
+    # lost, and begin and end with the picture. Every player plays such a clip, and programs that read clips,
+    # as one that swaps faces does, take picture and sound in step.
+    clip = encode_clip(_resampled(part, rate, count, size), size, rate, part.sound, part.sound_start)
     folder, _, _ = shot.name.rpartition("/")
     metadata = {
         "source": shot.name,
@@ -214,6 +219,7 @@ def _clip(settings: PackSettings, shot: Shot, source: DrivingSource) -> tuple[st
         "frame_rate": float(rate),
         "size": [size[0] + size[0] % 2, size[1] + size[1] % 2],
         "identity": folder if settings.identity == "folder" and folder else shot.name,
+        "sound": sound_facts(clip),
         "sha256": hashlib.sha256(clip).hexdigest(),
     }
     key = f"{_slug(shot.name)}_{shot.start:06d}"

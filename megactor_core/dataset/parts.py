@@ -11,6 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..vision.coarse_landmarks import FIVE_POINTS, coarse_landmarks
+from .face_measures import FrameFacts
 from .shards import BACKGROUND, FACES, BrokenSample, Entry
 
 
@@ -33,6 +34,41 @@ def face_landmarks(clip: Entry) -> NDArray[np.float32]:
     if faces.get("landmarks") is not None:
         return _array(clip, "landmarks", (68, 2))
     return np.stack([coarse_landmarks(points) for points in five_points(clip)])
+
+
+def has_landmarks(clip: Entry) -> bool:
+    """Whether a landmarker found the landmarks, which then move as the face does.
+
+    Raises:
+        BrokenSample: the clip has no such part.
+    """
+    return clip.read_json(FACES).get("landmarks") is not None
+
+
+def frame_facts(clip: Entry) -> FrameFacts:
+    """What ``faces.json`` tells of every frame.
+
+    Raises:
+        BrokenSample: the clip has no such part, or it tells of other numbers of frames.
+    """
+    faces = clip.read_json(FACES)
+    boxes = face_boxes(clip)
+    known = {name: faces.get(name) is not None for name in ("persons", "landmarks", "scores")}
+    try:
+        facts = FrameFacts(
+            size=(int(faces["size"][0]), int(faces["size"][1])),
+            boxes=boxes,
+            found=np.array(faces["found"], bool),
+            persons=np.array(faces["persons"], np.int64) if known["persons"] else None,
+            landmarks=_array(clip, "landmarks", (68, 2)) if known["landmarks"] else None,
+            scores=_array(clip, "scores", (68,)) if known["scores"] else None,
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise BrokenSample(f"part {FACES} lacks size or found") from error
+    told = (facts.found, facts.persons, facts.landmarks, facts.scores)
+    if any(len(values) != len(boxes) for values in told if values is not None):
+        raise BrokenSample(f"part {FACES} is inconsistent")
+    return facts
 
 
 def five_points(clip: Entry) -> NDArray[np.float32]:

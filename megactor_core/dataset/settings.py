@@ -128,6 +128,54 @@ class FacesSettings(SampleSettings):
     )
 
 
+class ValidSettings(SampleSettings):
+    """Keep the clips in nearly all frames of which one person is seen, large and whole."""
+
+    step: ClassVar[str] = "valid"
+    minimum_frames: int = Field(60, ge=1, le=limits.COUNT, description="frames that a clip must have")
+    minimum_valid: float = Field(0.9, ge=0, le=1, description="share of valid frames that a clip must exceed")
+    minimum_points: int = Field(
+        60,
+        ge=0,
+        le=68,
+        description="of 68 landmarks, those in the picture with the score that a valid frame has",
+    )
+    minimum_score: float = Field(
+        0.3, ge=0, le=1, description="of landmarks that count, where the landmarker gives scores"
+    )
+    minimum_half_side: float = Field(
+        200.0,
+        ge=0,
+        le=limits.PIXELS,
+        description="half the side of the square around a valid frame's face is longer, in pixels",
+    )
+
+
+class FrontalSettings(SampleSettings):
+    """Keep the clips in which the face looks to the front."""
+
+    step: ClassVar[str] = "frontal"
+    minimum_angle: float = Field(
+        35.0, ge=0, le=180, description="of the triangle of eyes and nose at either eye, in degrees"
+    )
+    maximum_angle: float = Field(64.0, ge=0, le=180, description="of the same")
+    minimum_ratio: float = Field(
+        0.9, ge=0, le=1, description="share of frames with both angles in the range that a clip must exceed"
+    )
+
+
+class MovesSettings(SampleSettings):
+    """Keep the clips in which the head stays in its place."""
+
+    step: ClassVar[str] = "moves"
+    maximum_ratio: float = Field(
+        0.4,
+        ge=0,
+        le=1000,
+        description="the range of the face's centre, in widths or heights of the face, stays below",
+    )
+
+
 class SwapSettings(SampleSettings):
     """Give every clip a version with another face, by a program of yours or by the built-in disguise."""
 
@@ -247,6 +295,9 @@ class BackgroundSettings(SampleSettings):
 STEPS: tuple[type[StepSettings], ...] = (
     PackSettings,
     FacesSettings,
+    ValidSettings,
+    FrontalSettings,
+    MovesSettings,
     SwapSettings,
     StyliseSettings,
     GazeSettings,

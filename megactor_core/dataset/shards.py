@@ -17,6 +17,7 @@ from ..files import new_file
 CLIP, SWAPPED, STYLED = "mp4", "swapped.mp4", "mp4_styled"
 """The clip, and the same frames with another face or in another style; all three are MP4 files."""
 FACES, BACKGROUND, GAZE, METADATA = "faces.json", "background.png", "gaze.json", "json"
+SYNC = "sync.json"
 
 Sample = Mapping[str, bytes]
 """Parts of one sample by their name: what follows the first dot of the file's name in the tar."""

@@ -39,6 +39,13 @@ MOST_CHANNELS = max(LAYOUTS)
 TOLERANCE = 0.04
 # Seconds: larger overlaps are those of a clock that starts over. Of smaller ones the second is left out.
 LONGEST_OVERLAP = 1
+# MP4 does not know MP3 of lower rates.
+_LOWEST_COPIED = {"mp3": 16_000}
+# Formats that store the time of every packet, so that a span within a long file is found without reading all
+# before it. Others count from the bit rate.
+_EXACT_SEEKING = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+# Seconds before a span: decoders warm up. A packet found further before it comes from a clock that jumps.
+_WARM_UP, _FARTHEST = 1, 10
 
 
 class Sound(ABC):
@@ -112,11 +119,7 @@ def open_sound(sound: Path | Samples, start: Fraction) -> Iterator[SoundSource |
         yield _MemorySound(sound, start) if len(sound.values) else None
         return
     check_input(sound)
-    try:
-        container = open_input(sound)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InputError(sound, "its sound cannot be read", "Give a video or sound file") from error
-    with container:
+    with _open(sound) as container:
         if container.format.name in REFUSED_FORMATS:
             raise InputError(sound, "names other files and holds no sound", "Give a video or sound file")
         stream = best_sound(container)
@@ -130,7 +133,45 @@ def open_sound(sound: Path | Samples, start: Fraction) -> Iterator[SoundSource |
         origin = clock.origin
         if origin is None:
             origin = (stream.start_time or 0) * cast(Fraction, stream.time_base)
-        yield _FileSound(container, stream, origin + start, clock)
+        stream_number = container.streams.audio.index(stream)
+        if _skip_to(container, stream, origin + start):
+            yield _FileSound(container, stream, origin + start, clock)
+            return
+    with _open(sound) as container:
+        yield _FileSound(container, container.streams.audio[stream_number], origin + start, clock)
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        return open_input(path)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise InputError(path, "its sound cannot be read", "Give a video or sound file") from error
+
+
+def _skip_to(container: InputContainer, stream: AudioStream, time: Fraction) -> bool:
+    """Go on with packets shortly before a time on the file's clock; False: the file is to be opened again."""
+    if container.format.name not in _EXACT_SEEKING or time < _FARTHEST:
+        return True
+    time_base = cast(Fraction, stream.time_base)
+    wanted = int((time - _WARM_UP) / time_base)
+    try:
+        container.seek(wanted, stream=stream)
+        found = next((packet.pts for packet in container.demux(stream) if packet.pts is not None), None)
+        container.seek(wanted, stream=stream)
+    except av.error.FFmpegError:
+        return False
+    return found is not None and wanted - _FARTHEST / time_base < found <= wanted
+
+
+def opened_sound(container: InputContainer, origin: Fraction) -> SoundSource | None:
+    """The best sound stream of an opened file of one recording; None where it has none.
+
+    Args:
+        container: at its beginning; it must stay open while the sound is read.
+        origin: seconds on the file's clock that become time 0.
+    """
+    stream = best_sound(container)
+    return None if stream is None else _FileSound(container, stream, origin, PictureClock(origin))
 
 
 def read_sound(sound: Path | Samples, start: Fraction, duration: Fraction) -> Samples | None:
@@ -173,7 +214,8 @@ def add_sound(
         audio_codec: the encoder for all others.
     """
     if isinstance(source, _FileSound) and source.codec in copied_codecs:
-        return _CopiedSound(source, output)
+        if source.rate >= _LOWEST_COPIED.get(source.codec, 0):
+            return _CopiedSound(source, output)
     return _EncodedSound(source, output, audio_codec)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .samples import Samples
-from .sound import open_sound
+from .sound import SoundSource, open_sound
 
 SAMPLE_RATE = 16_000
 
@@ -86,8 +86,15 @@ def heard(sound: Path | Samples, start: Fraction) -> Iterator[NDArray[np.float32
         if source is None:
             remedy = "Give a file with sound, or drive without it"
             raise InputError(_name(sound), "holds no sound", remedy)
-        decoded = source.decode(SAMPLE_RATE, refuse)
-        yield from (piece[0] for piece in decoded) if source.channels == 1 else _averaged(decoded)
+        yield from one_channel(source, refuse)
+
+
+def one_channel(
+    source: SoundSource, on_damage: Callable[[], None] = lambda: None
+) -> Iterator[NDArray[np.float32]]:
+    """Opened sound as ``heard`` gives it; ``on_damage`` is called where samples are not finite."""
+    decoded = source.decode(SAMPLE_RATE, on_damage)
+    yield from (piece[0] for piece in decoded) if source.channels == 1 else _averaged(decoded)
 
 
 def _averaged(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

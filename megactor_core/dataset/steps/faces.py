@@ -111,6 +111,7 @@ def _facts(
         "size": list(size),
         "boxes": np.round(track.boxes.astype(float), 2).tolist(),
         "found": track.found.tolist(),
+        "persons": [len(several) for several in faces],
         "luma": [round(value, 2) for value in luma],
         "points": points,
         "landmarks": landmarks,

@@ -8,10 +8,13 @@ from pathlib import Path
 from ..settings import (
     BackgroundSettings,
     FacesSettings,
+    FrontalSettings,
     GazeSettings,
+    MovesSettings,
     SampleSettings,
     StyliseSettings,
     SwapSettings,
+    ValidSettings,
     Worker,
 )
 from ..shards import Shard
@@ -45,6 +48,27 @@ def _(settings: FacesSettings, shard: Shard) -> Worker:
     from .faces import FaceFinder
 
     return FaceFinder.from_files(settings)
+
+
+@open_worker.register
+def _(settings: ValidSettings, shard: Shard) -> Worker:
+    from .valid import ValidFilter
+
+    return ValidFilter(settings)
+
+
+@open_worker.register
+def _(settings: FrontalSettings, shard: Shard) -> Worker:
+    from .frontal import FrontalFilter
+
+    return FrontalFilter(settings)
+
+
+@open_worker.register
+def _(settings: MovesSettings, shard: Shard) -> Worker:
+    from .moves import MovesFilter
+
+    return MovesFilter(settings)
 
 
 @open_worker.register
