@@ -28,7 +28,7 @@ class ModalityDraw(Section):
     )
     masked: tuple[Region, ...] = Field(
         (),
-        description="parts of the face left out of the loss; the rest does not read them, see masked_attention",
+        description="parts of the face left out of the loss; with masked_attention the rest does not see them",
     )
     reference: bool = Field(True, description="whether the reference network is read")
     sound_weight: float = Field(

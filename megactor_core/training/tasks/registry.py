@@ -14,8 +14,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...errors import InputError
-from ...families.features import encodes_driver, has_controls, reads_background
-from ...families.registry import FAMILIES, families_with
 from ...models.config import ModelConfig
 from ...models.networks import Networks, build_networks
 from ...weights.folders import model_names
@@ -40,26 +38,7 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
     from .animation import DenoiserTask
 
     model, networks = initial_networks(config.task, config.seed)
-    _check_family(config.task, model)
     return DenoiserTask(config.task, model, networks, config.seed, folder / "cache")
-
-
-def _check_family(task: DenoiserTaskConfig, model: ModelConfig) -> None:
-    """Raises InputError for a model of a family that cannot be trained here."""
-    published = FAMILIES[model.family].config if model.family in FAMILIES else model
-    if all(_can_be_trained(config) for config in (model, published)):
-        return
-    subject = "task.model.family" if task.model is not None else "task.initial_weights"
-    trained = families_with(_can_be_trained)
-    raise InputError(
-        f"{subject}: {model.family}",
-        "cannot be trained here",
-        f"Only {' and '.join(family.name for family in trained)} can",
-    )
-
-
-def _can_be_trained(model: ModelConfig) -> bool:
-    return has_controls(model) or (encodes_driver(model) and reads_background(model))
 
 
 def initial_networks(config: DenoiserTaskConfig, seed: int) -> tuple[ModelConfig, Networks]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -62,20 +64,20 @@ def grown_box(box: tuple[float, float, float, float], height: int, width: int) -
     return columns[0], rows[0], columns[1], rows[1]
 
 
-def _mode(name: str, description: str, *shown: str) -> DrivingMode:
-    def plan(faces: ClipFaces, options: PlanOptions) -> tuple[PatchPlan, str]:
-        landmarks = hold_landmarks(faces.landmarks)
-        assert landmarks is not None, "the mode needs a face"
-        fixed = options.fixed_patches
-        return region_plan(landmarks, faces.target, faces.size, shown=shown, fixed=fixed), ""
+def _plan(faces: ClipFaces, options: PlanOptions, *, shown: tuple[str, ...]) -> tuple[PatchPlan, str]:
+    landmarks = hold_landmarks(faces.landmarks)
+    assert landmarks is not None, "the mode needs a face"
+    return region_plan(landmarks, faces.target, faces.size, shown=shown, fixed=options.fixed_patches), ""
 
+
+def _mode(name: str, description: str, *shown: str) -> DrivingMode:
     return DrivingMode(
         name=name,
         description=description,
         landmarks="coarse",
         needs_face=True,
         pictures=(GREY,),
-        plan=plan,
+        plan=partial(_plan, shown=shown),  # workers that prepare batches are sent it
         options=("fixed_patches",),
     )
 
