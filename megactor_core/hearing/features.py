@@ -59,9 +59,10 @@ def log_mel(waveform: NDArray[np.float32], bands: int) -> Tensor:
     """
     extractor = _extractor(bands)
     samples = np.pad(waveform, (0, max(0, extractor.n_fft - len(waveform))))
-    features = extractor(
-        samples, sampling_rate=SAMPLE_RATE, padding=False, truncation=False, return_tensors="pt"
-    )
+    with torch.autocast("cpu", enabled=False):  # training may compute in fewer digits around this
+        features = extractor(
+            samples, sampling_rate=SAMPLE_RATE, padding=False, truncation=False, return_tensors="pt"
+        )
     return features["input_features"][0]
 
 

@@ -28,7 +28,7 @@ class ModalityDraw(Section):
     )
     masked: tuple[Region, ...] = Field(
         (),
-        description="parts of the face left out of the loss; with masked_attention the rest does not see them",
+        description="parts of the face left out of the loss; with masked_attention unseen by the rest",
     )
     reference: bool = Field(True, description="whether the reference network is read")
     sound_weight: float = Field(
