@@ -49,6 +49,11 @@ class Modality:
     speech_weight: float
     rng: np.random.Generator
 
+    @property
+    def shows_mouth(self) -> bool:
+        """Whether the driver's mouth can be seen."""
+        return "mouth" in _SHOWN[self.draw.show]
+
     def mode(self, usual: DrivingMode) -> DrivingMode:
         """The driving mode that shows this clip's driver."""
         return replace(usual, plan=self._plan)

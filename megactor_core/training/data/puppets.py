@@ -27,7 +27,7 @@ class PuppetClips(Dataset[Batch]):
 
     - what ``make_sample`` gives, with a first axis of length R; the driver is another identity with the same
       motion, and its sound is that of its mouth, see ``mouth_sound``
-    - ``motion`` float32 (R, F, 15), that of the driver
+    - ``motion`` float32 (R, F, 15), before a modality lets a mouth rest
 
     ``feature_weight`` is the weight around eyes, brows and mouth.
 
@@ -65,16 +65,23 @@ class PuppetClips(Dataset[Batch]):
         if rng.random() < config.small_motion_share:
             motion = pose + np.float32(rng.random()) * (motion - pose)
         modality = self.wanted.modality(self.seed, index, self.split)
+        driving, aligned = motion, None
+        if modality is not None and not modality.shows_mouth:
+            # Outline and size of a head follow its jaw: they would tell of a mouth that is not shown.
+            driving = at_rest(motion)
+            aligned = puppet.frame(driving[mode.anchor]).landmarks
         still = modality is not None and modality.draw.still
         targets = [puppet.frame(pose) for pose in (at_rest(motion) if still else motion)]
-        drivers = [driver.frame(pose) for pose in motion]
+        drivers = [driver.frame(pose) for pose in driving]
+        if aligned is None:
+            aligned = targets[mode.anchor].landmarks
         boxes, landmarks = (np.stack([getattr(one, name) for one in drivers]) for name in _FACTS)
         clip = ClipSample(
             reference=reference.image,
             foreground=reference.mask,
             targets=[target.image for target in targets],
             drivers=[one.image for one in drivers],
-            faces=puppet_faces(config.size, boxes, landmarks, targets[mode.anchor].landmarks, whole=whole),
+            faces=puppet_faces(config.size, boxes, landmarks, aligned, whole=whole),
             landmarks=[target.landmarks for target in targets],
             sound=mouth_sound(motion, config.frame_rate) if self.wanted.hears else None,
             frame_rate=Fraction(config.frame_rate),

@@ -1,0 +1,224 @@
+"""Modality Decoupling Control: what clips show and hide, what is learnt from, and what is read by whom."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+from tiny_model import tiny_networks
+
+from megactor_core.families.registry import FAMILIES
+from megactor_core.models.attention import Pass
+from megactor_core.models.denoiser import KeyValues
+from megactor_core.models.sd15.attention import TransformerBlock
+from megactor_core.puppets.clips import puppet_faces, render_motion
+from megactor_core.puppets.identity import sample_identity
+from megactor_core.puppets.motion import sample_motion
+from megactor_core.training.config.modalities import ModalitiesConfig
+from megactor_core.training.config.tasks import PuppetClipsConfig
+from megactor_core.training.data.modalities import draw_modality
+from megactor_core.training.data.puppets import PuppetClips
+from megactor_core.training.data.sample import SampleFormat
+from megactor_core.training.tasks.losses import prediction_error
+from megactor_core.vision.modes.levels import show
+from megactor_core.vision.modes.registry import MODES
+from megactor_core.weights.random_model import tiny_config
+
+RELEASED = [
+    {"share": 0.2, "show": "eyes", "sound": "speech"},
+    {"share": 0.4, "show": "none", "sound": "speech"},
+    {"share": 0.4, "show": "eyes_mouth", "sound": "silence"},
+]
+SIGMA = tiny_config(FAMILIES["megactor-sigma"].config)
+
+
+def modalities(*draws: dict[str, Any], **fields: Any) -> ModalitiesConfig:
+    return ModalitiesConfig.model_validate({"draws": draws or RELEASED, "patches": ["tight"], **fields})
+
+
+def clips(config: ModalitiesConfig, frames: int = 3, references: int = 1) -> PuppetClips:
+    data = PuppetClipsConfig(size=64, references=references, frames=frames, frame_rate=5.0)
+    return PuppetClips(data, 4, "train", SampleFormat.of(SIGMA, 64, config))
+
+
+def test_draws_have_their_shares_and_depend_on_nothing_but_seed_and_number():
+    config, count = modalities(), 10_000
+    drawn = Counter(draw_modality(config, 1, index, "train").draw.show for index in range(count))
+    for draw in config.draws:
+        deviation = (count * draw.share * (1 - draw.share)) ** 0.5
+        assert abs(drawn[draw.show] - count * draw.share) < 3 * deviation
+    without = modalities(*RELEASED, {"share": 0.0, "show": "mouth"})
+    first, second = modalities({"share": 0.0, "show": "mouth"}, *RELEASED), without
+    for index in range(300):
+        expected = draw_modality(config, 1, index, "train").draw
+        assert draw_modality(first, 1, index, "train").draw == expected
+        assert draw_modality(second, 1, index, "train").draw == expected
+    assert (
+        draw_modality(config, 2, 0, "train").rng.random() != draw_modality(config, 1, 0, "train").rng.random()
+    )
+
+
+@pytest.mark.parametrize("shown", ["eyes_mouth", "eyes", "none"])
+def test_tight_patches_are_those_of_the_driving_modes(shown: str):
+    rng = np.random.default_rng(0)
+    frames, _, boxes, landmarks = render_motion(sample_identity(rng), sample_motion(rng, 3), 64)
+    faces = puppet_faces(64, boxes, landmarks, landmarks[0] + 2)
+    drawn = draw_modality(modalities({"share": 1.0, "show": shown}), 0, 0, "train")
+    painted = show(drawn.mode(MODES["eyes_mouth"]), frames, faces)["driving"]
+    expected = show(MODES["eyes" if shown == "eyes" else "eyes_mouth"], frames, faces)["driving"]
+    assert np.array_equal(painted, np.zeros_like(expected) if shown == "none" else expected)
+
+
+@pytest.mark.parametrize("shape", ["union", "rectangle"])
+def test_wide_patches_stay_in_place_and_tell_nothing_of_the_size_of_a_part(shape: str):
+    tight, wide = (
+        clips(modalities({"share": 1.0, "show": "eyes"}, patches=[kind]))[0]["driving"][0] > 0
+        for kind in ("tight", shape)
+    )
+    assert (tight[0] != tight[2]).float().mean() > 0.02
+    assert (wide[0] != wide[2]).float().mean() < 0.005 and wide.any()
+
+
+def test_only_the_mouth_is_shown_where_the_mouth_is_asked_for():
+    both = clips(modalities({"share": 1.0, "show": "eyes_mouth"}))[0]["driving"]
+    eyes = clips(modalities({"share": 1.0, "show": "eyes"}))[0]["driving"]
+    mouth = clips(modalities({"share": 1.0, "show": "mouth"}))[0]["driving"]
+    separate = (eyes == 0) | (mouth == 0)
+    assert (mouth > 0).any() and ((both > 0) == ((eyes > 0) | (mouth > 0)))[separate].float().mean() > 0.97
+
+
+def test_a_hidden_mouth_moves_nothing_of_what_is_shown():
+    """Neither that of the driver, nor through the box around the face that is driven."""
+    usual = {"share": 1.0, "show": "eyes", "sound": "silence"}
+    moving, still = clips(modalities(usual))[0], clips(modalities({**usual, "still": True}))[0]
+    assert torch.equal(moving["driving"], still["driving"])
+    seen = {**usual, "show": "eyes_mouth"}
+    moving, still = clips(modalities(seen))[0], clips(modalities({**seen, "still": True}))[0]
+    assert not torch.equal(moving["driving"], still["driving"])
+
+
+def test_masked_parts_weigh_nothing_and_speech_weighs_in_the_lower_face():
+    usual = {"share": 1.0, "show": "eyes", "sound": "silence"}
+    plain = clips(modalities(usual))[0]
+    masked = clips(modalities({**usual, "masked": ["mouth"]}))[0]
+    spoken = clips(modalities({**usual, "sound": "speech"}, speech_weight=4.0))[0]
+    lower = masked["weights"] == 0
+    assert (plain["weights"] == 1).all() and 0.02 < lower.float().mean() < 0.4
+    assert torch.equal(spoken["weights"] == 4, lower) and not plain["hidden"].any()
+    assert torch.equal(masked["hidden"], lower.any(1))
+    eyes = clips(modalities({**usual, "masked": ["mouth", "eyes"]}))[0]["weights"] == 0
+    assert (eyes | ~lower).all() and eyes.sum() > lower.sum()
+
+
+def test_silence_is_a_waveform_and_no_sound_is_no_feature():
+    data = {sound: clips(modalities({"share": 1.0, "show": "eyes", "sound": sound}))[1] for sound in
+            ("speech", "silence", "none")}  # fmt: skip
+    assert data["speech"]["sound"].any() and not data["silence"]["sound"].any()
+    assert data["silence"]["hears"].all() and not data["none"]["hears"].any()
+
+
+def test_a_still_truth_differs_in_the_mouth_alone():
+    usual = {"share": 1.0, "show": "eyes", "sound": "silence"}
+    moving, still = clips(modalities(usual))[0], clips(modalities({**usual, "still": True}))[0]
+    assert torch.equal(moving["motion"], still["motion"])
+    changed = (moving["targets"] != still["targets"]).any(2)
+    assert changed.any() and changed.float().mean() < 0.4
+
+
+def test_masked_error_is_that_of_the_rest():
+    truth = torch.randn(2, 3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    weights = torch.ones(2, 2, 4, 4)
+    weights[:, :, 2:] = 0
+    prediction = (truth + 5 * (weights == 0)[:, None]).requires_grad_()
+    assert prediction_error(prediction - truth, weights, 0).item() == 0
+    difference = torch.ones_like(truth).requires_grad_()
+    prediction_error(difference, weights, 0).backward()
+    expected = 2 * weights[:, None].expand_as(truth) / (3 * weights.sum())
+    torch.testing.assert_close(difference.grad, expected)
+    everywhere = prediction_error(truth, torch.ones(2, 2, 4, 4), 0)
+    torch.testing.assert_close(everywhere, F.mse_loss(truth, torch.zeros_like(truth)), rtol=1e-6, atol=0)
+    assert prediction_error(truth, torch.zeros(2, 2, 4, 4), 1.0).item() == 0
+
+
+@pytest.fixture
+def block() -> TransformerBlock:
+    torch.manual_seed(0)
+    return TransformerBlock("block", 8, 2, 8)
+
+
+def attended(block: TransformerBlock, tokens: torch.Tensor, hidden: torch.Tensor | None) -> torch.Tensor:
+    context = {"block": KeyValues(*torch.ones(2, 1, 2, 1, 4))}
+    reference = {"block": KeyValues(*torch.full((2, 2, 2, 5, 4), 0.5))}
+    shared = Pass(
+        2, torch.zeros(1), context, reference, rows=2, conditional_rows=2, reference_rows=2,
+        hidden={} if hidden is None else {16: hidden.float()},
+    )  # fmt: skip
+    return block(tokens, shared)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_hidden_changes_nothing_outside(block: TransformerBlock, training: bool):
+    tokens = torch.randn(4, 16, 8, generator=torch.Generator().manual_seed(1))
+    hidden = torch.zeros(2, 16, dtype=torch.bool)
+    hidden[0, 3:7] = True
+    changed = tokens.clone()
+    changed[:2, 3:7] += 1
+    tokens.requires_grad_(training)
+    first, second = attended(block, tokens, hidden), attended(block, changed.requires_grad_(training), hidden)
+    outside = ~hidden.repeat_interleave(2, 0)
+    assert torch.equal(first[outside], second[outside]) and not torch.equal(first[~outside], second[~outside])
+    # tokens inside read everything
+    tokens_out = tokens.detach().clone()
+    tokens_out[:2, 0] += 1
+    third = attended(block, tokens_out.requires_grad_(training), hidden)
+    assert not torch.equal(first[0, 3:7], third[0, 3:7])
+    if training:
+        first[outside].sum().backward()
+        assert not tokens.grad[~outside].any() and tokens.grad[outside].any()
+    nothing = attended(block, tokens, torch.zeros_like(hidden))
+    torch.testing.assert_close(nothing, attended(block, tokens, None))
+
+
+def test_fresh_sound_layers_add_nothing_whatever_is_heard():
+    from megactor_core.models.networks import build_networks
+
+    denoiser = build_networks(SIGMA).denoiser
+    sample = torch.randn(1, SIGMA.denoiser.in_channels, 2, 8, 8)
+    context = denoiser.context_keys_values(torch.randn(1, 4, SIGMA.denoiser.cross_attention_dim))
+    width = SIGMA.denoiser.audio_dim
+    heard = [denoiser.audio_keys_values(torch.randn(2, 6, width) * size) for size in (0, 1, 10)]
+    time = torch.tensor([300])
+    outputs = [denoiser(sample, time, context, audio=audio) for audio in heard]
+    assert torch.equal(outputs[0], outputs[1]) and torch.equal(outputs[0], outputs[2])
+
+
+def test_without_weight_no_waveform_is_heard():
+    networks = tiny_networks(SIGMA)
+    denoiser = networks.denoiser
+    sample = torch.randn(1, SIGMA.denoiser.in_channels, 2, 8, 8)
+    context = denoiser.context_keys_values(torch.randn(1, 4, SIGMA.denoiser.cross_attention_dim))
+    audio = [denoiser.audio_keys_values(torch.randn(2, 6, SIGMA.denoiser.audio_dim)) for _ in range(2)]
+    time = torch.tensor([300])
+
+    def heard(number: int, weight: float) -> torch.Tensor:
+        return denoiser(sample, time, context, audio=audio[number], audio_weight=torch.full((2,), weight))
+
+    assert torch.equal(heard(0, 0.0), heard(1, 0.0)) and not torch.equal(heard(0, 1.0), heard(1, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("draws", "message"),
+    [
+        ([{"share": 0.5, "show": "eyes"}], "add up to 0.5"),
+        ([{"share": 1.0, "show": "lips"}], "eyes_mouth"),
+        ([{"share": 1.0, "sound": "speech", "still": True}], "still goes with silence"),
+    ],
+)
+def test_tables_that_cannot_be_meant_are_refused(draws: list[dict[str, Any]], message: str):
+    with pytest.raises(ValidationError, match=message):
+        ModalitiesConfig.model_validate({"draws": draws})
