@@ -94,10 +94,3 @@ def test_a_layer_that_does_not_exist_is_named(data, write_yaml, tmp_path):
     data["task"]["lora"]["layers"] = ["to_everything"]
     with pytest.raises(InputError, match=r"task\.lora\.layers: .*to_everything"):
         build_task(read_config(write_yaml(data)), tmp_path)
-
-
-def test_a_family_that_cannot_be_trained_is_refused(data, write_yaml, tmp_path):
-    write_random_model("megactor-sigma", tmp_path / "other")
-    data["task"]["initial_weights"] = str(tmp_path / "other")
-    with pytest.raises(InputError, match="megactor-sigma: cannot be trained here"):
-        build_task(read_config(write_yaml(data)), tmp_path)
