@@ -95,7 +95,11 @@ def clip_pair(
     frame_rate: float = FRAME_RATE,
 ) -> ClipPair:
     """Render clip ``index``: reference, driver (other identity, same motion) and exact truth."""
-    clip = sample_clip(seed, index, num_frames, split, frame_rate)
+    return render_pair(sample_clip(seed, index, num_frames, split, frame_rate), size)
+
+
+def render_pair(clip: PuppetClip, size: int) -> ClipPair:
+    """Render a clip: reference, driver (other identity, same motion) and exact truth."""
     return ClipPair(
         clip,
         Puppet(clip.identity, size).frame(clip.reference_pose),

@@ -47,7 +47,7 @@ NEUTRAL_MOTION = np.array(
 """A centred, calm face with open eyes and a closed mouth, float32 (15,)."""
 
 
-def _wander(
+def wander(
     rng: np.random.Generator,
     times: FloatArray,
     move: tuple[float, float],
@@ -89,8 +89,8 @@ def _bumps(
 
 def _speech(rng: np.random.Generator, times: FloatArray) -> NDArray[np.float64]:
     """Mouth opening in [0, 1]: syllables of 2 to 4 a second inside phrases, with pauses."""
-    syllables = _wander(rng, times, (0.14, 0.26), (0.0, 0.12), 0.55) * 0.62 + 0.48
-    phrase = np.clip(0.75 + 1.6 * _wander(rng, times, (0.25, 0.5), (0.4, 1.4), 0.5), 0, 1)
+    syllables = wander(rng, times, (0.14, 0.26), (0.0, 0.12), 0.55) * 0.62 + 0.48
+    phrase = np.clip(0.75 + 1.6 * wander(rng, times, (0.25, 0.5), (0.4, 1.4), 0.5), 0, 1)
     return np.clip(syllables * phrase, 0, 1)
 
 
@@ -105,22 +105,22 @@ def sample_motion(rng: np.random.Generator, num_frames: int, frame_rate: float =
     motion = np.empty((num_frames, len(MOTION_NAMES)))
     head = ((0.5, 1.0), (0.0, 0.7))
     for column, spread in enumerate((0.6, 0.55, 0.55, 0.55, 0.55, 0.55)):
-        motion[:, column] = _wander(rng, times, *head, spread)
+        motion[:, column] = wander(rng, times, *head, spread)
     for column in (6, 7):
-        motion[:, column] = _wander(rng, times, (0.16, 0.3), (0.2, 0.9), 0.65)
+        motion[:, column] = wander(rng, times, (0.16, 0.3), (0.2, 0.9), 0.65)
     blink = _bumps(rng, times, (1.0, 3.2), (0.14, 0.3))
-    rest = _wander(rng, times, (0.2, 0.5), (0.3, 1.0), 0.6)
+    rest = wander(rng, times, (0.2, 0.5), (0.3, 1.0), 0.6)
     for column in (8, 9):
-        own = _wander(rng, times, (0.2, 0.4), (0.3, 0.9), 0.6)
+        own = wander(rng, times, (0.2, 0.4), (0.3, 0.9), 0.6)
         wink = _bumps(rng, times, (2.0, 6.0), (0.2, 0.4))
         opening = np.clip(0.82 + 0.16 * rest + 0.16 * own, 0, 1)
         motion[:, column] = opening * (1 - np.maximum(blink, wink))
-    both = _wander(rng, times, (0.2, 0.45), (0.3, 1.0), 0.6)
+    both = wander(rng, times, (0.2, 0.45), (0.3, 1.0), 0.6)
     for column in (10, 11):
-        motion[:, column] = 0.75 * both + 0.6 * _wander(rng, times, (0.2, 0.45), (0.3, 1.0), 0.6)
+        motion[:, column] = 0.75 * both + 0.6 * wander(rng, times, (0.2, 0.45), (0.3, 1.0), 0.6)
     motion[:, 12] = _speech(rng, times)
-    motion[:, 13] = _wander(rng, times, (0.2, 0.4), (0.0, 0.4), 0.6)
-    motion[:, 14] = _wander(rng, times, (0.3, 0.7), (0.3, 1.2), 0.6) + 0.1
+    motion[:, 13] = wander(rng, times, (0.2, 0.4), (0.0, 0.4), 0.6)
+    motion[:, 14] = wander(rng, times, (0.3, 0.7), (0.3, 1.2), 0.6) + 0.1
     return np.clip(motion, MOTION_RANGES[:, 0], MOTION_RANGES[:, 1]).astype(np.float32)
 
 

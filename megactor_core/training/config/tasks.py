@@ -13,6 +13,7 @@ from ...section import Section
 from .controls import ControlsConfig
 from .data import ShardClipsConfig
 from .modalities import ModalitiesConfig
+from .puppets import PuppetClipsConfig
 
 _HEAVIEST = 1e6
 """Of the weights of errors."""
@@ -37,31 +38,6 @@ class AutoencoderTaskConfig(Section):
     )
     validation_pictures: int = Field(
         64, ge=1, le=100_000, description="held-out pictures whose PSNR is logged"
-    )
-
-
-class PuppetClipsConfig(Section):
-    """Clips of puppets: a target identity, and a driver of another identity with the same motion."""
-
-    name: Literal["puppets"] = "puppets"
-    size: int = Field(512, ge=32, le=8192, multiple_of=8, description="side of the pictures in pixels")
-    references: int = Field(
-        1,
-        ge=1,
-        le=100_000,
-        description="identities per batch, shared by all processes; each has one reference picture",
-    )
-    frames: int = Field(
-        12, ge=1, le=10_000, description="target frames per identity: one window of the denoiser"
-    )
-    frame_rate: float = Field(
-        25.0, gt=0, le=1000, description="frames per second; less makes the frames differ more"
-    )
-    whole_frame_rate: float = Field(
-        0.0, ge=0, le=1, description="share of clips driven by the whole grey frame, not by the face on black"
-    )
-    small_motion_share: float = Field(
-        0.0, ge=0, le=1, description="share of clips that move away from their reference by a part, 0 to 1"
     )
 
 

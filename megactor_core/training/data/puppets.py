@@ -12,21 +12,24 @@ from torch.utils.data import Dataset
 
 from ...puppets.clips import puppet_faces
 from ...puppets.identity import sample_identity
-from ...puppets.motion import at_rest, sample_motion, sample_pose
+from ...puppets.motion import FloatArray, at_rest, sample_motion, sample_pose
 from ...puppets.renderer import Puppet
 from ...puppets.sound import mouth_sound
-from ...seeds import Split, clip_generator
-from ..config.tasks import PuppetClipsConfig
+from ...puppets.speaking import EMOTION, speak
+from ...puppets.speech.corpus import SpeechCorpus
+from ...seeds import SPEECH, Split, clip_generator
+from ..config.puppets import PuppetClipsConfig
 from .loader import Batch
 from .pictures import feature_weights
-from .sample import ClipSample, SampleFormat, make_sample
+from .sample import ClipSample, SampleFormat, make_sample, sound_around
 
 
 class PuppetClips(Dataset[Batch]):
     """Item ``i`` is a batch of R identities with F frames each (S: size, L: size of the latents).
 
     - what ``make_sample`` gives, with a first axis of length R; the driver is another identity with the same
-      motion, and its sound is that of its mouth, see ``mouth_sound``
+      motion, and its sound is that of its mouth: speech of the config's corpus, of which each frame hears its
+      own moment, or a hum, see ``mouth_sound``
     - ``motion`` float32 (R, F, 15), before a modality lets a mouth rest
 
     ``feature_weight`` is the weight around eyes, brows and mouth.
@@ -36,6 +39,9 @@ class PuppetClips(Dataset[Batch]):
         seed: seed of the data.
         split: "train" or "held-out".
         wanted: what the model asks for; of the config's size.
+
+    Raises:
+        InputError: the corpus of speech cannot be used.
     """
 
     def __init__(
@@ -48,6 +54,10 @@ class PuppetClips(Dataset[Batch]):
     ) -> None:
         self.config, self.seed, self.split = config, seed, split
         self.wanted, self.feature_weight = wanted, feature_weight
+        self.corpus = None
+        if config.speech is not None:
+            self.corpus = SpeechCorpus.read(config.speech)
+            self.corpus.of_split(split)
 
     def __getitem__(self, index: int) -> Batch:
         count = self.config.references
@@ -65,8 +75,11 @@ class PuppetClips(Dataset[Batch]):
         if rng.random() < config.small_motion_share:
             motion = pose + np.float32(rng.random()) * (motion - pose)
         modality = self.wanted.modality(self.seed, index, self.split)
+        hides_mouth = modality is not None and not modality.shows_mouth
+        # A mood is seen on the mouth alone: where the driver does not show it, nothing tells of it.
+        motion, sound, start = self._spoken(index, motion, 0.0 if hides_mouth else EMOTION)
         driving, aligned = motion, None
-        if modality is not None and not modality.shows_mouth:
+        if hides_mouth:
             # Outline and size of a head follow its jaw: they would tell of a mouth that is not shown.
             driving = at_rest(motion)
             aligned = puppet.frame(driving[mode.anchor]).landmarks
@@ -83,7 +96,8 @@ class PuppetClips(Dataset[Batch]):
             drivers=[one.image for one in drivers],
             faces=puppet_faces(config.size, boxes, landmarks, aligned, whole=whole),
             landmarks=[target.landmarks for target in targets],
-            sound=mouth_sound(motion, config.frame_rate) if self.wanted.hears else None,
+            sound=sound,
+            sound_start=start,
             frame_rate=Fraction(config.frame_rate),
         )
         weights = np.stack([self._weights(target.landmarks) for target in targets])
@@ -91,6 +105,29 @@ class PuppetClips(Dataset[Batch]):
             **make_sample(clip, self.wanted, weights, modality),
             "motion": torch.from_numpy(motion),
         }
+
+    def _spoken(
+        self, index: int, motion: FloatArray, emotion: float
+    ) -> tuple[FloatArray, FloatArray | None, float]:
+        """The motion, with a mouth that speaks; its sound, and the moment of the first frame in that."""
+        config = self.config
+        if self.corpus is None:
+            return motion, mouth_sound(motion, config.frame_rate) if self.wanted.hears else None, 0.0
+        # From a generator of its own, so that the other clips stay as they are.
+        rng = clip_generator(self.seed, index, self.split, SPEECH)
+        seconds = config.frames / config.frame_rate
+        if rng.random() >= config.speech_share:
+            return motion, sound_around(np.zeros(0, np.float32), 0.0, seconds)[0], 0.0
+        spoken = speak(
+            motion,
+            rng,
+            self.corpus,
+            self.split,
+            config.frame_rate,
+            coupling=config.mouth_coupling,
+            emotion=emotion,
+        )
+        return spoken.motion, *sound_around(spoken.sound, spoken.start, seconds)
 
     def _weights(self, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
         scaled = landmarks * (self.wanted.latent_size / self.config.size)

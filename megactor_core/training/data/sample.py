@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,8 +17,8 @@ from transformers import CLIPVisionConfig
 from ...conditioning.audio import frame_rows
 from ...conditioning.background import clip_pixels
 from ...conditioning.tensors import background_mask
-from ...hearing.features import num_rows
-from ...media.waveform import silence
+from ...hearing.features import ROWS_PER_SECOND, num_rows
+from ...media.waveform import SAMPLE_RATE, silence
 from ...models.config import ModelConfig
 from ...seeds import Split
 from ...vision.foreground import background_image
@@ -28,6 +29,9 @@ from ...vision.modes.plain import PLAIN
 from ...vision.modes.registry import MODES
 from ..config.modalities import ModalitiesConfig
 from .modalities import Modality, draw_modality, part_cells
+
+_CONTEXT = 0.5
+"""Seconds of sound around a clip that an encoder hears with it; rows that frames read are within 0.12."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,9 @@ class ClipSample:
         faces: in the drivers.
         affine: moves what is shown of the driver, see ``levels.show``.
         landmarks: of the face in every target, (68, 2) in pixels; needed where a modality masks or weighs.
-        sound: 16 kHz mono float32 (samples,) from the first frame on; None is silence.
+        sound: 16 kHz mono float32 (samples,); None is silence.
+        sound_start: seconds within the sound at which the first frame is, so that frames hear what is around
+            them also where the clip begins amidst it.
         frame_rate: frames per second.
     """
 
@@ -95,6 +101,7 @@ class ClipSample:
     affine: NDArray[np.float64] | None = None
     landmarks: Sequence[NDArray[np.floating]] | None = None
     sound: NDArray[np.float32] | None = None
+    sound_start: float = 0.0
     frame_rate: Fraction = Fraction(25)
 
 
@@ -128,7 +135,8 @@ def make_sample(
         sound = silence(count / clip.frame_rate) if clip.sound is None else clip.sound
         if modality is not None and modality.draw.sound != "speech":
             sound = np.zeros_like(sound)
-        times = [index / clip.frame_rate for index in range(count)]
+        start = Fraction(round(clip.sound_start * SAMPLE_RATE), SAMPLE_RATE)
+        times = [start + index / clip.frame_rate for index in range(count)]
         sample["sound"] = torch.from_numpy(sound)
         sample["sound_rows"] = frame_rows(num_rows(len(sound)), times)
     return sample if modality is None else {**sample, **_of_modality(clip, wanted, weights, modality)}
@@ -164,6 +172,27 @@ def _of_modality(
         "reads": torch.tensor(draw.reference),
         "sound_weight": torch.tensor(draw.sound_weight),
     }
+
+
+def sound_around(
+    sound: NDArray[np.float32], start: float, seconds: float
+) -> tuple[NDArray[np.float32], float]:
+    """The part of a sound that a clip needs, of one length for all clips that last as long.
+
+    Args:
+        sound: float32 (samples,), 16 kHz; what is beyond its end is silence.
+        start: of the clip within it, in seconds.
+        seconds: length of the clip.
+
+    Returns:
+        The clip's part with half a second before and behind, as far as the sound goes back; and the clip's
+        start within it. It begins with a row of features of the whole sound.
+    """
+    row = SAMPLE_RATE // ROWS_PER_SECOND
+    first = max(0, int((start - _CONTEXT) * ROWS_PER_SECOND)) * row
+    length = math.ceil(round((seconds + 2 * _CONTEXT) * ROWS_PER_SECOND, 3)) * row
+    part = sound[first : first + length]
+    return np.pad(part, (0, length - len(part))), start - first / SAMPLE_RATE
 
 
 def channels_first(images: NDArray[np.uint8]) -> Tensor:
