@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_model import tiny_networks
+from torch import Tensor
 
+from megactor_core.errors import InputError
 from megactor_core.families.registry import FAMILIES
 from megactor_core.seeds import torch_generator
 from megactor_core.training.config.tasks import DenoiserTaskConfig
+from megactor_core.training.data.loader import Batch
 from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.tasks.animation import DenoiserTask
 from megactor_core.training.tasks.base import StepContext
@@ -19,16 +23,14 @@ from megactor_core.weights.random_model import tiny_config
 DROPPED = {"reference_dropout": 0.5, "background_dropout": 0.5, "driving_dropout": 0.5}
 
 
-def task_of(family: str, folder: Path, **changes: Any) -> DenoiserTask:
-    data = {"size": 64, "references": 3, "frames": 2}
-    config = DenoiserTaskConfig(
-        initial_weights=folder, start="noise", sample_latents=False, data=data, **changes
-    )
+def task_of(family: str, folder: Path, seed: int = 0, **changes: Any) -> DenoiserTask:
+    settings = {"data": {"size": 64, "references": 3, "frames": 2}, **changes}
+    config = DenoiserTaskConfig(initial_weights=folder, start="noise", sample_latents=False, **settings)
     model = tiny_config(FAMILIES[family].config)
     networks = tiny_networks(model)
     for _, network in networks.items():
         network.requires_grad_(True)
-    return DenoiserTask(config, model, networks, 0, folder)
+    return DenoiserTask(config, model, networks, seed, folder)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -64,3 +66,53 @@ def test_a_batch_holds_what_the_family_is_shown(tmp_path: Path) -> None:
 def test_sigma_is_shown_patches_on_black(tmp_path: Path) -> None:
     shown = task_of("megactor-sigma", tmp_path).dataset(ProcessGroup())[0]["driving"] > 0
     assert 0.02 < shown.float().mean() < 0.7
+
+
+def test_modalities_are_refused_where_nothing_is_heard(tmp_path: Path) -> None:
+    draws = {"draws": [{"share": 1.0, "show": "eyes", "sound": "speech"}]}
+    with pytest.raises(InputError, match=r"task\.modalities: a megactor model hears nothing"):
+        task_of("megactor", tmp_path, modalities=draws)
+
+
+MODALITIES = {
+    "speech_weight": 4.0,
+    "local_sound": 0.5,
+    "draws": [
+        {"share": 0.2, "show": "eyes", "sound": "speech"},
+        {"share": 0.2, "show": "eyes", "sound": "silence", "masked": ["mouth"]},
+        {"share": 0.4, "show": "eyes", "sound": "speech", "sound_weight": 0.0, "still": True},
+        {"share": 0.2, "show": "none", "sound": "none", "reference": False},
+    ],
+}
+
+
+def losses_of(task: DenoiserTask, batch: Batch, rows: list[int]) -> tuple[float, Tensor]:
+    """Loss of some rows of a batch at one timestep without noise, and its gradient on the sound attention."""
+    config = task.config.model_copy(update={"start_share": 1.0, "start_noise_scale": 0.0})
+    task.config = config
+    part = {name: value[rows] for name, value in batch.items()}
+    for _, network in task.all_networks.items():
+        network.zero_grad()
+    loss, _ = task.loss(part, StepContext(0, 1, torch_generator(1, 1, 0), ProcessGroup()))
+    loss.backward()
+    heard = task.all_networks.denoiser.mid_block.attentions[0].transformer_blocks[0].attn_audio.to_k.weight
+    return loss.item(), heard.grad.clone()
+
+
+def test_the_order_of_clips_changes_nothing_and_recomputed_activations_change_no_gradient(
+    tmp_path: Path,
+) -> None:
+    data = {"size": 64, "references": 6, "frames": 2}
+    task = task_of("megactor-sigma", tmp_path, 6, modalities=MODALITIES, data=data)  # seed with every kind
+    batch = task.dataset(ProcessGroup())[0]
+    assert batch["reads"].any() and not batch["reads"].all() and batch["hidden"].any()
+    assert batch["sound"].any() and not batch["sound_weight"].all()
+    loss, gradient = losses_of(task, batch, [0, 1, 2, 3, 4, 5])
+    shuffled, shuffled_gradient = losses_of(task, batch, [3, 5, 0, 2, 1, 4])
+    assert shuffled == pytest.approx(loss, rel=1e-5)
+    assert gradient.any()
+    torch.testing.assert_close(shuffled_gradient, gradient, rtol=1e-3, atol=1e-6)
+    task.set_gradient_checkpointing()
+    again, again_gradient = losses_of(task, batch, [0, 1, 2, 3, 4, 5])
+    assert again == pytest.approx(loss, rel=1e-6)
+    torch.testing.assert_close(again_gradient, gradient, rtol=1e-5, atol=1e-8)

@@ -203,7 +203,7 @@ def test_anchors_and_merged_keys_work(denoiser_data: Any, tmp_path: Path) -> Non
         ("device", "meta", "device meta: cannot be used"),
         ("task.data.frames", 9, "task.data.frames: 9: is a longer window than the model's 8"),
         ("task.trainable", ["denoiser.", "nothing."], "task.trainable: nothing.: is in the name"),
-        ("task.modalities", {"draws": [{"share": 1.0}]}, "task.modalities: a megactor model hears nothing"),
+        ("task.modalities", {"draws": [{"share": 1.0}]}, "modalities say what is dropped"),
         ("task.model.denoiser.num_attention_heads", 3, "3 attention heads cannot share 8 channels"),
         ("task.model.denoiser.norm_num_groups", 7, "describes no model that can be built"),
         ("task.model.vae.latent_channels", 0, "latent_channels"),

@@ -204,7 +204,7 @@ class DenoiserTask:
         sampled = self.config.sample_latents
         encoded = encode_clips(self.all_networks.vae, references, batch["targets"], context, sampled)
         ear, sound = self.all_networks.audio_encoder, None
-        if ear is not None and not self._trains_features(ear):
+        if ear is not None and not self._trains_features():
             sound = batch_features(ear, batch["sound"])
         if self.cache is not None:
             kept = {"latents": encoded[0], "reference_latents": encoded[1]}
@@ -222,10 +222,11 @@ class DenoiserTask:
         if self.config.lora is not None:
             return
         names = [name for n, m in self._by_name().items() for name, _ in m.named_parameters(prefix=n)]
-        for part in (*self.config.trainable, *self.config.untrained):
+        parts = [("trainable", part) for part in self.config.trainable]
+        for field, part in [*parts, *(("untrained", part) for part in self.config.untrained)]:
             if not any(part in name for name in names):
                 raise InputError(
-                    f"task.trainable or task.untrained: {part}",
+                    f"task.{field}: {part}",
                     "is in the name of no parameter",
                     f"Name a network ({', '.join(self._by_name())}), a dot after it, or a part such as "
                     "motion_module",
@@ -249,8 +250,9 @@ class DenoiserTask:
     def _is_trained(self, prefix: str, network: nn.Module) -> bool:
         return any(self.trainable(name) for name, _ in network.named_parameters(prefix=prefix))
 
-    def _trains_features(self, ear: nn.Module) -> bool:
+    def _trains_features(self) -> bool:
         """Whether the features of a sound change in training, before they get their place in the window."""
+        ear = self.all_networks.module("audio_encoder")
         names = (name for name, _ in ear.named_parameters(prefix="audio_encoder"))
         return any(self.trainable(name) for name in names if ".window_positions." not in name)
 
