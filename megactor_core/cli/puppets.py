@@ -14,6 +14,7 @@ from .arguments import seed, whole_number
 
 if TYPE_CHECKING:
     from ..puppets.clips import PuppetClip
+    from ..puppets.motion import FloatArray
 
 _DESCRIPTION = """\
 Render clips of puppets: cartoon faces with random appearance and lively motion. Training and evaluation draw
@@ -24,6 +25,8 @@ Each clip has two persons who move alike. Clip 000 is written as
   000_driver.mp4     the second person: the motion
   000_truth.mp4      the first person with that motion: what a perfect animation would show
   000_sheet.png      all of it at a glance (driver above, reference and truth below)
+With a corpus of speech (made by: dataset speech) both say random words of it in both videos, and there is
+  000_sound.wav      what they say, 16 kHz mono
 
 Example: python -m megactor_core puppets --output puppets --clips 4 --size 256
 """
@@ -73,6 +76,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="train",
         help="held-out: clips that no training can contain, whatever its seed (default: train)",
     )
+    parser.add_argument(
+        "--speech", type=Path, metavar="NPZ", help="corpus of speech of which the puppets say something"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
     parser.set_defaults(run=run)
 
@@ -82,23 +88,39 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..puppets.clips import sample_clip
+    from ..puppets.speaking import sample_speaking_clip
+    from ..puppets.speech.corpus import SpeechCorpus
 
+    corpus = None
+    if args.speech is not None:
+        corpus = SpeechCorpus.read(args.speech)
+        corpus.of_split(args.split)
     names = [f"{index:03d}" for index in range(args.clips)]
     with _folder(args.output):
         if not args.overwrite:
-            _refuse_existing(args.output, names)
+            _refuse_existing(args.output, names, speaks=corpus is not None)
         for index, name in enumerate(tqdm(names, unit="clip")):
-            clip = sample_clip(args.seed, index, args.frames, args.split)
-            _write_clip(clip, args.output / name, args.size, args.overwrite)
+            stem = args.output / name
+            if corpus is None:
+                clip = sample_clip(args.seed, index, args.frames, args.split)
+                _write_clip(clip, stem, args.size, args.overwrite)
+            else:
+                spoken = sample_speaking_clip(args.seed, index, args.frames, corpus, args.split)
+                _write_clip(spoken.clip, stem, args.size, args.overwrite, spoken.heard)
+                _write_sound(stem.with_name(f"{name}_sound.wav"), spoken.heard, args.overwrite)
     print(args.output)
     return 0
 
 
-def _write_clip(clip: PuppetClip, stem: Path, size: int, overwrite: bool) -> None:
+def _write_clip(
+    clip: PuppetClip, stem: Path, size: int, overwrite: bool, sound: FloatArray | None = None
+) -> None:
     """Render and write one clip frame by frame; ``stem``: path that the file names begin with."""
     import numpy as np
 
     from ..media.pictures import save_picture
+    from ..media.samples import Samples
+    from ..media.waveform import SAMPLE_RATE
     from ..media.writing import VideoWriter
     from ..puppets.renderer import Puppet
 
@@ -113,7 +135,8 @@ def _write_clip(clip: PuppetClip, stem: Path, size: int, overwrite: bool) -> Non
     ):
         puppet, row = Puppet(identity, size), [first]
         rate = Fraction(clip.frame_rate)
-        with VideoWriter(f"{stem}_{kind}.mp4", size, size, rate, overwrite=overwrite) as writer:
+        path, speech = f"{stem}_{kind}.mp4", None if sound is None else Samples(sound[None], SAMPLE_RATE)
+        with VideoWriter(path, size, size, rate, speech, overwrite) as writer:
             for index, motion in enumerate(clip.motion):
                 image = puppet.image(motion)
                 writer.write(image)
@@ -121,6 +144,21 @@ def _write_clip(clip: PuppetClip, stem: Path, size: int, overwrite: bool) -> Non
                     row.append(image)
         rows.append(np.hstack(row))
     save_picture(f"{stem}_sheet.png", np.vstack(rows), overwrite)
+
+
+def _write_sound(path: Path, sound: FloatArray, overwrite: bool) -> None:
+    import wave
+
+    import numpy as np
+
+    from ..files import new_file
+    from ..media.waveform import SAMPLE_RATE
+
+    with new_file(path, overwrite) as temporary, wave.open(str(temporary), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes((sound * 32767).round().astype(np.int16).tobytes())
 
 
 @contextmanager
@@ -139,9 +177,9 @@ def _folder(path: Path) -> Iterator[None]:
             path.rmdir()
 
 
-def _refuse_existing(folder: Path, names: list[str]) -> None:
+def _refuse_existing(folder: Path, names: list[str], *, speaks: bool) -> None:
     for name in names:
-        for kind in ("reference.png", "driver.mp4", "truth.mp4", "sheet.png"):
+        for kind in ("reference.png", "driver.mp4", "truth.mp4", "sheet.png", *["sound.wav"] * speaks):
             if (folder / f"{name}_{kind}").exists():
                 raise InputError(
                     folder / f"{name}_{kind}", "exists already", "Choose another folder, or allow --overwrite"

@@ -12,7 +12,12 @@ import pytest
 from megactor_core.cli import puppets
 from megactor_core.errors import InputError
 from megactor_core.media.pictures import load_picture
+from megactor_core.media.waveform import read_waveform
 from megactor_core.puppets.clips import clip_pair
+from megactor_core.puppets.speaking import sample_speaking_clip
+from megactor_core.puppets.speech.corpus import SpeechCorpus
+
+SPEECH = Path(__file__).resolve().parent.parent / "data" / "speech.npz"
 
 
 def command(*arguments: str) -> int:
@@ -69,3 +74,24 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be made a folder"):
         command("--output", str(tmp_path / "clips"))
     assert (tmp_path / "clips").read_text() == "mine"
+
+
+def test_puppets_that_speak_are_heard_in_both_videos(tmp_path: Path) -> None:
+    arguments = ("--output", str(tmp_path), "--clips", "1", "--frames", "8", "--size", "48")
+    command(*arguments, "--speech", str(SPEECH))
+    spoken = sample_speaking_clip(0, 0, 8, SpeechCorpus.read(SPEECH))
+    sound = read_waveform(tmp_path / "000_sound.wav")
+    np.testing.assert_allclose(sound, spoken.heard, atol=1e-4)
+    assert len(list(tmp_path.iterdir())) == 5
+    for kind in ("driver", "truth"):
+        heard = read_waveform(tmp_path / f"000_{kind}.mp4")[: len(sound)]
+        assert np.corrcoef(heard, sound)[0, 1] > 0.95  # AAC, not a frame late
+    with pytest.raises(InputError, match="exists already"):
+        command(*arguments, "--speech", str(SPEECH))
+
+
+def test_a_corpus_that_cannot_be_read_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    (tmp_path / "speech.npz").write_bytes(b"none")
+    with pytest.raises(InputError, match="is not a speech corpus"):
+        command("--output", str(tmp_path / "clips"), "--speech", str(tmp_path / "speech.npz"))
+    assert not (tmp_path / "clips").exists()

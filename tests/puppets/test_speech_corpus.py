@@ -123,4 +123,23 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
     short, long = SpeechCorpus.read(paths[0]), SpeechCorpus.read(paths[2])
     assert short.utterances[:3] == long.utterances[:3] and short.utterances[3] == long.utterances[6]
     np.testing.assert_array_equal(short.sound(3), long.sound(6))
-    assert main(["dataset", "speech", "--count", "1", "--output", str(paths[0])]) == 2
+
+
+def test_the_stored_corpus_can_be_made_again(tmp_path: Path, corpus: SpeechCorpus) -> None:
+    pytest.importorskip("espeakng_loader")
+    arguments = ["--count", "8", "--held-out", "0.25", "--seed", "1", "--output", str(tmp_path / "again.npz")]
+    assert main(["dataset", "speech", *arguments]) == 0
+    again = SpeechCorpus.read(tmp_path / "again.npz")
+    if again.library != corpus.library:
+        pytest.skip(f"another version of espeak-ng: {again.library}")
+    assert again.utterances == corpus.utterances
+    for index in range(8):
+        # The resampler's last bit is the processor's.
+        np.testing.assert_allclose(again.sound(index), corpus.sound(index), rtol=0, atol=1.5 / 32768)
+
+
+def test_an_existing_corpus_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "speech.npz"
+    path.write_bytes(b"mine")
+    assert main(["dataset", "speech", "--output", str(path)]) == 2
+    assert path.read_bytes() == b"mine"
