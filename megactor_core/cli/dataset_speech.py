@@ -15,7 +15,7 @@ have no word and no voice in common. The same numbers give the same file with th
 Needs the package espeakng-loader: pip install 'megactor[speech]'. It is under the GPL 3, and is run as a
 program of its own; the corpus can be used without it.
 """
-_MOST = 100_000
+_MOST = 20_000  # they are collected in memory
 
 
 def add_parser(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

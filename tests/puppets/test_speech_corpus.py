@@ -70,17 +70,27 @@ def test_files_that_are_no_corpus_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "speech.npz"
     with pytest.raises(InputError, match="cannot be read"):
         SpeechCorpus.read(path)
-    for content in (b"", b"text", b"PK\x03\x04broken"):
+    for content in (b"", b"text"):
         path.write_bytes(content)
         with pytest.raises(InputError, match="is not a speech corpus"):
+            SpeechCorpus.read(path)
+    whole = SPEECH.read_bytes()
+    for content in (b"PK\x03\x04broken", whole[:200_000], whole[:100_000] + b"\xff" * 99 + whole[100_099:]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="is damaged"):
             SpeechCorpus.read(path)
     np.savez(path, samples=np.zeros(3))
     with pytest.raises(InputError, match="is not a speech corpus"):
         SpeechCorpus.read(path)
     with np.load(SPEECH) as file:
-        np.savez(path, **{**file, "speech_version": np.int64(99)})
+        parts = dict(file)
+    np.savez(path, **{**parts, "speech_version": np.int64(99)})
     with pytest.raises(InputError, match="corpus of another version"):
         SpeechCorpus.read(path)
+    for name in ("voices", "phoneme_names", "samples"):
+        np.savez(path, **{key: value for key, value in parts.items() if key != name})
+        with pytest.raises(InputError, match="is damaged"):
+            SpeechCorpus.read(path)
 
 
 def test_a_split_without_utterances_is_told(tmp_path: Path, corpus: SpeechCorpus) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,14 +74,19 @@ class SpeechCorpus:
         except OSError as error:
             reason = (error.strerror or "it is not a speech corpus").lower()
             raise InputError(path, f"cannot be read ({reason})", _REMEDY) from None
-        except (ValueError, EOFError, AttributeError, zipfile.BadZipFile):
-            # In this order: pickled or other data, an empty file, a lone array, a damaged archive.
+        except (ValueError, EOFError, AttributeError):
+            # In this order: pickled or other data, an empty file, a lone array.
             raise InputError(path, "is not a speech corpus", _REMEDY) from None
+        except (zipfile.BadZipFile, zlib.error):
+            raise InputError(path, "is damaged", _REMEDY) from None
         if "speech_version" not in parts:
             raise InputError(path, "is not a speech corpus", _REMEDY)
         if parts["speech_version"] != VERSION:
             raise InputError(path, "is a speech corpus of another version", _REMEDY)
-        return cls(path, str(parts["library"]), _utterances(parts), parts["samples"])
+        try:
+            return cls(path, str(parts["library"]), _utterances(parts), parts["samples"])
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise InputError(path, "is damaged", _REMEDY) from None
 
     def __reduce__(self) -> tuple[Callable[[Path], SpeechCorpus], tuple[Path]]:
         return SpeechCorpus.read, (self.path,)

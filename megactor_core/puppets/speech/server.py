@@ -18,6 +18,7 @@ import base64
 import ctypes
 import json
 import os
+import signal
 import sys
 from typing import Any
 
@@ -108,6 +109,8 @@ def _write(answer: dict[str, Any]) -> None:
 
 
 def _main(library: str, data: str) -> None:
+    # Ctrl-C reaches the whole group; only the parent acts on it, and its end ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         speaker = _Speaker(library, data)
     except OSError as error:
