@@ -24,6 +24,7 @@ folder; pack, the first one, reads videos:
   valid       keeps the clips in nearly all frames of which one person is seen, large and whole
   frontal     keeps the clips in which the face looks to the front
   moves       keeps the clips in which the head stays in its place
+  sync        keeps the clips whose mouth goes with their sound (SyncNet, or the lips' landmarks)
   background  parts the person from the background
   swap        a version of each clip with another face (your face-swap program, or a built-in disguise)
   stylise     a version of each clip in another style (diffusers image-to-image)

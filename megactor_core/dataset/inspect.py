@@ -13,6 +13,7 @@ from ..media.contact_sheet import picture_rows, sheet_indices
 from .clip_file import ClipFile
 from .parts import face_boxes, read_masks
 from .shards import BACKGROUND, CLIP, FACES, STYLED, SWAPPED, BrokenSample, Entry, open_shard
+from .sound import sound_facts
 
 _OUTLINE = (255, 64, 64)
 _COLUMNS = 8
@@ -27,7 +28,8 @@ def shard_sheet(path: Path, clips: int, first: int = 0) -> tuple[NDArray[np.uint
         first: number of the first of them.
 
     Returns:
-        uint8 RGB, and a line of text for each clip, those that cannot be shown included.
+        uint8 RGB, and a line of text for each clip with its parts and its sound, those that cannot be shown
+        included.
 
     Raises:
         InputError: the shard cannot be read, or none of these clips can be shown.
@@ -38,7 +40,7 @@ def shard_sheet(path: Path, clips: int, first: int = 0) -> tuple[NDArray[np.uint
     for clip in shard.entries[first : first + clips]:
         try:
             rows += _rows(clip)
-            lines.append(f"{clip.key}: {', '.join(clip.members)}")
+            lines.append(f"{clip.key}: {', '.join(clip.members)}; {_heard(clip)}")
         except BrokenSample as error:
             lines.append(f"{clip.key}: {error}")
     if not rows:
@@ -67,6 +69,13 @@ def _rows(clip: Entry) -> list[list[NDArray[np.uint8]]]:
         shown = [masks[min(i, len(masks) - 1)] for i in range(_COLUMNS)]
         rows.append([np.repeat((mask * 255).astype(np.uint8)[..., None], 3, axis=-1) for mask in shown])
     return rows
+
+
+def _heard(clip: Entry) -> str:
+    facts = sound_facts(clip.read(CLIP))
+    if facts is None:
+        return "no sound"
+    return f"sound {facts['codec']}, {facts['loudness']:.1f} dB, {facts['speech_share']:.0%} speech"
 
 
 def _boxed(image: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:

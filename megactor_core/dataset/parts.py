@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ..errors import InputError
 from ..vision.coarse_landmarks import FIVE_POINTS, coarse_landmarks
 from .face_measures import FrameFacts
 from .shards import BACKGROUND, FACES, BrokenSample, Entry
@@ -43,6 +44,22 @@ def has_landmarks(clip: Entry) -> bool:
         BrokenSample: the clip has no such part.
     """
     return clip.read_json(FACES).get("landmarks") is not None
+
+
+def check_landmarks(clips: Sequence[Entry]) -> None:
+    """Make sure that a landmarker looked at the clips, before any work; one clip of every shard is asked.
+
+    Raises:
+        InputError: one has five points of the face only, or none.
+    """
+    for clip in {clip.shard: clip for clip in clips}.values():
+        try:
+            known = has_landmarks(clip)
+        except BrokenSample:
+            continue  # it is drawn anew when it is met
+        if not known:
+            problem = f"clip {clip.key} has no landmarks, which tell where eyes and mouth are"
+            raise InputError(clip.shard, problem, "Run: dataset faces --landmarker face_landmarker.task")
 
 
 def frame_facts(clip: Entry) -> FrameFacts:

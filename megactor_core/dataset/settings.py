@@ -176,6 +176,35 @@ class MovesSettings(SampleSettings):
     )
 
 
+class SyncSettings(SampleSettings):
+    """Keep the clips whose mouth goes with their sound, by your file of SyncNet or by the lips' landmarks."""
+
+    step: ClassVar[str] = "sync"
+    needs_files: ClassVar[bool] = True
+    syncnet: Path | None = Field(
+        None, description="weights of SyncNet, second version; without it the lips' landmarks are compared"
+    )
+    mouth_reader: Path | None = Field(
+        None, description="folder of a network that hears mouths, by train; else the one that comes with this"
+    )
+    minimum_confidence: float = Field(5.5, ge=0, le=1000, description="of SyncNet, which a clip must exceed")
+    minimum_r: float = Field(
+        0.5, ge=-1, le=1, description="correlation of the lips with the mouth that is heard, by landmarks"
+    )
+    maximum_offset: int = Field(
+        1,
+        ge=0,
+        le=10,
+        description="frames between mouth and sound: of 25 a second by SyncNet, else the clip's",
+    )
+    device: str = Field("auto", exclude=True, description="cpu, cuda ...; auto: a GPU where there is one")
+
+    @property
+    def gpus(self) -> int:
+        """One for SyncNet, unless the device is the CPU."""
+        return 0 if self.syncnet is None or self.device == "cpu" else 1
+
+
 class SwapSettings(SampleSettings):
     """Give every clip a version with another face, by a program of yours or by the built-in disguise."""
 
@@ -298,6 +327,7 @@ STEPS: tuple[type[StepSettings], ...] = (
     ValidSettings,
     FrontalSettings,
     MovesSettings,
+    SyncSettings,
     SwapSettings,
     StyliseSettings,
     GazeSettings,

@@ -76,15 +76,14 @@ def _decibels(frames: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def has_sound(clip: Entry) -> bool:
-    """Whether a clip has sound: its metadata tell; a clip of another origin than ``pack`` is looked into.
-
-    Raises:
-        BrokenSample: the metadata or the clip cannot be read.
-    """
-    facts = clip.read_json(METADATA) if METADATA in clip.members else {}
-    if "sound" in facts or "sha256" in facts:  # what was packed before sound was kept has a checksum alone
-        return facts.get("sound") is not None
-    return clip_sound(clip.read(CLIP)) is not None
+    """Whether a clip has sound: its metadata tell, else the clip is looked into. A broken one has none."""
+    try:
+        facts = clip.read_json(METADATA) if METADATA in clip.members else {}
+        if "sound" in facts or "sha256" in facts:  # packed before sound was kept, it has a checksum alone
+            return facts.get("sound") is not None
+        return clip_sound(clip.read(CLIP)) is not None
+    except BrokenSample:
+        return False
 
 
 def check_sound(clips: Sequence[Entry]) -> None:
@@ -93,17 +92,10 @@ def check_sound(clips: Sequence[Entry]) -> None:
     Raises:
         InputError: some have none, or are broken; names the first one's shard.
     """
-    silent = [clip for clip in clips if not _sounds(clip)]
+    silent = [clip for clip in clips if not has_sound(clip)]
     if silent:
         raise InputError(
             silent[0].shard,
             f"{len(silent)} of {len(clips)} clips have no sound (the first one: {silent[0].key})",
             "Pack videos with sound with: dataset pack, or train without speech",
         )
-
-
-def _sounds(clip: Entry) -> bool:
-    try:
-        return has_sound(clip)
-    except BrokenSample:
-        return False

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ..vision.coarse_landmarks import FIVE_POINTS, MEAN_FACE
 from .clip_list import identity_of
-from .parts import five_points
+from .face_measures import frontal_ratio, move_ratio
+from .parts import face_boxes, five_points
 from .shards import (
     BACKGROUND,
     CLIP,
@@ -24,6 +25,7 @@ from .shards import (
     METADATA,
     STYLED,
     SWAPPED,
+    SYNC,
     BrokenSample,
     Entry,
     find_shards,
@@ -42,12 +44,15 @@ class Stats:
 
     Attributes:
         numbers: what JSON holds: clips, hours, identities, resolutions, parts, damaged shards, broken
-            samples, clips that come without facts, and mean and deviation of each angle in degrees.
+            samples, clips that come without facts, clips with sound, and mean and deviation of each angle in
+            degrees and of each measure.
         angles: all readings of head and gaze by name, in degrees.
+        measures: one reading per clip by name; of what a clip's parts do not tell there is none.
     """
 
     numbers: Mapping[str, Any]
     angles: Mapping[str, NDArray[np.float64]]
+    measures: Mapping[str, NDArray[np.float64]]
 
 
 def collect_stats(paths: Sequence[Path]) -> Stats:
@@ -62,6 +67,7 @@ def collect_stats(paths: Sequence[Path]) -> Stats:
     seconds = 0.0
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("identities", "resolutions", "parts")}
     angles: dict[str, list[float]] = {name: [] for name in (*_HEAD, *_GAZE)}
+    measures: dict[str, list[float]] = {name: [] for name in MEASURES}
     damaged = broken = without_facts = 0
     for path in find_shards(paths):
         shard = open_shard(path)
@@ -69,6 +75,7 @@ def collect_stats(paths: Sequence[Path]) -> Stats:
         for clip in shard.entries:
             try:
                 length, resolution, read = _facts(clip)
+                measured = _measures(clip, read)
             except (BrokenSample, KeyError, TypeError, ValueError, ZeroDivisionError):
                 broken += 1
                 continue
@@ -81,6 +88,8 @@ def collect_stats(paths: Sequence[Path]) -> Stats:
             counts["resolutions"][resolution] += 1
             for name, values in read.items():
                 angles[name] += values
+            for name, value in measured.items():
+                measures[name].append(value)
     numbers = {
         "clips": sum(counts["identities"].values()),
         "hours": round(seconds / 3600, 4),
@@ -91,23 +100,47 @@ def collect_stats(paths: Sequence[Path]) -> Stats:
         "damaged_shards": damaged,
         "broken_samples": broken,
         "clips_without_facts": without_facts,
-        "angles": {
-            name: {"mean": round(float(np.mean(values)), 2), "deviation": round(float(np.std(values)), 2)}
-            for name, values in angles.items()
-            if values
-        },
+        "clips_with_sound": len(measures["loudness"]),
+        "angles": _summary(angles),
+        "measures": _summary(measures),
     }
-    return Stats(numbers, {name: np.array(values) for name, values in angles.items() if values})
+    return Stats(numbers, _known(angles), _known(measures))
 
 
-_KNOWN = (CLIP, SWAPPED, STYLED, FACES, BACKGROUND, GAZE)
+_KNOWN = (CLIP, SWAPPED, STYLED, FACES, BACKGROUND, GAZE, SYNC)
+
+MEASURES = {
+    "frontal ratio": "share of frames",
+    "move ratio": "sizes of the face",
+    "yaw range": "degrees",
+    "pitch range": "degrees",
+    "loudness": "dB",
+    "speech share": "share of frames",
+    "sync confidence": "SyncNet",
+    "sync offset": "frames",
+    "lip r": "correlation",
+    "lip lag": "frames",
+}
+"""Measures of a clip by their names, and their units."""
+_SYNC = {"confidence": "sync confidence", "offset": "sync offset", "r": "lip r", "lag": "lip lag"}
+
+
+def _known(readings: Mapping[str, Sequence[float]]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.array(values, np.float64) for name, values in readings.items() if values}
+
+
+def _summary(readings: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    return {
+        name: {"mean": round(float(values.mean()), 2), "deviation": round(float(values.std()), 2)}
+        for name, values in _known(readings).items()
+    }
 
 
 def plot_stats(stats: Stats) -> bytes:
-    """A PNG with clips per identity, resolutions, and histograms of head pose and gaze."""
+    """A PNG with clips per identity, resolutions, and histograms of angles and measures."""
     from matplotlib.figure import Figure
 
-    plots = 2 + len(stats.angles)
+    plots = 2 + len(stats.angles) + len(stats.measures)
     columns = min(4, plots)
     rows = -(-plots // columns)
     figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
@@ -120,6 +153,9 @@ def plot_stats(stats: Stats) -> bytes:
     for axis, (name, values) in zip(axes[2:], stats.angles.items(), strict=False):
         axis.hist(values, bins=40)
         axis.set(title=name, xlabel="degrees", ylabel="readings")
+    for axis, (name, values) in zip(axes[2 + len(stats.angles) :], stats.measures.items(), strict=False):
+        axis.hist(values, bins=40)
+        axis.set(title=name, xlabel=MEASURES[name], ylabel="clips")
     for axis in axes[plots:]:
         axis.set_axis_off()
     buffer = io.BytesIO()
@@ -169,3 +205,19 @@ def _angles(clip: Entry, size: tuple[int, int]) -> dict[str, list[float]]:
         gaze = clip.read_json(GAZE)
         angles |= zip(_GAZE, (gaze["yaw"], gaze["pitch"]), strict=True)
     return angles
+
+
+def _measures(clip: Entry, angles: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Measures of a clip by name, as far as its parts tell them; ``angles`` are its readings."""
+    found: dict[str, float] = {}
+    if _HEAD[0] in angles:
+        found["frontal ratio"] = frontal_ratio(five_points(clip))
+        found["move ratio"] = move_ratio(face_boxes(clip))
+        found |= {f"{axis} range": float(np.ptp(angles[f"head {axis}"])) for axis in ("yaw", "pitch")}
+    sound = clip.read_json(METADATA).get("sound") if METADATA in clip.members else None
+    if sound is not None:
+        found |= {"loudness": sound["loudness"], "speech share": sound["speech_share"]}
+    if SYNC in clip.members:
+        sync = clip.read_json(SYNC)
+        found |= {name: float(sync[key]) for key, name in _SYNC.items() if key in sync}
+    return found

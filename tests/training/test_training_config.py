@@ -63,11 +63,11 @@ def test_an_unknown_field_is_named_with_the_allowed_ones(denoiser_data, write_ya
                 "task": {
                     "name": "denoiser",
                     "model": {},
-                    "feature_weight": 2,
+                    "auxiliary_weight": 2,
                     "data": {"name": "shards", "shards": "a"},
                 }
             },
-            "are for puppets alone",
+            "auxiliary_weight is for puppets alone",
         ),
     ],
 )

@@ -14,6 +14,7 @@ from ..settings import (
     SampleSettings,
     StyliseSettings,
     SwapSettings,
+    SyncSettings,
     ValidSettings,
     Worker,
 )
@@ -69,6 +70,13 @@ def _(settings: MovesSettings, shard: Shard) -> Worker:
     from .moves import MovesFilter
 
     return MovesFilter(settings)
+
+
+@open_worker.register
+def _(settings: SyncSettings, shard: Shard) -> Worker:
+    from .sync import SyncFilter
+
+    return SyncFilter.from_files(settings)
 
 
 @open_worker.register

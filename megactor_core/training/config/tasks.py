@@ -213,10 +213,8 @@ class DenoiserTaskConfig(Section):
             )
         if self.lora and (self.model is not None or self.trainable != _TRAINABLE):
             raise ValueError("lora goes with initial_weights and without trainable")
-        if not isinstance(self.data, PuppetClipsConfig) and (
-            self.feature_weight > 1 or self.auxiliary_weight
-        ):
-            raise ValueError("feature_weight and auxiliary_weight are for puppets alone")
+        if self.auxiliary_weight and not isinstance(self.data, PuppetClipsConfig):
+            raise ValueError("auxiliary_weight is for puppets alone")
         if self.cached_batches and self.sample_latents:
             raise ValueError("cached_batches keeps latents, so sample_latents must be false")
         return self

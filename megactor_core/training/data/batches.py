@@ -34,4 +34,4 @@ def clip_batches(
         return PuppetClips(data, seed, split, wanted, config.feature_weight)
     from .shards import ShardClips
 
-    return ShardClips(data, seed, wanted, split)
+    return ShardClips(data, seed, wanted, split, config.feature_weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,8 +14,9 @@ from torch.utils.data import Dataset
 
 from ...dataset.clip_file import ClipFile
 from ...dataset.clip_list import list_clips
-from ...dataset.parts import face_landmarks, read_masks
+from ...dataset.parts import check_landmarks, face_landmarks, has_landmarks, read_masks
 from ...dataset.shards import BACKGROUND, CLIP, FACES, STYLED, SWAPPED, BrokenSample, Entry
+from ...dataset.sound import check_sound
 from ...errors import InputError
 from ...seeds import Split, clip_generator
 from ...vision.crops import Crop, face_area_ratios
@@ -25,7 +27,9 @@ from ...vision.person_segmenter import find_segmenter
 from ..config.data import ShardClipsConfig
 from .loader import Batch
 from .modalities import Modality
+from .pictures import feature_weights
 from .sample import ClipSample, SampleFormat, make_sample
+from .shard_sound import LEAD, sound_length, window_sound
 
 _ATTEMPTS = 100
 """Draws without a usable clip after which the data are given up."""
@@ -36,8 +40,7 @@ class ShardClips(Dataset[Batch]):
 
     - what ``make_sample`` gives, with a first axis of length R; the reference is a random frame of the clip,
       the driver the same frames as the targets, of the clip itself or of its swapped or stylised version.
-      Shards hold no sound: what is heard is silence
-    - ``weights`` float32 (R, F, L, L) of the error, all 1
+      What is heard is the window's own sound with a second before and after; silence where a clip has none
     - ``broken`` int64 (): clips that could not be used and were drawn anew
 
     It depends on the seed and ``i`` alone, whichever worker or rank asks for it; where shards hold no masks,
@@ -48,17 +51,39 @@ class ShardClips(Dataset[Batch]):
         seed: seed of the data.
         wanted: what the model asks for; of the config's size.
         split: "train" or "held-out", see ``list_clips``.
+        feature_weight: error weight around eyes, brows and mouth; without landmarks a mean face is laid over.
 
     Raises:
-        InputError: no shards or no clips; from an item: no usable clip in a hundred draws.
+        InputError: no shards or no clips; no sound or landmarks, where the modalities need them; from an
+            item: no usable clip in a hundred draws.
 
     Source: MegActor (arXiv 2405.20851), section 3.2; rates, thresholds and margins as in its public code.
     """
 
-    def __init__(self, config: ShardClipsConfig, seed: int, wanted: SampleFormat, split: Split) -> None:
+    def __init__(
+        self,
+        config: ShardClipsConfig,
+        seed: int,
+        wanted: SampleFormat,
+        split: Split,
+        feature_weight: float = 1.0,
+    ) -> None:
         self.config, self.seed, self.wanted, self.split = config, seed, wanted, split
+        self.feature_weight = feature_weight
         self.clips = list_clips(config.shards, config.held_out, split)
         self._segmenter = find_segmenter()
+        modalities = wanted.modalities
+        if modalities is not None and modalities.speaks:
+            check_sound(self.clips)
+        self._exact = modalities is not None and modalities.masks
+        if self._exact:
+            check_landmarks(self.clips)
+        self._samples = sound_length(self.clips, self._span) if wanted.hears else None
+
+    @property
+    def _span(self) -> int:
+        """Frames from a window's first to its last."""
+        return (self.config.frames - 1) * self.config.stride + 1
 
     def __getitem__(self, index: int) -> Batch:
         count = self.config.references
@@ -86,7 +111,7 @@ class ShardClips(Dataset[Batch]):
     def _sample(self, clip: Entry, rng: np.random.Generator, modality: Modality | None) -> dict[str, Tensor]:
         config = self.config
         usable, boxes = self._usable_frames(clip)
-        span = (config.frames - 1) * config.stride + 1
+        span = self._span
         if len(usable) < span:
             raise BrokenSample(f"{len(usable)} usable frames, {span} are needed")
         first = int(rng.integers(len(usable) - span + 1))
@@ -96,11 +121,13 @@ class ShardClips(Dataset[Batch]):
         if not candidates:
             raise BrokenSample(f"part {BACKGROUND} has no mask of a usable frame")
         reference_number = int(rng.choice(candidates))
-        with ClipFile(clip.read(CLIP)) as reader:
+        data = clip.read(CLIP)
+        with ClipFile(data) as reader:
             if len(boxes) != reader.num_frames:
                 raise BrokenSample(
                     f"part {FACES} tells of {len(boxes)} frames, the clip has {reader.num_frames}"
                 )
+            frame_rate = reader.frame_rate
             geometry = (reader.num_frames, reader.size)
             crop = self._crop(boxes[[*numbers, reference_number]], reader.size)
             *images, reference = reader.read([*numbers, reference_number])
@@ -122,9 +149,41 @@ class ShardClips(Dataset[Batch]):
             drivers=drivers,
             faces=self._faces(clip, crop, boxes[numbers], numbers),
             affine=self._warp(rng),
+            landmarks=self._landmarks(clip, crop, numbers),
         )
-        weights = np.ones((config.frames, self.wanted.latent_size, self.wanted.latent_size), np.float32)
-        return make_sample(sample, self.wanted, weights, modality)
+        if self._samples is not None:
+            if numbers[-1] - numbers[0] != span - 1:
+                raise BrokenSample("dark frames part the window, whose sound goes on")
+            sample = replace(
+                sample,
+                sound=window_sound(data, numbers[0], frame_rate, self._samples),
+                sound_start=float(LEAD),
+                frame_rate=frame_rate / config.stride,
+            )
+        return make_sample(sample, self.wanted, self._weights(sample), modality)
+
+    def _landmarks(
+        self, clip: Entry, crop: Crop, numbers: Sequence[int]
+    ) -> list[NDArray[np.floating]] | None:
+        """Landmarks of the targets in their squares; None where nothing asks for them."""
+        if not self._exact and self.feature_weight == 1:
+            return None
+        if self._exact and not has_landmarks(clip):
+            raise BrokenSample(f"part {FACES} has no landmarks")
+        landmarks = face_landmarks(clip)
+        if len(landmarks) <= numbers[-1]:
+            raise BrokenSample(f"part {FACES} is inconsistent")
+        return list(crop.to_crop(landmarks[numbers]))
+
+    def _weights(self, sample: ClipSample) -> NDArray[np.float32]:
+        """Of the error, (F, L, L)."""
+        cells = self.wanted.latent_size
+        if self.feature_weight == 1 or sample.landmarks is None:
+            return np.ones((len(sample.targets), cells, cells), np.float32)
+        scale = cells / self.config.size
+        return np.stack(
+            [feature_weights(one * scale, cells, self.feature_weight) for one in sample.landmarks]
+        )
 
     def _faces(
         self, clip: Entry, crop: Crop, boxes: NDArray[np.float32], numbers: Sequence[int]
