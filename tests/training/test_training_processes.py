@@ -47,6 +47,38 @@ def data(denoiser_data) -> dict[str, Any]:
     return {**denoiser_data, **run, "optimizer": optimizer, "task": task}
 
 
+@pytest.fixture
+def hearing_data(data: dict[str, Any]) -> dict[str, Any]:
+    """The same of a model that hears, with every kind of modality."""
+    task = data["task"]
+    model = {
+        **task["model"],
+        "family": "megactor-sigma",
+        "denoiser": {**task["model"]["denoiser"], "audio_dim": 8},
+        "audio_encoder": {"kind": "conv", "width": 8, "blocks": 1, "window_positions": True},
+        "driving_modes": ["eyes_mouth", "eyes"],
+    }
+    modalities = {
+        "patches": ["tight", "union", "rectangle"],
+        "speech_weight": 4.0,
+        "local_sound": 0.5,
+        "draws": [
+            {"share": 0.4, "show": "eyes", "sound": "speech"},
+            {"share": 0.3, "show": "eyes", "sound": "silence", "masked": ["mouth"]},
+            {"share": 0.1, "show": "eyes", "sound": "speech", "sound_weight": 0.0, "still": True},
+            {"share": 0.2, "show": "none", "sound": "none", "reference": False},
+        ],
+    }
+    dropped = {"reference_dropout": 0.0, "driving_dropout": 0.0, "modalities": modalities}
+    trained = ["denoiser.", "reference_network.", "audio_encoder.window_positions"]
+    untrained = {"motion_modules": True, "untrained": ["motion_module"]}
+    run = {
+        "gradient_checkpointing": True,
+        "optimizer": {**data["optimizer"], "group_rates": {"attn_audio": 10.0}},
+    }
+    return {**data, **run, "task": {**task, **dropped, **untrained, "model": model, "trainable": trained}}
+
+
 def launch(kind: str, *program: object) -> subprocess.Popen[str]:
     arguments = ["--config_file", f"configs/accelerate/{kind}.yaml", "--main_process_port", "0"]
     command = ["-m", "accelerate.commands.launch", *arguments, "--num_processes", "2", *map(str, program)]
@@ -87,7 +119,9 @@ def train_alone(data: dict[str, Any], folder: Path) -> None:
     assert Trainer(config, build_task(config, folder), folder, ProcessGroup()).run()
 
 
-def test_two_processes_train_what_one_does_also_when_they_are_killed(data, write_yaml, tmp_path):
+@pytest.mark.parametrize("fixture", ["data", "hearing_data"])
+def test_two_processes_train_what_one_does_also_when_they_are_killed(fixture, request, write_yaml, tmp_path):
+    data = request.getfixturevalue(fixture)
     config, alone, unbroken, broken = write_yaml(data), *(tmp_path / name for name in "abc")
     train_alone(data, alone)
     finish(launch_train(config, unbroken), f"{unbroken / 'model'}\n")
