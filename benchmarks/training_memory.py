@@ -28,7 +28,10 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.checkpoint import checkpoint
 
 from megactor_core import seeds
-from megactor_core.families.registry import default_family
+from megactor_core.families.registry import default_family, find_family
+from megactor_core.hearing.features import ROWS_PER_SECOND
+from megactor_core.models.config import ModelConfig
+from megactor_core.models.encoder_config import WINDOW_ROWS
 from megactor_core.models.networks import build_networks
 from megactor_core.models.sd15 import blocks
 from megactor_core.models.sd15.resnet import ResnetBlock
@@ -37,8 +40,13 @@ from megactor_core.training.config.run import TrainingConfig, read_config
 from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.tasks.animation import DenoiserTask
 from megactor_core.training.tasks.base import StepContext
+from megactor_core.vision.modes.mode import GREY
+from megactor_core.vision.modes.registry import MODES
 
 GIB = 2**30
+_SECONDS = 4
+"""Of a clip's sound."""
+
 SPREAD = (ResnetBlock, FeedForward, MotionModule)
 """Modules that configs/accelerate/fsdp.yaml gathers one by one."""
 
@@ -171,10 +179,10 @@ class StepMemory:
         return self.weights - trained_weights + shards + gathered + reduced + self.activations
 
 
-def count_step(config: TrainingConfig) -> tuple[StepMemory, int]:
-    """Memory of a step of the full-size model, and the bytes of its networks that are trained in part."""
+def count_step(config: TrainingConfig, family: str | None = None) -> tuple[StepMemory, int]:
+    """Memory of a step of a family's full-size model, and bytes of its networks that are trained in part."""
     assert config.precision == "bf16" and config.task.name == "denoiser"
-    model = default_family().config
+    model = (find_family(family) if family else default_family()).config
     live = LiveBytes()
     with live, torch.device("meta"):
         networks = build_networks(model)
@@ -234,7 +242,9 @@ def _run_part(config: TrainingConfig, task: DenoiserTask, part: int) -> int:
 
     with mock.patch.object(blocks, "checkpoint", again):
         with Autocast(torch.bfloat16, kept):
-            loss, _ = task.loss(_batch(config), StepContext(0, 1, generator, ProcessGroup("meta")))
+            loss, _ = task.loss(
+                _batch(config, task.model), StepContext(0, 1, generator, ProcessGroup("meta"))
+            )
         size = sum(tensor.nbytes for tensor in kept.values())
         kept.clear()
         forward = False
@@ -242,18 +252,30 @@ def _run_part(config: TrainingConfig, task: DenoiserTask, part: int) -> int:
     return size
 
 
-def _batch(config: TrainingConfig) -> dict[str, Tensor]:
+def _batch(config: TrainingConfig, model: ModelConfig) -> dict[str, Tensor]:
+    """A batch of which nothing is masked."""
     data = config.task.data  # type: ignore[union-attr]
     rows, frames, size, cells = data.references, data.frames, data.size, data.size // 8
     make: Callable[..., Tensor] = torch.empty
-    return {
+    batch = {
         "references": make(rows, 3, size, size, dtype=torch.uint8, device="meta"),
         "targets": make(rows, frames, 3, size, size, dtype=torch.uint8, device="meta"),
-        "driving": make(rows, frames, size, size, dtype=torch.uint8, device="meta"),
         "background_masks": make(rows, 1, cells, cells, device="meta"),
         "backgrounds": make(rows, 3, 224, 224, device="meta"),
         "weights": make(rows, frames, cells, cells, device="meta"),
     }
+    for name in MODES[model.driving_modes[0]].pictures:
+        shape = (size, size) if name == GREY else (3, size, size)
+        batch[name] = make(rows, frames, *shape, dtype=torch.uint8, device="meta")
+    if model.audio_encoder is not None:
+        moments = round(_SECONDS * ROWS_PER_SECOND)
+        states, width = model.audio_encoder.states, model.audio_encoder.width
+        batch["sound_features"] = make(rows, moments, states, width, device="meta")
+        batch["sound_rows"] = make(rows, frames, WINDOW_ROWS, dtype=torch.int64, device="meta")
+    if config.task.modalities is not None:  # type: ignore[union-attr]
+        batch |= {name: torch.ones(rows, dtype=torch.bool) for name in ("reads", "shows", "hears")}
+        batch["hidden"] = torch.zeros(rows, cells, cells, dtype=torch.bool)
+    return batch
 
 
 def main() -> None:
@@ -261,9 +283,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("configs", type=Path, nargs="+", metavar="YAML", help="of a training of the denoiser")
-    for path in parser.parse_args().configs:
+    parser.add_argument("--family", help="whose full-size model is trained (default: the first)")
+    args = parser.parse_args()
+    for path in args.configs:
         config = read_config(path)
-        memory, trained_weights = count_step(config)
+        memory, trained_weights = count_step(config, args.family)
         data = config.task.data  # type: ignore[union-attr]
         print(f"{path}: {data.references} x {data.frames} frames of {data.size} px, {config.precision}")
         print(f"    {'trained parameters':44}{memory.trained / 1e6:9.1f} M")

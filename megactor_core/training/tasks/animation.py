@@ -66,12 +66,12 @@ class DenoiserTask:
         self.cache_folder = cache
         self.cache: LatentCache | None = None
         self.schedule = build_schedule(model.training_scheduler)
-        self.from_reference = model.start == "reference"
+        self.from_reference = model.start == "reference" and config.reference_start_share > 0
         if (config.own_start or self.from_reference) and self.schedule.prediction_type != "v_prediction":
             raise InputError(
                 "task.own_start" if config.own_start else "start: reference",
                 f"needs a model that predicts velocity; this one has {self.schedule.prediction_type}",
-                "Leave it out",
+                "Leave it out" if config.own_start else "Set task.reference_start_share to 0",
             )
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
@@ -203,8 +203,8 @@ class DenoiserTask:
             return batch["latents"], mean, mean, batch.get("sound_features")
         sampled = self.config.sample_latents
         encoded = encode_clips(self.all_networks.vae, references, batch["targets"], context, sampled)
-        ear, sound = self.all_networks.audio_encoder, None
-        if ear is not None and not self._trains_features():
+        ear, sound = self.all_networks.audio_encoder, batch.get("sound_features")
+        if ear is not None and sound is None and not self._trains_features():
             sound = batch_features(ear, batch["sound"])
         if self.cache is not None:
             kept = {"latents": encoded[0], "reference_latents": encoded[1]}
