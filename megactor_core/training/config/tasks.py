@@ -1,4 +1,4 @@
-"""Configuration of what can be trained: the autoencoder and the two stages of the denoiser."""
+"""Configuration of what can be trained: autoencoder, reader of mouths, and the stages of the denoiser."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ...section import Section
 from .controls import ControlsConfig
 from .data import ShardClipsConfig
 from .modalities import ModalitiesConfig
+from .mouth_reader import MouthReaderTaskConfig
 from .puppets import PuppetClipsConfig
 
 _HEAVIEST = 1e6
@@ -220,4 +221,6 @@ class DenoiserTaskConfig(Section):
         return self
 
 
-TaskConfig = Annotated[AutoencoderTaskConfig | DenoiserTaskConfig, Field(discriminator="name")]
+TaskConfig = Annotated[
+    AutoencoderTaskConfig | MouthReaderTaskConfig | DenoiserTaskConfig, Field(discriminator="name")
+]

@@ -18,6 +18,7 @@ from ...models.config import ModelConfig
 from ...models.networks import Networks, build_networks
 from ...weights.folders import model_names
 from ...weights.loading import load_model, read_config, resolve_model
+from ..config.mouth_reader import MouthReaderTaskConfig
 from ..config.run import TrainingConfig
 from ..config.tasks import AutoencoderTaskConfig, DenoiserTaskConfig
 from .base import Task
@@ -33,6 +34,10 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
         from .autoencoder import AutoencoderTask
 
         return AutoencoderTask(config.task, config.seed)
+    if isinstance(config.task, MouthReaderTaskConfig):
+        from .mouth_reader import MouthReaderTask
+
+        return MouthReaderTask(config.task, config.seed)
     if importlib.util.find_spec("torchmetrics") is None:
         raise InputError("validation", "needs torchmetrics", "pip install 'megactor[train]'")
     from .animation import DenoiserTask
