@@ -77,11 +77,16 @@ def num_rows(samples: int) -> int:
 
 
 @torch.no_grad()
-def measure_scale(encoder: SpeechEncoder, waveforms: Iterable[NDArray[np.float32]]) -> None:
-    """Set the encoder's ``scale``, which its configuration asks for, from the features of some sounds."""
-    assert encoder.scale is not None
-    encoder.scale.mean.zero_()
-    encoder.scale.deviation.fill_(1)
+def standardise(encoder: SpeechEncoder, waveforms: Iterable[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
+    """Let the encoder's ``scale``, which its configuration asks for, standardise the features of some sounds.
+
+    Returns:
+        Mean and deviation, ``(states, width)``, of the features as they were before.
+    """
+    scale = encoder.scale
+    assert scale is not None
     features = torch.cat([audio_features(encoder, waveform) for waveform in waveforms])
-    encoder.scale.mean.copy_(features.mean(0))
-    encoder.scale.deviation.copy_(features.std(0).clamp(min=1e-4))
+    mean, deviation = features.mean(0), features.std(0).clamp(min=1e-4)
+    scale.mean += scale.deviation * mean
+    scale.deviation *= deviation
+    return mean, deviation

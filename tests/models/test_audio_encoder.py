@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from megactor_core.animation.memory import working_bytes
-from megactor_core.conditioning.audio import compose_audio, encode_audio, frame_rows
+from megactor_core.conditioning.audio import batch_features, compose_audio, encode_audio, frame_rows
 from megactor_core.families.megactor_sigma import CONFIG as SIGMA
-from megactor_core.hearing.features import audio_features, log_mel, measure_scale, num_rows
+from megactor_core.hearing.features import audio_features, log_mel, num_rows, standardise
 from megactor_core.models.audio_encoder import AudioEncoder, ConvAudioEncoder, SpeechEncoder
 from megactor_core.models.config import ModelConfig
 from megactor_core.models.denoiser import KeyValues, gather_rows
@@ -87,7 +87,7 @@ def test_features_are_standardised_by_what_comes_with_the_weights(tmp_path):
     networks = build_networks(config)
     encoder = networks.audio_encoder
     sounds = [vowels(1.0), vowels(2.0)]
-    measure_scale(encoder, sounds)
+    standardise(encoder, sounds)
     features = torch.cat([audio_features(encoder, sound) for sound in sounds]).detach()
     torch.testing.assert_close(features.mean(0), torch.zeros(1, 8), atol=1e-4, rtol=0)
     torch.testing.assert_close(features.std(0), torch.ones(1, 8), atol=1e-3, rtol=0)
@@ -121,7 +121,7 @@ def test_clips_that_hear_nothing_have_tokens_of_zero_at_every_place():
     encoder = filled(ConvAudioEncoder(audio))
     sound = torch.from_numpy(np.stack([vowels(1.0)] * 2))
     rows = frame_rows(num_rows(16_000), TIMES).expand(2, -1, -1)
-    heard = compose_audio(encoder, sound, rows, torch.tensor([True, False]))
+    heard = compose_audio(encoder, batch_features(encoder, sound), rows, torch.tensor([True, False]))
     alone = encode_audio(encoder, sound[0].numpy(), TIMES)
     windows = heard.features[heard.rows].unflatten(0, (2, 12))
     assert torch.equal(windows[0], alone.features[alone.rows]) and not windows[1].any()

@@ -12,9 +12,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ...errors import InputError
-from ...hearing.features import measure_scale
+from ...hearing.features import standardise
 from ...hearing.lip_sync import LARGEST_LAG, lag_correlations
-from ...hearing.mouth_reader import MOUTH, MouthHead, MouthReader, save_mouth_reader
+from ...hearing.mouth_reader import (
+    MOUTH,
+    MouthHead,
+    MouthReader,
+    save_mouth_reader,
+)
 from ...models.audio_encoder import ConvAudioEncoder
 from ...puppets.speech.corpus import SpeechCorpus
 from ...puppets.speech.mouth import mouth_curve
@@ -116,12 +121,11 @@ class MouthReaderTask:
     def export(self, folder: Path | None) -> None:
         """See ``save_mouth_reader``; features are standardised where the configuration says so."""
         reader = MouthReader(copy.deepcopy(self.encoder).eval(), copy.deepcopy(self.head))
-        scale = reader.encoder.scale
-        if scale is not None:
+        if reader.encoder.scale is not None:
             numbers = self.corpus.of_split("train")[:_MEASURED]
-            measure_scale(reader.encoder, (self.corpus.sound(number) for number in numbers))
+            mean, deviation = standardise(reader.encoder, (self.corpus.sound(number) for number in numbers))
             with torch.no_grad():
                 # The head has learnt from features as they were.
-                reader.head.bias.add_(reader.head.weight @ scale.mean.flatten())
-                reader.head.weight.mul_(scale.deviation.flatten())
+                reader.head.bias.add_(reader.head.weight @ mean.flatten())
+                reader.head.weight.mul_(deviation.flatten())
         save_mouth_reader(self.config.audio_encoder, reader, folder)
