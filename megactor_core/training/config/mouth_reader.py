@@ -18,7 +18,7 @@ class MouthReaderTaskConfig(Section):
     name: Literal["mouth_reader"] = "mouth_reader"
     speech: Path = Field(description="corpus that dataset speech has made")
     audio_encoder: ConvAudioEncoderConfig = Field(
-        ConvAudioEncoderConfig(), description="see `megactor_core/models/encoder_config.py`"
+        ConvAudioEncoderConfig(), description="widths and depth of the encoder"
     )
     batch_size: int = Field(16, ge=1, le=100_000, description="stretches of speech per batch")
     seconds: float = Field(2.0, ge=0.1, le=30, description="length of each")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -70,15 +71,20 @@ def _type(annotation: Any) -> str:
         return "list" if origin is tuple else "mapping"
     if inner:
         return " or ".join(_type(kind) for kind in inner)
-    return {"Path": "path", "str": "text", "ModelConfig": _CONFIG, "SchedulerConfig": _CONFIG}.get(
-        annotation.__name__, annotation.__name__
-    )
+    names = {
+        "Path": "path",
+        "str": "text",
+        "ModelConfig": _CONFIG,
+        "SchedulerConfig": _CONFIG,
+        "ConvAudioEncoderConfig": "see `megactor_core/models/encoder_config.py`",
+    }
+    return names.get(annotation.__name__, annotation.__name__)
 
 
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
-    if isinstance(field.default, Section):
+    if isinstance(field.default, Section) or is_dataclass(field.default):
         return ""
     if isinstance(field.default, tuple):
         return f"`[{', '.join(str(value) for value in field.default)}]`"

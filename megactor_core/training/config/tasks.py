@@ -222,5 +222,5 @@ class DenoiserTaskConfig(Section):
 
 
 TaskConfig = Annotated[
-    AutoencoderTaskConfig | MouthReaderTaskConfig | DenoiserTaskConfig, Field(discriminator="name")
+    AutoencoderTaskConfig | DenoiserTaskConfig | MouthReaderTaskConfig, Field(discriminator="name")
 ]
