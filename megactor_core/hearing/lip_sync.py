@@ -77,7 +77,9 @@ def lip_sync(
 
 def mouth_ratios(landmarks: FloatArray | Sequence[FloatArray | None]) -> NDArray[np.float64]:
     """Height of the inner lips over the distance of the eyes, float64 (F,); NaN where no face is found."""
-    points = np.stack([np.full((68, 2), np.nan) if one is None else one for one in landmarks])
+    points = np.stack(
+        [np.full((68, 2), np.nan) if one is None else one for one in landmarks], dtype=np.float64
+    )
     height = np.linalg.norm(points[:, _LOWER] - points[:, _UPPER], axis=-1).mean(-1)
     left, right = (points[:, eye].mean(1) for eye in _EYES)
     return height / np.linalg.norm(right - left, axis=-1)
@@ -89,7 +91,8 @@ def lag_correlations(seen: FloatArray, heard: FloatArray, largest: int = LARGEST
     Pairs with NaN do not count; a lag with fewer than ten pairs, or of which one side is constant, is NaN.
     """
     count, found = len(seen), np.full(2 * largest + 1, np.nan)
-    for lag in range(-largest, largest + 1):
+    largest_here = min(largest, count)
+    for lag in range(-largest_here, largest_here + 1):
         later, earlier = seen[max(lag, 0) : count + min(lag, 0)], heard[max(-lag, 0) : count - max(lag, 0)]
         usable = np.isfinite(later) & np.isfinite(earlier)
         if usable.sum() >= _FEWEST and np.ptp(later[usable]) and np.ptp(earlier[usable]):
