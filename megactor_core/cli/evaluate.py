@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..families.registry import default_family
+from . import evaluate_speech
 from .arguments import guidance, seed, side, steps, whole_number
 from .evaluate_reenactment import add_tests
 
@@ -27,6 +28,9 @@ reference, which then should stay as it is (stillness). The table shows
   PSNR and SSIM   against the truth, beside the autoencoder (the best this model could do) and the reference
   stillness       PSNR of the reference driven by itself: what is lost of the person without any motion
   leakage         how alike the outputs of two drivers are; high: the driver's looks do not come through
+  identity        by how much the output is closer to the truth than to the driver, or to its face's shape;
+                  and the error of the face's width and height
+  scale leak      with --scale-leak: by how much a stretched driver widens the output's face
   background      PSNR where the truth shows nothing but background
   flicker         change from frame to frame, everywhere and where the truth stands still
   sharpness       energy of fine lines and edges, beside that of the truth
@@ -104,11 +108,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="K",
         help="read the motion from every K-th frame, 0: not at all (default: 2)",
     )
+    puppets.add_argument(
+        "--scale-leak",
+        action="store_true",
+        help="try stretched drivers too: does the width of their faces come through?",
+    )
     puppets.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
     puppets.add_argument("--output", type=Path, metavar="JSON", help="write the whole report to this file")
     puppets.add_argument("--sheet", type=Path, metavar="PNG", help="write a picture of the first clips")
     puppets.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
     puppets.set_defaults(run=run_puppets)
+    evaluate_speech.add_test(tests)
     add_tests(tests)
 
 
@@ -177,6 +187,8 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettin
         raise InputError(
             "--driving-condition whole", f"does not go with the mode {mode.name}", "Leave it out"
         )
+    if args.scale_leak and not args.fit_frames:
+        raise InputError("--scale-leak", "reads the face from the frames", "Leave out --fit-frames 0")
     return EvaluationSettings(
         seed=args.seed,
         clips=args.clips,
@@ -186,6 +198,7 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettin
         fit_frames=args.fit_frames,
         sampling=sampling,
         driving_mode=mode.name,
+        scale_leak=args.scale_leak,
     )
 
 

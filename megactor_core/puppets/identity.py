@@ -123,6 +123,19 @@ class Identity:
     ink: Color
 
 
+_SHAPE = (
+    *("head_width", "head_height", "jaw_shape", "ear_size"),
+    *("eye_width", "eye_height", "eye_spacing", "eye_level", "eye_tilt"),
+    *("brow_thickness", "brow_length", "brow_arch", "nose_size", "nose_width"),
+    *("lip_thickness", "mouth_size", "mouth_level"),
+)
+
+
+def with_shape_of(identity: Identity, other: Identity) -> Identity:
+    """An identity whose face has the lengths and places of another's; colours, hair and style stay."""
+    return replace(identity, **{name: getattr(other, name) for name in _SHAPE})
+
+
 def mix(first: Color, second: Color, amount: float) -> Color:
     """Colour between ``first`` (amount 0) and ``second`` (amount 1), channel by channel."""
     r, g, b = (round(x + (y - x) * amount) for x, y in zip(first, second, strict=True))

@@ -47,6 +47,11 @@ def test_table_report_and_sheet(
     leakage = means["leakage"]
     assert leakage["above_truth"] == pytest.approx(leakage["outputs"] - means["psnr"]["cross"])
     assert means["sharpness_ratio"] == means["sharpness"]["output"] / means["sharpness"]["truth"]
+    axes = report["face_axes"]
+    assert set(axes) == {"output", "autoencoder", "truth"}
+    assert axes["truth"]["width"]["error"] < 1 and axes["truth"]["height"]["error"] < 1
+    # an unmoved portrait has the right face in the wrong place
+    assert means["identity"]["autoencoder_over_shape"] != means["identity"]["copy_over_shape"]
     assert set(means["stillness"]) == {"output", "autoencoder"}
     assert means["static_flicker"]["truth"] == 0 < means["flicker"]["truth"]
     assert set(report["motion"]) == {"output", "autoencoder", "truth"}
@@ -68,6 +73,17 @@ def test_more_clips_do_not_change_the_first_and_runs_agree(model_folder: Path, t
         reports.append(json.loads(path.read_text()))
     assert reports[0]["clips"][0] == reports[1]["clips"][0]
     assert reports[0]["motion"] == {}
+
+
+def test_a_stretched_driver_is_tried_on_request(model_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    assert evaluate(model_folder, "--clips", "1", "--scale-leak", "--output", str(path)) == 0
+    leak = json.loads(path.read_text())["scale_leak"]
+    assert set(leak) == {"wide", "narrow", "reader", "correlation"}
+    # what a whole leak would be read as
+    assert leak["reader"]["width"]["mean"] == pytest.approx(20, abs=4)
+    assert abs(leak["reader"]["height"]["mean"]) < 4
+    assert evaluate(model_folder, "--clips", "1", "--scale-leak", "--fit-frames", "0") == 2
 
 
 def test_a_training_run_logs_the_numbers_of_the_report(model_folder: Path, tmp_path: Path) -> None:

@@ -54,6 +54,19 @@ def test_every_mode_shows_every_driver_at_the_place_of_the_truth(mode: DrivingMo
         assert box[0] < x < box[2] and box[1] - 8 < y < box[3]
 
 
+@pytest.mark.parametrize("mode", MODES.values(), ids=list(MODES))
+def test_a_stretched_driver_is_stretched_across_alone(mode: DrivingMode) -> None:
+    drives = puppet_drives(3, 0, 2, 64, mode=mode)
+    for name, cross in drives.drives["cross"].shown.items():
+        wide, narrow = (drives.stretched[key].shown[name] for key in ("wide", "narrow"))
+        sides = [
+            np.ptp(np.argwhere(one[0].reshape(64, 64, -1).max(axis=2) > 8), axis=0)
+            for one in (narrow, cross, wide)
+        ]
+        assert sides[0][0] == pytest.approx(sides[1][0], abs=1) == pytest.approx(sides[2][0], abs=1)
+        assert sides[0][1] < sides[1][1] <= sides[2][1]
+
+
 def test_the_sound_is_that_of_the_drivers_mouth() -> None:
     drives = puppet_drives(3, 0, 30, 64)
     opening = drives.pair.motion[:, MOTION_NAMES.index("mouth_open")]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
@@ -30,17 +30,12 @@ def report_page(report: Report, scores: Sequence[ClipScores], worst: WorstClips)
         scores: of the same clips.
         worst: clips to show.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["picture"] = _data_address
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     plots = [
         (measure, Markup(measure_plot(measure, report, scores)))
         for measure in MEASURES
         if measure.name in report["means"]
     ]
-    return template.render(
+    return page_template(_TEMPLATE).render(
         report=report,
         request=report["request"],
         model=Path(report["request"]["model"]).name,
@@ -51,6 +46,19 @@ def report_page(report: Report, scores: Sequence[ClipScores], worst: WorstClips)
         colours=COLOURS,
         fewest=FEWEST,
     )
+
+
+def page_template(file: Path) -> Template:
+    """A page's template; it may include ``style.css.jinja``, and shows pictures by the filter ``picture``."""
+    environment = Environment(
+        loader=FileSystemLoader((file.parent, _TEMPLATE.parent)),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["picture"] = _data_address
+    return environment.get_template(file.name)
 
 
 def _row(name: str, row: dict[str, Any]) -> dict[str, Any]:

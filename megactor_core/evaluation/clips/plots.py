@@ -22,32 +22,33 @@ COLOURS = {"output": "#2f80ed", "copy": "#e08a1e"}
 """Of both series; legible on white and on black."""
 
 _LABELS = {"output": "output", "copy": "copy of portrait"}
-# Stands for the page's text colour while matplotlib draws.
-_TEXT = "#010203"
-_STYLE: Any = {
+TEXT = "#010203"
+"""Stands for the page's text colour while matplotlib draws."""
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "megactor",
     "font.family": "sans-serif",
     "font.size": 9,
-    "text.color": _TEXT,
-    "axes.edgecolor": _TEXT,
-    "axes.labelcolor": _TEXT,
+    "text.color": TEXT,
+    "axes.edgecolor": TEXT,
+    "axes.labelcolor": TEXT,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.color": _TEXT,
-    "ytick.color": _TEXT,
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
 }
+"""Settings of matplotlib for the plots of a page."""
 
 
 def measure_plot(measure: Measure, report: Report, scores: Sequence[ClipScores]) -> str:
     """SVG of one measure: each clip as a dot with the mean and its interval, and the mean over time."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(10.4, 1.75), layout="constrained")
         clips, time = figure.subplots(1, 2, width_ratios=(1, 1))
         _draw_clips(clips, measure, report)
         _draw_time(time, measure, scores)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _draw_clips(axes: Axes, measure: Measure, report: Report) -> None:
@@ -59,7 +60,7 @@ def _draw_clips(axes: Axes, measure: Measure, report: Report) -> None:
         summary = report["means"][measure.name][name]
         if summary["low"] is not None:
             axes.plot([summary["low"], summary["high"]], [row, row], color=COLOURS[name], linewidth=2.5)
-        axes.plot([summary["mean"]], [row], "|", color=_TEXT, markersize=16, markeredgewidth=1.6)
+        axes.plot([summary["mean"]], [row], "|", color=TEXT, markersize=16, markeredgewidth=1.6)
     axes.set_yticks([0, 1], [_LABELS[name] for name in COLOURS])
     axes.set_ylim(1.5, -0.5)
     axes.tick_params(left=False)
@@ -73,7 +74,7 @@ def _draw_time(axes: Axes, measure: Measure, scores: Sequence[ClipScores]) -> No
         values = _over_time([getattr(one, name)[measure.name] for one in scores])
         marker = "o" if len(values) < 40 else ""
         axes.plot(np.arange(len(values)), values, color=colour, linewidth=1.4, marker=marker, markersize=2.5)
-    axes.grid(axis="y", color=_TEXT, alpha=0.12, linewidth=0.6)
+    axes.grid(axis="y", color=TEXT, alpha=0.12, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("frame, mean over the clips")
@@ -85,8 +86,9 @@ def _over_time(values: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         return np.asarray(np.nanmean(np.stack(values), axis=0))
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """SVG of a figure that was drawn with ``STYLE``, in the colour of the page's text."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
-    return text[text.index("<svg") :].replace(_TEXT, "currentColor")
+    return text[text.index("<svg") :].replace(TEXT, "currentColor")

@@ -1,6 +1,8 @@
-"""Bootstrap confidence interval of a mean over clips."""
+"""Bootstrap confidence intervals over clips: of a mean, and of what is computed from sums over all clips."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +22,34 @@ def mean_with_interval(values: NDArray[np.float64], seed: int) -> dict[str, floa
         values: of the clips, (N,), N at least 1; there is no interval below ``FEWEST``.
         seed: of the drawing, 0 or more.
     """
-    mean = float(values.mean())
-    if len(values) < FEWEST:
-        return {"mean": mean, "low": None, "high": None}
-    drawn = np.random.default_rng(seed).integers(len(values), size=(SAMPLES, len(values)))
+    return _interval(float(values.mean()), values, lambda drawn: values[drawn].mean(axis=1), seed)
+
+
+def statistic_with_interval(
+    sums: NDArray[np.float64],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    seed: int,
+) -> dict[str, float | None]:
+    """``mean``, ``low`` and ``high`` as of ``mean_with_interval``, of a number that needs all clips at once.
+
+    Args:
+        sums: of each clip, (N, k).
+        statistic: the number that belongs to sums over clips, from (..., k) to (...,).
+        seed: of the drawing, 0 or more.
+    """
+    whole = float(statistic(sums.sum(axis=0)))
+    return _interval(whole, sums, lambda drawn: statistic(sums[drawn].sum(axis=1)), seed)
+
+
+def _interval(
+    whole: float,
+    clips: NDArray[np.float64],
+    of_drawn: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+    seed: int,
+) -> dict[str, float | None]:
+    if len(clips) < FEWEST:
+        return {"mean": whole, "low": None, "high": None}
+    drawn = np.random.default_rng(seed).integers(len(clips), size=(SAMPLES, len(clips)))
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values[drawn].mean(axis=1), (tail, 1 - tail))
-    return {"mean": mean, "low": float(low), "high": float(high)}
+    low, high = np.quantile(of_drawn(drawn), (tail, 1 - tail))
+    return {"mean": whole, "low": float(low), "high": float(high)}

@@ -11,6 +11,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from ...media.pictures import Images
 from ...puppets.motion import MOTION_NAMES, FloatArray
+from .correlation import pearson
 
 Pixels = NDArray[np.bool_]
 """A choice of pixels, bool (H, W)."""
@@ -89,15 +90,9 @@ def motion_correlation(fitted: FloatArray, truth: FloatArray) -> dict[str, float
     seen = truth[:, _LIDS].max(axis=1) >= EYES_OPEN
     everything = np.ones(len(truth), bool)
     return {
-        name: _pearson(*(motion[seen if index in _GAZE else everything, index] for motion in (fitted, truth)))
+        name: pearson(*(motion[seen if index in _GAZE else everything, index] for motion in (fitted, truth)))
         for index, name in enumerate(MOTION_NAMES)
     }
-
-
-def _pearson(first: FloatArray, second: FloatArray) -> float:
-    if not len(first) or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
 
 
 def pixel_tensor(images: Images) -> Tensor:

@@ -10,9 +10,11 @@ import torch
 
 from ...animation.encode import encode_audio, encode_driving, encode_hints
 from ...animator import Animator
+from ...conditioning.amplitude import scale_conditions
 from ...media.pictures import Images
 from ...media.source import pictures_source
 from ...models.conditions import Conditions
+from ...motion import Amplitude
 from ...puppets.clips import FRAME_RATE
 from ...puppets.motion import FloatArray
 from ...sampling.sampler import SamplingSettings
@@ -69,9 +71,11 @@ class PuppetAnimation:
             self.reference,
             self.background,
             encode_driving(backend, driving, self.reference),
-            encode_audio(backend, drive.sound, driving.times()),
+            encode_audio(backend, drive.sound, (drive.start + time for time in driving.times())),
             controls=encode_hints(backend, driving, {}),
         )
+        if drive.speech != 1:
+            conditions = scale_conditions(conditions, Amplitude(speech=drive.speech))
         latents = self.animator.sample(conditions, self.settings)
         return np.stack(list(self.animator.decode(latents)))
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...media.pictures import Images
 from ...puppets.clips import FRAME_RATE, ClipPair, clip_pair, puppet_faces, render_motion, sample_clip
+from ...puppets.identity import with_shape_of
 from ...puppets.motion import FloatArray
 from ...puppets.sound import mouth_sound
 from ...vision.modes.levels import Levels, show
@@ -24,6 +27,9 @@ DRIVES = ("cross", "second", "self", "shuffled", "removed")
 the same motion. ``self``: the truth itself. ``shuffled``: that further identity with another clip's motion.
 ``removed``: black frames, and silence."""
 
+STRETCHES = {"wide": 1.2, "narrow": 1 / 1.2}
+"""Factors by which what is shown of a driver is stretched across, to see whether its shape comes through."""
+
 
 @dataclass(frozen=True)
 class Drive:
@@ -32,10 +38,14 @@ class Drive:
     Attributes:
         shown: of the driver's frames, see ``levels.show``.
         sound: 16 kHz mono float32 (samples,), that of the driver's mouth.
+        start: seconds of the sound that have passed at the first frame.
+        speech: amplitude of speech, see ``motion.Amplitude``.
     """
 
     shown: Levels
     sound: NDArray[np.float32]
+    start: Fraction = Fraction(0)
+    speech: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,16 +55,20 @@ class PuppetDrives:
     Attributes:
         pair: reference, first driver and exact truth.
         second_frames: the second driver, uint8 (F, S, S, 3).
+        alike_frames: the truth as it would be if the shape of the driver's face came through.
         mode: how drivers are shown.
         drives: by the names of ``DRIVES``.
         still: the reference as its own driver, which does not move and is silent.
+        stretched: the driver of ``cross``, shown wider and narrower, by the names of ``STRETCHES``.
     """
 
     pair: ClipPair
     second_frames: Images
+    alike_frames: Images
     mode: DrivingMode
     drives: Mapping[str, Drive]
     still: Drive
+    stretched: Mapping[str, Drive]
 
 
 def puppet_drives(
@@ -82,8 +96,12 @@ def puppet_drives(
     other = sample_clip(seed, index + 1, num_frames, "held-out")
     reference, target = pair.reference, pair.truth_landmarks[mode.anchor]
 
-    def shown(frames: Images, boxes: FloatArray, landmarks: FloatArray, target: FloatArray) -> Levels:
-        return show(mode, frames, puppet_faces(size, boxes, landmarks, target, whole=condition == "whole"))
+    def shown(
+        frames: Images, boxes: FloatArray, landmarks: FloatArray, target: FloatArray, stretch: float = 1.0
+    ) -> Levels:
+        faces = puppet_faces(size, boxes, landmarks, target, whole=condition == "whole")
+        # After the alignment, which may take out what both faces differ in.
+        return show(mode, frames, faces, None if stretch == 1 else _across(stretch, target))
 
     second_frames, _, *second = render_motion(other.driver_identity, pair.motion, size)
     shuffled_frames, _, *shuffled = render_motion(other.driver_identity, other.motion, size)
@@ -101,4 +119,29 @@ def puppet_drives(
     face, points = reference.face_box[None], reference.landmarks[None]
     once = shown(reference.image[None], face, points, reference.landmarks)
     still = {name: frames.repeat(num_frames, axis=0) for name, frames in once.items()}
-    return PuppetDrives(pair, second_frames, mode, drives, Drive(still, silent))
+    driver = (pair.driver_frames, pair.driver_boxes, pair.driver_landmarks, target)
+    stretched = {name: Drive(shown(*driver, factor), sound) for name, factor in STRETCHES.items()}
+    alike = with_shape_of(pair.clip.identity, pair.clip.driver_identity)
+    alike_frames = render_motion(alike, pair.motion, size)[0]
+    return PuppetDrives(pair, second_frames, alike_frames, mode, drives, Drive(still, silent), stretched)
+
+
+def stretched_pictures(frames: Images, landmarks: FloatArray, factor: float) -> Images:
+    """Pictures uint8 (F, S, S, 3) stretched across about their faces; the border repeats.
+
+    Args:
+        frames: of the same shape.
+        landmarks: (F, 68, 2) in pixels.
+        factor: 1 leaves them.
+    """
+    moved = [
+        cv2.warpAffine(frame, _across(factor, points), frame.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+        for frame, points in zip(frames, landmarks, strict=True)
+    ]
+    return np.stack(moved).astype(np.uint8)
+
+
+def _across(factor: float, landmarks: FloatArray) -> NDArray[np.float64]:
+    """The affine map (2, 3) that stretches across about the middle of landmarks (68, 2)."""
+    x = float(landmarks[:, 0].mean())
+    return np.array([[factor, 0, (1 - factor) * x], [0, 1, 0]], np.float64)

@@ -9,14 +9,22 @@ import numpy as np
 
 from ...animator import Animator
 from ...media.pictures import Images
+from ...puppets.clips import ClipPair
 from ...puppets.motion import FloatArray
 from ...sampling.sampler import SamplingSettings
 from ...vision.modes.plain import PLAIN
 from ...vision.modes.registry import MODES
 from ..measures import pixels as metrics
 from .animation import PuppetAnimation, autoencode
-from .drives import DRIVES, DrivingCondition, PuppetDrives, puppet_drives
-from .motion_fit import MotionFitter
+from .drives import (
+    DRIVES,
+    STRETCHES,
+    DrivingCondition,
+    PuppetDrives,
+    puppet_drives,
+    stretched_pictures,
+)
+from .shape_fit import ShapeFitter
 
 Scores = dict[str, dict[str, float]]
 
@@ -35,6 +43,7 @@ class EvaluationSettings:
         size: side of the pictures in pixels.
         driving_condition: what of drivers is shown to the model, see ``puppet_drives``.
         driving_mode: how it is shown: one of the model's modes.
+        scale_leak: whether stretched drivers are tried too; needs ``fit_frames``.
         fit_frames: the motion is read from every so many frames; 0 leaves it out.
         sampling: how clips are sampled.
     """
@@ -47,6 +56,7 @@ class EvaluationSettings:
     fit_frames: int
     sampling: SamplingSettings
     driving_mode: str = PLAIN.name
+    scale_leak: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,12 +69,16 @@ class ClipResult:
             reference and the ``output`` that it drives itself, or what its ``autoencoder`` keeps of it.
         motion: true motion of the frames that were read, (n, 15); n is 0 if none.
         fitted: motion read from them, by the names of ``FITTED``.
+        axes: width and height of the face over the true ones, means over some frames, (2,), by the same
+            names; where the scale leak is tested also by those of ``STRETCHES``, of what a stretched driver
+            drives, and ``stretched``, of the truth's pictures when they are as wide as the widest driver.
     """
 
     index: int
     scores: Scores
     motion: FloatArray
     fitted: dict[str, FloatArray]
+    axes: dict[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,13 @@ def evaluate_puppets(
         }
         frames = ClipFrames(pair.reference.image, pair.driver_frames, pair.truth_frames, outputs["cross"])
         scores = {**score_clip(drives, outputs, decoded), "stillness": stillness}
-        on_clip(_result(index, drives, scores, outputs["cross"], decoded, settings.fit_frames), frames)
+        read = {"output": outputs["cross"], "autoencoder": decoded, "truth": pair.truth_frames}
+        if settings.scale_leak:
+            read |= {name: animation.drive(drive, drives.mode) for name, drive in drives.stretched.items()}
+            read["stretched"] = stretched_pictures(
+                pair.truth_frames, pair.truth_landmarks, max(STRETCHES.values())
+            )
+        on_clip(_result(index, pair, scores, read, settings.fit_frames), frames)
 
 
 def score_clip(drives: PuppetDrives, outputs: dict[str, Images], decoded: Images) -> Scores:
@@ -119,6 +139,8 @@ def score_clip(drives: PuppetDrives, outputs: dict[str, Images], decoded: Images
 
     - ``psnr`` in dB and ``ssim`` against the truth: every drive of ``DRIVES``, ``autoencoder`` (the truth
       through the VAE) and ``copy`` (the reference, unmoved)
+    - ``identity`` in dB: by how much ``output``, ``autoencoder`` and ``copy`` are closer to the truth than
+      to the ``driver``, and than to the portrait's puppet with the ``shape`` of the driver's face
     - ``leakage`` in dB: ``outputs``, PSNR between those of two drivers with the same motion; ``above_truth``,
       by how much that exceeds output against truth; ``drivers``, PSNR between the drivers themselves
     - ``background`` in dB: PSNR where every true frame shows background
@@ -134,8 +156,14 @@ def score_clip(drives: PuppetDrives, outputs: dict[str, Images], decoded: Images
     agreement = metrics.psnr(outputs["cross"], outputs["second"])
     background, static = metrics.background_pixels(pair.truth_masks), metrics.static_pixels(truth)
     moving = {"output": outputs["cross"], "autoencoder": decoded, "truth": truth}
+    wrong = {"driver": pair.driver_frames, "shape": drives.alike_frames}
     return {
         "psnr": psnr,
+        "identity": {
+            f"{name}_over_{kind}": psnr[key] - metrics.psnr(compared[key], frames)
+            for kind, frames in wrong.items()
+            for name, key in (("output", "cross"), ("autoencoder", "autoencoder"), ("copy", "copy"))
+        },
         "ssim": {name: metrics.ssim(frames, truth) for name, frames in compared.items()},
         "leakage": {
             "outputs": agreement,
@@ -154,12 +182,17 @@ def score_clip(drives: PuppetDrives, outputs: dict[str, Images], decoded: Images
 
 
 def _result(
-    index: int, drives: PuppetDrives, scores: Scores, output: Images, decoded: Images, fit_frames: int
+    index: int, pair: ClipPair, scores: Scores, read: dict[str, Images], fit_frames: int
 ) -> ClipResult:
-    pair, fitted = drives.pair, {}
     chosen = slice(None, None, fit_frames) if fit_frames else slice(0)
+    motion = pair.motion[chosen]
+    fitted: dict[str, FloatArray] = {}
+    axes: dict[str, FloatArray] = {}
     if fit_frames:
-        fitter = MotionFitter(pair.clip.identity)
-        sources = (output, decoded, pair.truth_frames)
-        fitted = {name: fitter.fit(frames[chosen]) for name, frames in zip(FITTED, sources, strict=True)}
-    return ClipResult(index=index, scores=scores, motion=pair.motion[chosen], fitted=fitted)
+        fitter = ShapeFitter(pair.clip.identity)
+        for name in FITTED:
+            fitted[name] = fitter.fit(read[name][chosen])
+        for name, frames in read.items():
+            near = fitted.get(name, fitted["truth" if name == "stretched" else "output"])
+            axes[name] = fitter.mean_axes(frames[chosen], near, motion)
+    return ClipResult(index=index, scores=scores, motion=motion, fitted=fitted, axes=axes)

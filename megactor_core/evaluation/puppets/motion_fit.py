@@ -18,11 +18,16 @@ Vector = NDArray[np.float64]
 FIT_SIZE = 64
 """Side in pixels at which frames are compared."""
 
-_LOW, _HIGH = MOTION_RANGES.T.astype(np.float64)
+# Fits of more than the motion append parameters from -1 to 1, see ``shape_fit``.
+_MORE = 2
+_LOW = np.concatenate((MOTION_RANGES[:, 0].astype(np.float64), np.full(_MORE, -1.0)))
+_HIGH = np.concatenate((MOTION_RANGES[:, 1].astype(np.float64), np.full(_MORE, 1.0)))
 _HEAD = np.arange(6)
 _ALL = np.arange(len(MOTION_NAMES))
 _LIDS = (MOTION_NAMES.index("eyelid_left"), MOTION_NAMES.index("eyelid_right"))
 _SMILE = MOTION_NAMES.index("smile")
+_MOUTH = np.array([MOTION_NAMES.index(name) for name in ("mouth_open", "mouth_width", "smile")])
+_HEAD_AND_MOUTH = np.concatenate((_HEAD, _MOUTH))
 
 # The renderer's light moves in whole pixels: a smaller step would measure that instead of the motion.
 _STEP = 0.1
@@ -52,23 +57,50 @@ class MotionFitter:
     def __init__(self, identity: Identity) -> None:
         self._puppet = Puppet(identity, FIT_SIZE)
 
-    def fit(self, frames: Iterable[NDArray[np.uint8]]) -> FloatArray:
+    def fit(self, frames: Iterable[NDArray[np.uint8]], start: FloatArray | None = None) -> FloatArray:
         """Motion of frames in order, float32 (F, 15) in the ranges of ``MOTION_RANGES``.
 
         Args:
             frames: uint8 (S, S, 3) RGB, S at least 64; neighbours in time, or every few frames.
+            start: (15,), motion that was read from pictures like the first frame; spares most of its search.
         """
         fitted: list[Vector] = []
+        previous = None if start is None else start.astype(np.float64)
         for frame in frames:
-            target = cv2.resize(frame, (FIT_SIZE, FIT_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
-            if fitted:
-                motion = self._descend(target, fitted[-1], _HEAD, blur=2.0, steps=1)
+            target = small_frame(frame)
+            if previous is not None:
+                motion = self._descend(target, previous, _HEAD, blur=2.0, steps=1)
             else:
                 motion = self._best(
                     target, [self._settled(target, pose) for pose in self._starts(target)], _BLUR
                 )
             motion = self._try_features(target, motion)
-            fitted.append(self._descend(target, motion, _ALL, blur=_BLUR, steps=5))
+            previous = self._descend(target, motion, _ALL, blur=_BLUR, steps=5)
+            fitted.append(previous)
+        return np.stack(fitted).astype(np.float32)
+
+    def fit_mouth(self, frames: Iterable[NDArray[np.uint8]], near: FloatArray) -> FloatArray:
+        """Motion of frames that differ from others, whose motion was read, in head and mouth alone.
+
+        A frame is searched from the head of the other one and from the mouth of the frame before, the first
+        from a mouth at rest; eyes and brows are those of the other one. About 20 renderings a frame.
+
+        Args:
+            frames: see ``fit``.
+            near: motion of the others, float32 (F, 15).
+
+        Returns:
+            float32 (F, 15).
+        """
+        fitted: list[Vector] = []
+        for frame, known in zip(frames, near.astype(np.float64), strict=True):
+            target, motion = small_frame(frame), known.copy()
+            motion[_MOUTH] = fitted[-1][_MOUTH] if fitted else NEUTRAL_MOTION[_MOUTH]
+            for _ in range(1 if fitted else 2):
+                motion = self._descend(target, motion, _HEAD_AND_MOUTH, blur=_BLUR, steps=1)
+                motion = self._try_smiles(target, motion)
+                motion = self._descend(target, motion, _MOUTH, blur=_BLUR, steps=2)
+            fitted.append(motion)
         return np.stack(fitted).astype(np.float32)
 
     def _render(self, motion: Vector) -> Pixels:
@@ -101,7 +133,9 @@ class MotionFitter:
             for a in (motion[left], 0.0, 0.85)
             for b in (motion[right], 0.0, 0.85)
         ]
-        motion = self._best(target, lids, _BLUR)
+        return self._try_smiles(target, self._best(target, lids, _BLUR))
+
+    def _try_smiles(self, target: Pixels, motion: Vector) -> Vector:
         smiles = [_changed(motion, _SMILE, value) for value in (motion[_SMILE], -0.6, 0.0, 0.6)]
         return self._best(target, smiles, _BLUR)
 
@@ -159,6 +193,11 @@ def _step(
         values + np.clip(step, -_LONGEST_MOVE, _LONGEST_MOVE), _LOW[active], _HIGH[active]
     )
     return moved
+
+
+def small_frame(frame: NDArray[np.uint8]) -> Pixels:
+    """A frame as it is compared, float32 (64, 64, 3)."""
+    return cv2.resize(frame, (FIT_SIZE, FIT_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def _changed(motion: Vector, index: int, value: float) -> Vector:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from ...weights.download import file_sha256
 from ...weights.loading import LoadedModel
+from ..measures.bootstrap import mean_with_interval
+from ..measures.correlation import pearson
 from ..measures.pixels import motion_correlation
+from .drives import STRETCHES
 from .evaluate import ClipFrames, ClipResult, EvaluationSettings, Scores
 
 _SOUND = "a hum as loud as the driver's mouth is open, no speech"
@@ -26,6 +29,12 @@ _ROWS = {
     "copy": "copy of the reference",
 }
 
+_STRETCHED = {
+    "wide": f"driver {STRETCHES['wide']:.2f} times as wide",
+    "narrow": f"driver {STRETCHES['narrow']:.2f} times as wide",
+    "reader": f"truth's pictures {STRETCHES['wide']:.2f} times as wide",
+}
+
 
 def build_report(
     model: LoadedModel, settings: EvaluationSettings, results: Sequence[ClipResult]
@@ -34,7 +43,7 @@ def build_report(
 
     Keys: ``model`` (folder, sha256 of each file); ``settings``; ``sound`` (what a model that hears was
     told); ``means`` (see ``puppet_means``); ``motion`` (correlation with the truth per parameter, of output,
-    autoencoder and truth frames); ``clips`` (each clip's measures).
+    autoencoder and truth frames); ``face_axes`` (see ``_face_axes``); ``clips`` (each clip's measures).
     """
     return {
         "model": {
@@ -45,6 +54,8 @@ def build_report(
         **({"sound": _SOUND} if model.config.audio_encoder is not None else {}),
         "means": puppet_means(results),
         "motion": _motion(results),
+        "face_axes": _face_axes(results),
+        **({"scale_leak": _scale_leak(results, settings.seed)} if settings.scale_leak else {}),
         "clips": [{"index": result.index, **result.scores} for result in results],
     }
 
@@ -77,6 +88,40 @@ def _motion(results: Sequence[ClipResult]) -> dict[str, dict[str, float]]:
     }
 
 
+def _face_axes(results: Sequence[ClipResult]) -> dict[str, dict[str, dict[str, float]]]:
+    """By ``output``, ``autoencoder`` and ``truth``, of ``width`` and ``height`` of the face: ``change``, by
+    how many % it is larger than the true one, and ``error``, its mean absolute value over the clips."""
+    percent = {
+        name: 100 * (np.stack([result.axes[name] for result in results]) - 1) for name in results[0].fitted
+    }
+    return {
+        name: {
+            axis: {"change": float(values.mean()), "error": float(np.abs(values).mean())}
+            for axis, values in zip(("width", "height"), columns.T, strict=True)
+        }
+        for name, columns in percent.items()
+    }
+
+
+def _scale_leak(results: Sequence[ClipResult], seed: int) -> dict[str, Any]:
+    """By how many % a driver stretched across changes the output's face, whose truth does not change: for
+    ``wide`` (1.2) and ``narrow`` (1 / 1.2) drivers the ``width`` and ``height`` with intervals;
+    ``correlation`` of stretch and width, both as logarithms; ``reader``, the same of the truth's own
+    pictures, stretched as ``wide``: what a whole leak would be read as."""
+    logs = {name: np.log([result.axes[name] for result in results]) for name in results[0].axes}
+    changes = {name: logs[name] - logs["output"] for name in STRETCHES}
+    changes["reader"] = logs["stretched"] - logs["truth"]
+    stretch = np.repeat(np.log([*STRETCHES.values(), 1.0]), len(results))
+    widths = np.concatenate([logs[name][:, 0] for name in (*STRETCHES, "output")])
+    return {
+        name: {
+            axis: mean_with_interval(100 * np.expm1(column), seed)
+            for axis, column in zip(("width", "height"), change.T, strict=True)
+        }
+        for name, change in changes.items()
+    } | {"correlation": pearson(stretch, widths)}
+
+
 def format_report(report: dict[str, Any]) -> str:
     """The means as a table of plain text."""
     means = report["means"]
@@ -91,7 +136,7 @@ def format_report(report: dict[str, Any]) -> str:
         ("removed", "over no driving"),
     ):
         lines.append(f"  {label:38}{means['gain'][f'over_{name}']:+9.2f}")
-    leakage, stillness = means["leakage"], means["stillness"]
+    leakage, stillness, identity = means["leakage"], means["stillness"], means["identity"]
     lines += [
         "stillness (the reference drives itself), PSNR dB",
         *(f"  {name:38}{stillness[name]:9.2f}" for name in ("output", "autoencoder")),
@@ -99,6 +144,11 @@ def format_report(report: dict[str, Any]) -> str:
         f"  {'between the outputs':38}{leakage['outputs']:9.2f}",
         f"  {'that above output against truth':38}{leakage['above_truth']:+9.2f}",
         f"  {'between the drivers':38}{leakage['drivers']:9.2f}",
+        f"{'identity, PSNR dB above that to':40}{'driver':>9}{'shape':>8}",
+        *(
+            f"  {name:38}{identity[f'{name}_over_driver']:+9.2f}{identity[f'{name}_over_shape']:+8.2f}"
+            for name in ("output", "autoencoder", "copy")
+        ),
         "background, PSNR dB",
         *(f"  {name:38}{means['background'][name]:9.2f}" for name in ("output", "autoencoder", "copy")),
         f"{'flicker, grey levels a frame':40}{'all':>9}{'static':>8}",
@@ -109,6 +159,17 @@ def format_report(report: dict[str, Any]) -> str:
     lines.append("sharpness, energy of the Laplacian")
     lines += [f"  {name:38}{value:9.0f}" for name, value in means["sharpness"].items()]
     lines.append(f"  {'output / truth':38}{means['sharpness_ratio']:9.2f}")
+    if report["face_axes"]:
+        lines.append(f"{'face against the true one, error in %':40}{'width':>9}{'height':>8}")
+        for name, axes in report["face_axes"].items():
+            lines.append(f"  {name:38}{axes['width']['error']:9.2f}{axes['height']['error']:8.2f}")
+    if "scale_leak" in report:
+        leak = report["scale_leak"]
+        lines.append(f"{'scale leak, change of the face in %':40}{'width':>9}{'height':>8}")
+        for name, label in _STRETCHED.items():
+            width, height = (leak[name][axis]["mean"] for axis in ("width", "height"))
+            lines.append(f"  {label:38}{width:+9.2f}{height:+8.2f}")
+        lines.append(f"  {'correlation of stretch and width':38}{leak['correlation']:9.2f}")
     if report["motion"]:
         names = list(report["motion"])
         lines.append(f"{'motion, correlation with the truth':30}" + "".join(f"{name:>13}" for name in names))
