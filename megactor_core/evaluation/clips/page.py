@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..measures.bootstrap import FEWEST
 from ..measures.table import MEASURES, by_name
+from .lip_sync import CALIBRATION, SYNC_LABELS
 from .plots import COLOURS, measure_plot
 from .reenactment import ClipScores
 from .report import Report
@@ -44,6 +45,8 @@ def report_page(report: Report, scores: Sequence[ClipScores], worst: WorstClips)
         worst=worst,
         measures=[measure for measure, _ in plots],
         colours=COLOURS,
+        sync_labels=SYNC_LABELS,
+        calibration=CALIBRATION,
         fewest=FEWEST,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from ...animation.clip import DRIVERS_SOUND
 from ...animation.options import DrivingOptions
 from ...animator import Animator
 from ...errors import InputError
+from ...hearing.lip_sync import LipSync
 from ...media.pictures import load_picture
 from ...media.source import DrivingSource
+from ...media.waveform import read_waveform
 from ...sampling.sampler import Progress
 from ...vision.framing import CropMode
 from ...vision.portrait import need_detector
@@ -24,6 +27,7 @@ from ...weights.download import file_sha256
 from ..measures.clip import ClipMeasures, FrameValues, Images, Instruments
 from ..measures.table import AGAINST_TRUTH
 from .files import RejectedClip, VideoClip, choose_frames, first_picture
+from .lip_sync import LipSyncMeter
 from .plan import ClipPairing
 from .request import EvaluationRequest
 
@@ -38,6 +42,8 @@ class AnimatedClip:
         output: the result, uint8 (F, S, S, 3).
         frame_rate: frames per second, as a fraction.
         notes: what the animator said, e.g. frames without a face.
+        sound: the driver's, float32 (samples,), 16 kHz mono, from the first frame on; None where it has none,
+            or frames were passed over.
     """
 
     reference: Images = field(repr=False)
@@ -45,6 +51,7 @@ class AnimatedClip:
     output: Images = field(repr=False)
     frame_rate: str
     notes: tuple[str, ...]
+    sound: NDArray[np.float32] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +65,7 @@ class ClipScores:
         notes: what the animator said.
         output, copy: values of every frame, of the animation and of the portrait copied.
         features: of output, copy and driver, where the Frechet video distance is measured.
+        lip_sync: see ``LipSyncMeter.of``; None where it is not measured.
     """
 
     pair: ClipPairing
@@ -67,6 +75,7 @@ class ClipScores:
     output: FrameValues
     copy: FrameValues
     features: dict[str, NDArray[np.float64]]
+    lip_sync: dict[str, LipSync] | None = None
 
 
 def evaluate_pairs(
@@ -76,6 +85,7 @@ def evaluate_pairs(
     pairs: Sequence[ClipPairing],
     folder: Path,
     on_progress: Callable[[Progress], None] | None = None,
+    meter: LipSyncMeter | None = None,
 ) -> Iterator[tuple[ClipScores, AnimatedClip] | RejectedClip]:
     """Animate and measure; a clip's numbers do not depend on the others.
 
@@ -86,6 +96,7 @@ def evaluate_pairs(
         pairs: what drives what.
         folder: receives the animated clips, ``0000.mp4`` and so on by their place in ``pairs``.
         on_progress: see ``sampler.sample``.
+        meter: measures lip sync, where a driver has sound.
 
     Yields:
         Numbers and pictures of each clip; or why it cannot be animated, for instance for want of a face.
@@ -103,7 +114,7 @@ def evaluate_pairs(
             yield RejectedClip(pair.driver.name, error.problem)
             continue
         try:
-            scores = score_clip(instruments, request, pair, clip)
+            scores = score_clip(instruments, request, pair, clip, meter)
         except OSError as error:  # the file has gone since it was animated
             yield RejectedClip(pair.driver.name, f"cannot be read ({error.strerror})")
         else:
@@ -163,11 +174,16 @@ def animate_pair(
         output=np.stack(frames),
         frame_rate=str(source.frame_rate),
         notes=report.notes,
+        sound=_sound(source),
     )
 
 
 def score_clip(
-    instruments: Instruments, request: EvaluationRequest, pair: ClipPairing, clip: AnimatedClip
+    instruments: Instruments,
+    request: EvaluationRequest,
+    pair: ClipPairing,
+    clip: AnimatedClip,
+    meter: LipSyncMeter | None = None,
 ) -> ClipScores:
     """Measure one animated clip and the copied portrait."""
     truth = request.test == "self"
@@ -184,7 +200,20 @@ def score_clip(
     if instruments.video is not None:
         compared = {"output": clip.output, "copy": copied, "driver": clip.driver}
         features = {name: instruments.video(frames) for name, frames in compared.items()}
-    return ClipScores(pair, pair_digests(pair), clip.frame_rate, clip.notes, output, copy, features)
+    lip_sync = None
+    if meter is not None and clip.sound is not None:
+        lip_sync = meter.of(clip.output, clip.driver, clip.sound, float(Fraction(clip.frame_rate)))
+    return ClipScores(pair, pair_digests(pair), clip.frame_rate, clip.notes, output, copy, features, lip_sync)
+
+
+def _sound(source: DrivingSource) -> NDArray[np.float32] | None:
+    """What is heard with a clip; None where that cannot be read, which only speech needs."""
+    if not source.sound:
+        return None
+    try:
+        return read_waveform(source.sound, source.sound_start, source.duration)
+    except InputError:
+        return None
 
 
 def _shared_crops(

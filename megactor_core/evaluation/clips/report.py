@@ -14,6 +14,7 @@ from ..measures.clip import FrameValues
 from ..measures.table import FVD, MEASURES, by_name
 from ..measures.video_distance import frechet_distance
 from .files import RejectedClip
+from .lip_sync import format_lip_sync, lip_sync_means, lip_sync_numbers
 from .provenance import file_digests, package_versions
 from .reenactment import ClipScores
 from .request import EvaluationRequest
@@ -32,9 +33,11 @@ def build_report(
     Keys: ``request``; ``files`` (sha256 of weights); ``versions`` of packages; ``notes`` (what was not
     measured and why); ``means`` (by measure: ``output``, ``copy`` and ``gain``, their difference, each with
     ``mean``, ``low``, ``high``; and ``clips``, their number); ``clips`` (driver, portrait, their sha256, and
-    by measure the mean over frames of ``output`` and ``copy``, None where no frame has any); ``rejected``.
+    by measure the mean over frames of ``output`` and ``copy``, None where no frame has any); ``rejected``;
+    ``lip_sync``, also of the clips, where it was measured (see ``lip_sync_means``).
     """
     clips = [_clip(one) for one in scores]
+    synced = lip_sync_means([clip["lip_sync"] for clip in clips if "lip_sync" in clip], request.seed)
     means = _means(clips, request.seed)
     return {
         "request": request.model_dump(mode="json"),
@@ -42,6 +45,7 @@ def build_report(
         "versions": package_versions(),
         "notes": [*notes, *_without_value(clips, means)],
         "means": means | _video_distance(scores),
+        **({"lip_sync": synced} if synced else {}),
         "clips": clips,
         "rejected": [{"name": one.name, "reason": one.reason} for one in rejected],
     }
@@ -49,7 +53,9 @@ def build_report(
 
 def _clip(scores: ClipScores) -> Report:
     output, copy = frame_means(scores.output), frame_means(scores.copy)
+    sync = {} if scores.lip_sync is None else {"lip_sync": lip_sync_numbers(scores.lip_sync)}
     return {
+        **sync,
         "driver": scores.pair.driver.name,
         "portrait": scores.pair.portrait.name,
         "reference_frame": scores.pair.reference_frame,
@@ -130,6 +136,7 @@ def format_report(report: Report) -> str:
             f"  {label:18}{arrow:>8}{value:>26}{measure.text(row['copy']['mean']):>18}"
             f"{gain:>+12.{measure.decimals}f}"
         )
+    lines += format_lip_sync(report.get("lip_sync", {}))
     lines += [f"note: {note}" for note in report["notes"]]
     lines += [f"left out: {one['name']} {one['reason']}" for one in report["rejected"]]
     return "\n".join(lines)

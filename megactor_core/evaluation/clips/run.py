@@ -18,6 +18,7 @@ from ...vision.modes.registry import MODES
 from ...weights.loading import read_config, resolve_model
 from .files import RejectedClip
 from .instruments import open_instruments
+from .lip_sync import open_meter
 from .page import report_page
 from .plan import Plan
 from .provenance import helper_files
@@ -57,6 +58,7 @@ def run_evaluation(
     landmarker = _landmarker(request)
     with new_folder(output) as folder:
         instruments, notes = open_instruments(request, landmarker)
+        meter = open_meter(landmarker, notes)
         (folder / CLIPS).mkdir()
         animator = Animator.from_pretrained(
             request.model,
@@ -68,7 +70,9 @@ def run_evaluation(
             base=request.base,
             loras=request.loras,
         )
-        for result in evaluate_pairs(animator, instruments, request, plan.pairs, folder / CLIPS, on_progress):
+        for result in evaluate_pairs(
+            animator, instruments, request, plan.pairs, folder / CLIPS, on_progress, meter
+        ):
             if isinstance(result, RejectedClip):
                 rejected.append(result)
             else:
