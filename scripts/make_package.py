@@ -23,6 +23,7 @@ NEEDED = (
         "nodes/host/*.py",
         "megactor_core/animator.py",
         "megactor_core/weights/demo/*.safetensors",
+        "megactor_core/weights/mouth_reader/*.safetensors",
     ),
     *("examples/portrait.png", "examples/driving.mp4", "examples/run_api.py"),
     *("workflows/*.json", "workflows/api/*.json", "web/docs/*.md", "locales/en/*.json", "locales/zh/*.json"),

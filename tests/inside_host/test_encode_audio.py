@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,15 @@ import pytest
 import torch
 from comfy_api.latest import InputImpl
 from driver_widgets import prepare
+from megactor_pack.megactor_core.conditioning.audio import encode_audio
 from megactor_pack.megactor_core.errors import InputError
+from megactor_pack.megactor_core.families.registry import FAMILIES
+from megactor_pack.megactor_core.models.encoder_config import AudioEncoderConfig, ConvAudioEncoderConfig
+from megactor_pack.megactor_core.models.networks import build_networks
 from megactor_pack.megactor_core.motion import Amplitude, Motion
-from megactor_pack.megactor_core.weights.random_model import write_random_model
+from megactor_pack.megactor_core.weights.loading import load_model
+from megactor_pack.megactor_core.weights.random_model import tiny_config, write_random_model
+from megactor_pack.megactor_core.weights.saving import save_model
 from megactor_pack.nodes.encode_audio import EncodeAudio
 from megactor_pack.nodes.host.images import to_image
 from megactor_pack.nodes.host.model_loading import load_portrait_model
@@ -54,6 +62,26 @@ def test_any_rate_and_channels_sound_the_same(model: PortraitModel, rate: int, c
     assert rows.shape == expected.shape and rows.isfinite().all()
     # Not in the last frames, where the resamplers meet silence.
     assert torch.nn.functional.cosine_similarity(rows[:9], expected[:9], dim=-1).mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    "ear",
+    [
+        ConvAudioEncoderConfig(width=8, blocks=2, standardised=True, window_positions=True),
+        AudioEncoderConfig(width=8, heads=2, layers=2, positions=150, window_positions=True),
+    ],
+)
+def test_ears_of_a_model_of_ones_own_hear_in_the_host_as_in_the_core(
+    ear: AudioEncoderConfig | ConvAudioEncoderConfig, tmp_path: Path
+) -> None:
+    config = replace(tiny_config(FAMILIES["megactor-sigma"].config), audio_encoder=ear)
+    save_model(config, build_networks(config), tmp_path / "own", torch.float32)
+
+    rows = heard(load_portrait_model(tmp_path / "own"), tone(16000, 1))
+    encoder = load_model(tmp_path / "own").networks.audio_encoder
+    waveform = tone(16000, 1)["waveform"][0, 0].numpy()[: 12 * 640]
+    core = encode_audio(encoder, waveform, [Fraction(frame, 25) for frame in range(12)])
+    torch.testing.assert_close(rows, core.features[core.rows].flatten(1), atol=1e-4, rtol=1e-4)
 
 
 def test_silence_follows_a_short_sound(model: PortraitModel) -> None:
