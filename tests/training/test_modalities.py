@@ -122,6 +122,15 @@ def test_silence_is_a_waveform_and_no_sound_is_no_feature():
     assert data["silence"]["hears"].all() and not data["none"]["hears"].any()
 
 
+def test_changed_speech_changes_neither_its_length_nor_what_is_shown():
+    spoken = {"share": 1.0, "show": "eyes", "sound": "speech"}
+    plain = clips(modalities(spoken, patches=["union"]))[1]
+    changed = clips(modalities(spoken, patches=["union"], augmentation={"gain": 1.0, "noise": 1.0}))[1]
+    assert plain["sound"].shape == changed["sound"].shape
+    assert not torch.equal(plain["sound"], changed["sound"])
+    assert torch.equal(plain["driving"], changed["driving"])
+
+
 def test_a_still_truth_differs_in_the_mouth_alone():
     usual = {"share": 1.0, "show": "eyes", "sound": "silence"}
     moving, still = clips(modalities(usual))[0], clips(modalities({**usual, "still": True}))[0]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ...section import Section
+from .sound import SoundAugmentationConfig
 
 Region = Literal["eyes", "mouth"]
 Patches = Literal["tight", "union", "rectangle"]
@@ -54,6 +55,9 @@ class ModalitiesConfig(Section):
     )
     local_sound: Shares = Field(
         0.0, description="share of clips whose sound reaches the lower face alone; 0: it reaches every cell"
+    )
+    augmentation: SoundAugmentationConfig | None = Field(
+        None, description="changes of the speech that is heard, at random; null: none"
     )
     speech_weight: float = Field(
         1.0, ge=1, le=1e6, description="error weight of the lower face in clips that hear speech"

@@ -14,6 +14,8 @@ from ...vision.modes.eyes import REGIONS, region_plan
 from ...vision.modes.mode import ClipFaces, DrivingMode, PlanOptions
 from ...vision.modes.patches import Box, PatchPlan, patch_box
 from ..config.modalities import ModalitiesConfig, ModalityDraw, Patches
+from ..config.sound import SoundAugmentationConfig
+from .sound_augmentation import augment
 
 _MODALITY = 1
 """Purpose of a clip's generator."""
@@ -40,6 +42,7 @@ class Modality:
         local_sound: whether its sound reaches the lower face alone.
         patches: shape of the driver's patches.
         speech_weight: error weight of the lower face where speech is heard.
+        augmentation: changes of the speech; None: none.
         rng: state for their sizes, so that they depend on nothing else.
     """
 
@@ -47,12 +50,21 @@ class Modality:
     local_sound: bool
     patches: Patches
     speech_weight: float
+    augmentation: SoundAugmentationConfig | None
     rng: np.random.Generator
 
     @property
     def shows_mouth(self) -> bool:
         """Whether the driver's mouth can be seen."""
         return "mouth" in _SHOWN[self.draw.show]
+
+    def heard(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is heard of a clip's sound, as long as that."""
+        if self.draw.sound != "speech":
+            return np.zeros_like(sound)
+        # A child: how much the changes draw has no influence on the patches.
+        (rng,) = self.rng.spawn(1)
+        return sound if self.augmentation is None else augment(sound, self.augmentation, rng)
 
     def mode(self, usual: DrivingMode) -> DrivingMode:
         """The driving mode that shows this clip's driver."""
@@ -111,7 +123,8 @@ def draw_modality(config: ModalitiesConfig, seed: int, index: int, split: Split)
     ends = np.cumsum([draw.share for draw in rows])
     row = rows[min(int(np.searchsorted(ends, chosen, side="right")), len(rows) - 1)]
     kind = config.patches[int(patches * len(config.patches))]
-    return Modality(row, bool(local < config.local_sound), kind, config.speech_weight, rng)
+    local_sound = bool(local < config.local_sound)
+    return Modality(row, local_sound, kind, config.speech_weight, config.augmentation, rng)
 
 
 def part_boxes(landmarks: NDArray[np.floating], part: str, size: int) -> list[NDArray[np.float64]]:

@@ -133,8 +133,8 @@ def make_sample(
     if wanted.hears:
         count = len(clip.targets)
         sound = silence(count / clip.frame_rate) if clip.sound is None else clip.sound
-        if modality is not None and modality.draw.sound != "speech":
-            sound = np.zeros_like(sound)
+        if modality is not None:
+            sound = modality.heard(sound)
         start = Fraction(round(clip.sound_start * SAMPLE_RATE), SAMPLE_RATE)
         times = [start + index / clip.frame_rate for index in range(count)]
         sample["sound"] = torch.from_numpy(sound)
