@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..attention import Pass
 from ..denoiser import Control, KeyValues
@@ -19,6 +21,8 @@ class ControlNet(UNetEncoder):
     Its hint features depend on the hint alone: a sampler encodes them once per clip.
     """
 
+    gradient_checkpointing = False
+
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
         self.controlnet_cond_embedding = ControlNetConditioningEmbedding(
@@ -27,11 +31,18 @@ class ControlNet(UNetEncoder):
         self.controlnet_down_blocks = nn.ModuleList([_zero_convolution(width) for width in self.skip_widths])
         self.controlnet_mid_block = _zero_convolution(config.block_out_channels[-1])
 
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """Trade time for memory while training; hints count too, at the pictures' resolution."""
+        super().set_gradient_checkpointing(enabled)
+        self.gradient_checkpointing = enabled
+
     def hint_features(self, hints: Tensor) -> Tensor:
         """Features ``(frames, width, h, w)`` of hints ``(frames, 3, 8 h, 8 w)`` in the range of training.
 
         X-Portrait trained on [-1, 1], stock ControlNets on [0, 1].
         """
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(self.controlnet_cond_embedding, hints, use_reentrant=False)
         return self.controlnet_cond_embedding(hints)
 
     def forward(

@@ -29,7 +29,7 @@ def clip_batches(
     """
     single = {"references": 1, "frames": frames or config.data.frames}
     data = config.data.model_copy(update=single)
-    wanted = SampleFormat.of(model, data.size, config.modalities)
+    wanted = SampleFormat.of(model, data.size, config.modalities, config.controls)
     if isinstance(data, PuppetClipsConfig):
         return PuppetClips(data, seed, split, wanted, config.feature_weight)
     from .shards import ShardClips

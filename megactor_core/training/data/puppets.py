@@ -83,6 +83,9 @@ class PuppetClips(Dataset[Batch]):
             # Outline and size of a head follow its jaw: they would tell of a mouth that is not shown.
             driving = at_rest(motion)
             aligned = puppet.frame(driving[mode.anchor]).landmarks
+        augmentation = self.wanted.augmentation(self.seed, index, self.split)
+        self_driven = augmentation is not None and augmentation.self_driven
+        driver = puppet if self_driven else driver
         still = modality is not None and modality.draw.still
         targets = [puppet.frame(pose) for pose in (at_rest(motion) if still else motion)]
         drivers = [driver.frame(pose) for pose in driving]
@@ -99,6 +102,8 @@ class PuppetClips(Dataset[Batch]):
             sound=sound,
             sound_start=start,
             frame_rate=Fraction(config.frame_rate),
+            augmentation=augmentation,
+            self_driven=self_driven,
         )
         weights = np.stack([self._weights(target.landmarks) for target in targets])
         return {

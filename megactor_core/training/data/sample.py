@@ -23,11 +23,14 @@ from ...models.config import ModelConfig
 from ...seeds import Split
 from ...vision.foreground import background_image
 from ...vision.framing import Framing
+from ...vision.modes.hints import FACE
 from ...vision.modes.levels import show
 from ...vision.modes.mode import ClipFaces, DrivingMode
 from ...vision.modes.plain import PLAIN
 from ...vision.modes.registry import MODES
+from ..config.controls import ControlsConfig
 from ..config.modalities import ModalitiesConfig
+from .hint_augmentation import HintAugmentation, draw_augmentation
 from .modalities import Modality, draw_modality, part_cells
 
 _CONTEXT = 0.5
@@ -46,6 +49,7 @@ class SampleFormat:
         framing: what of a face's surroundings belongs to the square.
         hears: whether sound belongs to a sample.
         modalities: draws of what each clip shows and lets hear; None: all of it.
+        controls: how hints of ControlNets are changed; None: not at all.
     """
 
     size: int
@@ -55,9 +59,16 @@ class SampleFormat:
     framing: Framing = "face"
     hears: bool = False
     modalities: ModalitiesConfig | None = None
+    controls: ControlsConfig | None = None
 
     @classmethod
-    def of(cls, model: ModelConfig, size: int, modalities: ModalitiesConfig | None = None) -> SampleFormat:
+    def of(
+        cls,
+        model: ModelConfig,
+        size: int,
+        modalities: ModalitiesConfig | None = None,
+        controls: ControlsConfig | None = None,
+    ) -> SampleFormat:
         """Format for a model's training in its usual driving mode, on pictures of ``size``."""
         encoder: dict[str, Any] | None = None if model.image_encoder is None else dict(model.image_encoder)
         return cls(
@@ -68,11 +79,18 @@ class SampleFormat:
             model.framing,
             model.audio_encoder is not None,
             modalities,
+            controls,
         )
 
     def modality(self, seed: int, index: int, split: Split) -> Modality | None:
         """Of clip ``index``; None where nothing is drawn."""
         return None if self.modalities is None else draw_modality(self.modalities, seed, index, split)
+
+    def augmentation(self, seed: int, index: int, split: Split) -> HintAugmentation | None:
+        """Of clip ``index``'s hints; None where there are no hints."""
+        if FACE not in self.mode.pictures:
+            return None
+        return draw_augmentation(self.controls or ControlsConfig(), seed, index, split)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +109,8 @@ class ClipSample:
         sound_start: seconds within the sound at which the first frame is, so that frames hear what is around
             them also where the clip begins amidst it.
         frame_rate: frames per second.
+        augmentation: of the hints of ControlNets; None where there are none.
+        self_driven: whether the driver is the target itself.
     """
 
     reference: NDArray[np.uint8]
@@ -103,6 +123,8 @@ class ClipSample:
     sound: NDArray[np.float32] | None = None
     sound_start: float = 0.0
     frame_rate: Fraction = Fraction(25)
+    augmentation: HintAugmentation | None = None
+    self_driven: bool = False
 
 
 def make_sample(
@@ -119,6 +141,8 @@ def make_sample(
     - with a modality what ``_of_modality`` adds
     """
     mode = wanted.mode if modality is None else modality.mode(wanted.mode)
+    if clip.augmentation is not None:
+        mode = clip.augmentation.mode(mode, disguised=clip.self_driven)
     shown = show(mode, clip.drivers, clip.faces, clip.affine)
     sample = {
         "references": channels_first(clip.reference),

@@ -26,7 +26,6 @@ from ...vision.modes.mode import ClipFaces
 from ...vision.person_segmenter import find_segmenter
 from ..config.data import ShardClipsConfig
 from .loader import Batch
-from .modalities import Modality
 from .pictures import feature_weights
 from .sample import ClipSample, SampleFormat, make_sample
 from .shard_sound import LEAD, sound_length, window_sound
@@ -99,7 +98,7 @@ class ShardClips(Dataset[Batch]):
         for attempt in range(_ATTEMPTS):
             clip = self.clips[rng.integers(len(self.clips))]
             try:
-                return self._sample(clip, rng, self.wanted.modality(self.seed, index, self.split)), attempt
+                return self._sample(clip, rng, index), attempt
             except (BrokenSample, OSError) as error:
                 problem = f"{clip.key} in {clip.shard}: {error}"
         raise InputError(
@@ -108,8 +107,9 @@ class ShardClips(Dataset[Batch]):
             "Look at the shards with: dataset inspect",
         )
 
-    def _sample(self, clip: Entry, rng: np.random.Generator, modality: Modality | None) -> dict[str, Tensor]:
+    def _sample(self, clip: Entry, rng: np.random.Generator, index: int) -> dict[str, Tensor]:
         config = self.config
+        modality = self.wanted.modality(self.seed, index, self.split)
         usable, boxes = self._usable_frames(clip)
         span = self._span
         if len(usable) < span:
@@ -150,6 +150,8 @@ class ShardClips(Dataset[Batch]):
             faces=self._faces(clip, crop, boxes[numbers], numbers),
             affine=self._warp(rng),
             landmarks=self._landmarks(clip, crop, numbers),
+            augmentation=self.wanted.augmentation(self.seed, index, self.split),
+            self_driven=version == CLIP,
         )
         if self._samples is not None:
             if numbers[-1] - numbers[0] != span - 1:

@@ -24,6 +24,7 @@ from ...puppets.motion import MOTION_NAMES
 from ...sampling.schedule import LAST_TIMESTEP, build_schedule
 from ...vision.modes.registry import MODES
 from ...weights.saving import save_model
+from ..config.controls import ControlsConfig
 from ..config.modalities import ModalitiesConfig
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
@@ -57,6 +58,9 @@ class DenoiserTask:
         if config.start is not None:
             model = replace(model, start=config.start)
         _check_window(config, model)
+        if config.controls != ControlsConfig() and model.control_network is None:
+            problem = f"is for models with ControlNets; {model.family} has none"
+            raise InputError("task.controls", problem, "Leave it out")
         if config.modalities is not None:
             _check_modalities(config, config.modalities, model)
         if config.zero_terminal_snr is not None:
@@ -69,7 +73,7 @@ class DenoiserTask:
         self.from_reference = model.start == "reference" and config.reference_start_share > 0
         if (config.own_start or self.from_reference) and self.schedule.prediction_type != "v_prediction":
             raise InputError(
-                "task.own_start" if config.own_start else "start: reference",
+                "task.own_start" if config.own_start else "task.start: reference",
                 f"needs a model that predicts velocity; this one has {self.schedule.prediction_type}",
                 "Leave it out" if config.own_start else "Set task.reference_start_share to 0",
             )
