@@ -20,6 +20,7 @@ from .vision.person_segmenter import Segmenter, find_segmenter
 from .weights.base_model import swap_base
 from .weights.catalogue import find_known
 from .weights.folders import models_folder
+from .weights.frozen_base import check_base_record
 from .weights.loading import LoadedModel, load_model
 from .weights.lora import LoraReport, check_scale, merge_lora
 from .weights.tensor_files import open_tensor_file
@@ -127,10 +128,11 @@ def load_weights(
         open_tensor_file(Path(path))
     if base is not None:
         open_tensor_file(Path(base))
-    model = load_model(source, config=config, device=device, dtype=dtype, models_folder=folder)
+    model = load_model(source, config=config, device=device, dtype=dtype, models_folder=folder, base=base)
     if base is not None:
         check_base(model.config)
         swap_base(model.networks.module("denoiser"), Path(base))
+        check_base_record(model.source, model.networks.module("denoiser"), Path(base))
     denoiser = model.networks.module("denoiser")
     reports = tuple(merge_lora(denoiser, Path(path), scale) for path, scale in loras)
     for _, network in model.networks.items():

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..families.registry import FAMILIES, default_family
+from ..errors import InputError
+from ..families.registry import FAMILIES, default_family, find_family
 from .arguments import seed
 
 DTYPES = ("float16", "bfloat16", "float32")
@@ -67,15 +68,28 @@ def add_parser(subparsers: Any) -> None:
         "start",
         "put Stable Diffusion 1.5, AnimateDiff and CLIP together: what training from scratch begins with",
     )
+    start.add_argument(
+        "--family", default=usual.name, help=f"{usual.name} or xportrait (default: {usual.name})"
+    )
     start.add_argument("output", type=Path, help="model folder to write")
     start.add_argument(
-        "--base", type=Path, required=True, help="Stable Diffusion 1.5: a checkpoint or its UNet"
+        "--base",
+        type=Path,
+        required=True,
+        help="Stable Diffusion 1.5: a checkpoint or its UNet; xportrait: or the model folder of a small one",
     )
     start.add_argument(
-        "--motion", type=Path, required=True, help="AnimateDiff's motion modules for it (v3_sd15_mm.ckpt)"
+        "--motion",
+        type=Path,
+        help="AnimateDiff's motion modules for it (v3_sd15_mm.ckpt); xportrait: new ones without it",
     )
     start.add_argument(
-        "--image-encoder", type=Path, required=True, help="CLIP ViT-L/14 of transformers (model.safetensors)"
+        "--image-encoder", type=Path, help=f"{usual.name}: CLIP ViT-L/14 of transformers (model.safetensors)"
+    )
+    start.add_argument(
+        "--context",
+        type=Path,
+        help="xportrait: the embedding of the empty text (default: of the text encoder in --base)",
     )
     start.add_argument(
         "--vae", type=Path, help="autoencoder by diffusers' names (default: the one in --base)"
@@ -228,20 +242,31 @@ def _random(args: argparse.Namespace) -> int:
 def _start(args: argparse.Namespace) -> int:
     import torch
 
+    from ..weights.start_controls import StartFiles, write_control_start
     from ..weights.start_model import write_start_model
 
-    with _byte_bar("Writing") as show:
-        write_start_model(
-            args.output,
-            args.base,
-            args.motion,
-            args.image_encoder,
-            args.vae,
-            seed=args.seed,
-            dtype=getattr(torch, args.dtype),
-            overwrite=args.overwrite,
-            progress=show,
+    family = find_family(args.family)
+    usual = default_family()
+    if family is not usual and family.config.control_network is None:
+        raise InputError(
+            f"--family {family.name}", "has no start of its own", f"Use {usual.name} or xportrait"
         )
+    if family is usual:
+        for flag, value in (("--motion", args.motion), ("--image-encoder", args.image_encoder)):
+            if value is None:
+                raise InputError(flag, f"is needed for {usual.name}", "Name the file")
+    with _byte_bar("Writing") as show:
+        options = {
+            "seed": args.seed,
+            "dtype": getattr(torch, args.dtype),
+            "overwrite": args.overwrite,
+            "progress": show,
+        }
+        if family is usual:
+            write_start_model(args.output, args.base, args.motion, args.image_encoder, args.vae, **options)
+        else:
+            files = StartFiles(args.base, args.motion, args.vae, args.context)
+            write_control_start(args.output, files, **options)
     print(f"Model folder: {args.output}")
     return 0
 

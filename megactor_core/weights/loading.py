@@ -17,6 +17,7 @@ from ..models.config import ModelConfig
 from ..models.networks import Networks, build_networks
 from ..validation import explain
 from .folders import model_names, named_model_folder
+from .frozen_base import MOTION, check_base_record, open_joined, read_record
 from .layout import check_keys, describe, map_key, recognise
 from .tensor_files import TensorFile, is_finite, open_tensor_file
 
@@ -43,6 +44,7 @@ def load_model(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     models_folder: str | os.PathLike[str] | None = None,
+    base: str | os.PathLike[str] | None = None,
 ) -> LoadedModel:
     """Load a model by name or from a model folder.
 
@@ -55,6 +57,8 @@ def load_model(
         device: where the weights go.
         dtype: floating-point type of all weights.
         models_folder: where named models are looked up; see ``folders.models_folder``.
+        base: Stable Diffusion 1.5 for a folder without one, instead of what it was trained on; see
+            ``frozen_base``.
 
     Raises:
         InputError: unknown or incomplete model; a file that is damaged, of another family, with missing,
@@ -64,7 +68,11 @@ def load_model(
     config = config or read_config(folder)
     networks = build_on_meta(config, folder)
     for name, network in networks.items():
-        load_network(network, folder, name, torch.device(device), dtype)
+        load_network(network, folder, name, torch.device(device), dtype, base)
+    if (folder / MOTION).is_file() and base is None:
+        record = read_record(folder)
+        assert record is not None
+        check_base_record(folder, networks.module("denoiser"), Path(record.path))
     if networks.image_encoder is not None:
         # the one buffer that transformers does not store in files
         embeddings = networks.image_encoder.vision_model.embeddings
@@ -142,29 +150,41 @@ def build_on_meta(config: ModelConfig, folder: Path) -> Networks:
 
 
 def load_network(
-    network: nn.Module, folder: Path, name: str, device: torch.device, dtype: torch.dtype
+    network: nn.Module,
+    folder: Path,
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    base: str | os.PathLike[str] | None = None,
 ) -> None:
     """Fill a network, e.g. one from ``build_on_meta``, from its file; it needs no gradients afterwards.
+
+    A denoiser that is kept without its base takes that from ``base``, by default where it was last.
 
     Raises:
         InputError: as ``load_model``.
     """
-    file = open_network_file(folder, name, network)
+    file = open_network_file(folder, name, network, base)
     network.load_state_dict(_read_state(file, device, dtype), assign=True)
     network.requires_grad_(False)
 
 
-def open_network_file(folder: Path, name: str, network: nn.Module) -> TensorFile:
+def open_network_file(
+    folder: Path, name: str, network: nn.Module, base: str | os.PathLike[str] | None = None
+) -> TensorFile:
     """The safetensors file of one network, with exactly the network's keys and shapes.
 
     Raises:
         InputError: missing, damaged, or the keys do not fit.
     """
     path = folder / f"{name}.safetensors"
-    if not path.is_file():
+    if path.is_file():
+        # A folder may be older than the names that its networks have today.
+        file = open_tensor_file(path).renamed(partial(map_key, name))
+    elif name == "denoiser" and (folder / MOTION).is_file():
+        file = open_joined(folder, network, None if base is None else Path(base))
+    else:
         raise InputError(path, f"is missing; it holds {describe(name)}", "Convert the model again")
-    # A folder may be older than the names that its networks have today.
-    file = open_tensor_file(path).renamed(partial(map_key, name))
     expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     check_keys(path, file.shapes, expected, name)
     return file

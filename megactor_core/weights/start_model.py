@@ -75,12 +75,12 @@ def write_start_model(
     keys = expected["denoiser"].keys() - computed.keys()
     sources = {
         "denoiser": {
-            **_fit(base, unet, expected["denoiser"], {key for key in keys if ".motion_modules." not in key}),
-            **_fit(motion, temporal, expected["denoiser"], {key for key in keys if _is_trained_motion(key)}),
+            **fit(base, unet, expected["denoiser"], {key for key in keys if ".motion_modules." not in key}),
+            **fit(motion, temporal, expected["denoiser"], {key for key in keys if is_trained_motion(key)}),
         },
-        "reference_network": _fit(base, unet, expected["reference_network"]),
-        "vae": _autoencoder(spatial, vae, expected["vae"]),
-        "image_encoder": _own_file(image_encoder, "image_encoder", expected["image_encoder"]),
+        "reference_network": fit(base, unet, expected["reference_network"]),
+        "vae": autoencoder(spatial, vae, expected["vae"]),
+        "image_encoder": own_file(image_encoder, "image_encoder", expected["image_encoder"]),
     }
     plans = {
         name: NetworkPlan(shapes, sources[name], computed if name == "denoiser" else {})
@@ -89,7 +89,8 @@ def write_start_model(
     write_model_folder(output, plans, config, dtype, progress)
 
 
-def _is_trained_motion(key: str) -> bool:
+def is_trained_motion(key: str) -> bool:
+    """Whether a weight of temporal modules comes from their file."""
     # Position tables are computed: those of other lengths than the model's would not fit.
     return ".motion_modules." in key and not key.endswith(".pos_encoder.pe")
 
@@ -113,7 +114,7 @@ def _new_weights(
     return computed
 
 
-def _fit(
+def fit(
     path: Path,
     sources: Mapping[str, Source],
     expected: Mapping[str, Shape],
@@ -138,9 +139,10 @@ def _fit(
     return {key: sources[key] for key in wanted}
 
 
-def _autoencoder(base: TensorFile, vae: Path | None, expected: Mapping[str, Shape]) -> dict[str, Source]:
+def autoencoder(base: TensorFile, vae: Path | None, expected: Mapping[str, Shape]) -> dict[str, Source]:
+    """Sources of the autoencoder: a file of its own, or the one inside the base."""
     if vae is not None:
-        return _own_file(vae, "vae", expected)
+        return own_file(vae, "vae", expected)
     levels = sum(key.endswith(".resnets.0.norm1.weight") and ".up_blocks." in key for key in expected)
     named = {
         key: vae_key(key.removeprefix(_AUTOENCODER), levels)
@@ -149,14 +151,15 @@ def _autoencoder(base: TensorFile, vae: Path | None, expected: Mapping[str, Shap
     }
     if not named:
         raise InputError(base.path, "holds no autoencoder", "Give one with --vae")
-    return _fit(base.path, {name: Source(base, key) for key, name in named.items() if name}, expected)
+    return fit(base.path, {name: Source(base, key) for key, name in named.items() if name}, expected)
 
 
-def _own_file(path: Path, network: str, expected: Mapping[str, Shape]) -> dict[str, Source]:
+def own_file(path: Path, network: str, expected: Mapping[str, Shape]) -> dict[str, Source]:
+    """Sources of a network that has a file of its own."""
     file = open_tensor_file(path)
     kind = recognise(file.shapes)
-    if kind.name != network:
+    if kind.name != network and not (network == "constant_context" and len(file.shapes) == 1):
         raise InputError(path, f"is {kind.description}, not {describe(network)}", "Give the right file")
-    return _fit(
+    return fit(
         path, {name: Source(file, key) for key in file.shapes if (name := map_key(network, key))}, expected
     )

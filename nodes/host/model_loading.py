@@ -13,6 +13,7 @@ from torch import Tensor
 from ...megactor_core.animation.checks import check_base
 from ...megactor_core.models.networks import Networks
 from ...megactor_core.weights.base_model import swap_base
+from ...megactor_core.weights.frozen_base import check_base_record
 from ...megactor_core.weights.loading import build_on_meta, load_network, read_config
 from ...megactor_core.weights.tensor_files import open_tensor_file
 from .clip_vision import load_clip_vision
@@ -41,10 +42,11 @@ def load_portrait_model(
     config = read_config(folder)
     networks = build_on_meta(config, folder)
     dtype, manual_cast = inference_dtypes(networks.module("denoiser"))
-    _fill(networks, "denoiser", folder, dtype)
+    _fill(networks, "denoiser", folder, dtype, base)
     if base is not None:
         check_base(config)
         swap_base(networks.module("denoiser"), base)
+        check_base_record(folder, networks.module("denoiser"), base)
         if choice := open_tensor_file(base).choice:
             logging.info("MegActor: %s: %s", base.name, choice)
     native_denoiser = NativeDenoiser.of(networks.denoiser, manual_cast)
@@ -81,10 +83,12 @@ def load_portrait_model(
     )
 
 
-def _fill(networks: Networks, name: str, folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+def _fill(
+    networks: Networks, name: str, folder: Path, dtype: torch.dtype, base: Path | None = None
+) -> torch.nn.Module:
     """One of the networks with the weights of its file and the host's layers, on the offload device."""
     network = getattr(networks, name)
-    load_network(network, folder, name, comfy.model_management.unet_offload_device(), dtype)
+    load_network(network, folder, name, comfy.model_management.unet_offload_device(), dtype, base)
     network.to(memory_format=torch.channels_last)
     use_host_layers(network)
     return network

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from ...conditioning.audio import batch_features
 from ...conditioning.compose import Clips, Kept, compose, driving_width
 from ...errors import InputError
-from ...families.features import hears
+from ...families.features import has_controls, has_plain_base, hears
 from ...families.registry import families_with
 from ...models.conditions import Conditions
 from ...models.config import ModelConfig
@@ -23,6 +23,8 @@ from ...models.networks import Networks
 from ...puppets.motion import MOTION_NAMES
 from ...sampling.schedule import LAST_TIMESTEP, build_schedule
 from ...vision.modes.registry import MODES
+from ...weights.frozen_base import record_of, save_without_base
+from ...weights.loading import resolve_model
 from ...weights.saving import save_model
 from ..config.controls import ControlsConfig
 from ..config.modalities import ModalitiesConfig
@@ -192,8 +194,19 @@ class DenoiserTask:
         dtype = {"fp32": torch.float32, "fp16": torch.float16}[self.config.export_precision]
         if self.config.lora is not None:
             save_lora(self.all_networks.module("denoiser"), self.config.lora, folder, dtype)
+        elif self._keeps_base():
+            assert self.config.initial_weights is not None
+            record = record_of(resolve_model(self.config.initial_weights), self.all_networks)
+            save_without_base(self.model, self.all_networks, record, folder, dtype)
         else:
             save_model(self.model, self.all_networks, folder, dtype)
+
+    def _keeps_base(self) -> bool:
+        """Whether the spatial weights of the denoiser are a base that others could take the place of."""
+        denoiser = self.all_networks.module("denoiser").named_parameters(prefix="denoiser")
+        names = [name for name, _ in denoiser if ".motion_modules." not in name]
+        based = has_plain_base(self.model) and has_controls(self.model)
+        return self.config.initial_weights is not None and based and not any(map(self.trainable, names))
 
     def _encoded(
         self, batch: Batch, references: Tensor, context: StepContext

@@ -1,0 +1,194 @@
+"""Initial weights of X-Portrait's training: its own networks as copies of a base that stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..families.registry import find_family
+from ..files import check_output_folder
+from ..models.config import ModelConfig
+from ..models.networks import CONTROLS, Networks
+from ..models.sd15.config import HINT_CHANNELS, UNetConfig
+from ..models.sd15.temporal import MotionModule
+from .base_model import spatial_sources
+from .empty_text import empty_text_tokens
+from .folder_plan import NetworkPlan, OnBytes, write_model_folder
+from .frozen_base import BaseRecord, base_sha256
+from .layout import Shape
+from .loading import build_on_meta, read_config
+from .official import Source
+from .start_model import autoencoder, fit, is_trained_motion, own_file
+from .tensor_files import TensorFile, open_tensor_file
+
+_FAMILY = "xportrait"
+_TEXT = "cond_stage_model.transformer."
+_HINTS = "controlnet_cond_embedding."
+_ZERO = ("controlnet_down_blocks.", "controlnet_mid_block.")
+
+
+@dataclass(frozen=True)
+class StartFiles:
+    """Files of the weights that training starts from.
+
+    Attributes:
+        base: Stable Diffusion 1.5, one checkpoint or its UNet by CompVis' or diffusers' names; or the model
+            folder of a small base of one's own.
+        motion: AnimateDiff's motion modules for it; None: new ones, which change nothing at first.
+        vae: autoencoder by diffusers' names; None: the one in ``base``.
+        context: the embedding of the empty text; None: of the text encoder in ``base``.
+    """
+
+    base: Path
+    motion: Path | None = None
+    vae: Path | None = None
+    context: Path | None = None
+
+
+def write_control_start(
+    output: Path,
+    files: StartFiles,
+    *,
+    config: ModelConfig | None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float16,
+    overwrite: bool = False,
+    progress: OnBytes | None = None,
+) -> None:
+    """Write a model folder that X-Portrait's first stage can start from (arXiv 2403.15931, section 3).
+
+    The denoiser is the base with temporal modules, the reference network a copy of it, each ControlNet a copy
+    of its encoder and middle. What ControlNets add is 0, and so is what new temporal modules do. The base's
+    name and digest are in ``base.json``.
+
+    Args:
+        output: folder to make.
+        files: the weights.
+        config: of the model; by default the published X-Portrait, or that of the base's own folder.
+        seed: of what is new.
+        dtype: of the written files.
+        overwrite: replace an existing ``output``.
+        progress: told how far it is.
+
+    Raises:
+        InputError: a file that cannot be used or is of another kind or architecture; the output exists or the
+            disk is full. Nothing is left behind.
+    """
+    check_output_folder(output, "config.json", overwrite)
+    files, config, name = _resolved(files, config)
+    networks = build_on_meta(config, output)
+    expected = {
+        network: {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+        for network, module in networks.items()
+    }
+    base = open_tensor_file(files.base)
+    unet = {key: Source(base, source) for key, source in spatial_sources(base).items()}
+    spatial = {key for key in expected["denoiser"] if ".motion_modules." not in key}
+    sources: dict[str, Mapping[str, Source]] = {
+        "denoiser": fit(files.base, unet, expected["denoiser"], spatial),
+        "reference_network": fit(files.base, unet, expected["reference_network"]),
+        "vae": autoencoder(base, files.vae, expected["vae"]),
+    }
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        computed = _new_weights(networks, config, expected)
+    if files.motion is not None:
+        modules = open_tensor_file(files.motion)
+        motion = {key: Source(modules, key) for key in modules.shapes}
+        trained = {key for key in expected["denoiser"] if is_trained_motion(key)}
+        sources["denoiser"] = {
+            **sources["denoiser"],
+            **fit(files.motion, motion, expected["denoiser"], trained),
+        }
+        computed["denoiser"] = {}
+    for control in CONTROLS:
+        copied = expected[control].keys() - computed[control].keys()
+        sources[control] = fit(files.base, unet, expected[control], set(copied))
+    if files.context is not None:
+        sources["constant_context"] = own_file(
+            files.context, "constant_context", expected["constant_context"]
+        )
+    else:
+        computed["constant_context"] = {"tokens": _empty_text(base)}
+    plans = {
+        network: NetworkPlan(shapes, sources.get(network, {}), computed.get(network, {}))
+        for network, shapes in expected.items()
+    }
+
+    def finish(folder: Path) -> None:
+        BaseRecord(name, base_sha256(_in_order(unet, spatial, expected["denoiser"]))).write(folder)
+
+    write_model_folder(output, plans, config, dtype, progress, finish)
+
+
+def _resolved(files: StartFiles, config: ModelConfig | None) -> tuple[StartFiles, ModelConfig, str]:
+    """Files one by one, the configuration, and the base's name."""
+    folder = files.base
+    if not folder.is_dir():
+        return files, config or find_family(_FAMILY).config, folder.name
+    own = read_config(folder)
+    if own.family != _FAMILY or not isinstance(own.denoiser, UNetConfig):
+        raise InputError(
+            folder, f"is a model of {own.family}, no base of {_FAMILY}",
+            "Train one with configs/train/demo_xportrait_base.yaml",
+        )  # fmt: skip
+    found = StartFiles(
+        folder / "denoiser.safetensors",
+        files.motion,
+        files.vae or folder / "vae.safetensors",
+        files.context or folder / "constant_context.safetensors",
+    )
+    denoiser = replace(own.denoiser, motion_modules=True)
+    resolved = folder.resolve()
+    return found, config or replace(own, denoiser=denoiser), f"{resolved.parent.name}/{resolved.name}"
+
+
+def _new_weights(
+    networks: Networks, config: ModelConfig, expected: Mapping[str, Mapping[str, Shape]]
+) -> dict[str, dict[str, Tensor]]:
+    """Weights that no file holds: hint encoders, convolutions of zero, temporal modules."""
+    assert config.control_network is not None and isinstance(config.denoiser, UNetConfig)
+    computed: dict[str, dict[str, Tensor]] = {"denoiser": {}}
+    for control in CONTROLS:
+        hints = ControlNetConditioningEmbedding(
+            config.control_network.block_out_channels[0], block_out_channels=HINT_CHANNELS
+        )
+        computed[control] = {f"{_HINTS}{key}": tensor for key, tensor in hints.state_dict().items()}
+        zeros = {key: shape for key, shape in expected[control].items() if key.startswith(_ZERO)}
+        computed[control] |= {key: torch.zeros(shape) for key, shape in zeros.items()}
+    unet = config.denoiser
+    for name, module in cast(nn.Module, networks.denoiser).named_modules():
+        if isinstance(module, MotionModule):
+            width = module.temporal_transformer.proj_in.in_features
+            heads, groups = unet.num_attention_heads, unet.norm_num_groups
+            fresh = MotionModule(width, heads, unet.motion_max_positions, groups)
+            computed["denoiser"] |= {f"{name}.{key}": tensor for key, tensor in fresh.state_dict().items()}
+    return computed
+
+
+def _in_order(
+    unet: Mapping[str, Source], names: set[str], shapes: Mapping[str, Shape]
+) -> Iterator[tuple[str, Tensor]]:
+    ordered = sorted(names)
+    file = unet[ordered[0]].file
+    for name, (_, tensor) in zip(ordered, file.stream([unet[name].key for name in ordered]), strict=True):
+        yield name, tensor.reshape(shapes[name])
+
+
+def _empty_text(base: TensorFile) -> Tensor:
+    shapes = {key.removeprefix(_TEXT): shape for key, shape in base.shapes.items() if key.startswith(_TEXT)}
+    shapes = {key: shape for key, shape in shapes.items() if not key.endswith(".position_ids")}
+    if not shapes:
+        raise InputError(base.path, "holds no text encoder", "Give the empty text's embedding with --context")
+
+    def stream(wanted: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+        return ((key.removeprefix(_TEXT), one) for key, one in base.stream([_TEXT + key for key in wanted]))
+
+    return empty_text_tokens(shapes, stream)
