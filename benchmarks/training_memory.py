@@ -1,6 +1,7 @@
 """Count the memory of a full-size training step on meta tensors: nothing is computed, no weights are needed.
 
 python -m benchmarks.training_memory configs/train/megactor_stage2.yaml
+python -m benchmarks.training_memory configs/train/xportrait_c.yaml --family xportrait
 
 Counted is every tensor that lives at a time, as a GPU's allocator would hold it without fragmentation:
 weights, gradients, optimizer states, and the activations of two accumulated batches, forwards and backwards.
@@ -33,7 +34,7 @@ from megactor_core.hearing.features import ROWS_PER_SECOND
 from megactor_core.models.config import ModelConfig
 from megactor_core.models.encoder_config import WINDOW_ROWS
 from megactor_core.models.networks import build_networks
-from megactor_core.models.sd15 import blocks
+from megactor_core.models.sd15 import blocks, controlnet
 from megactor_core.models.sd15.resnet import ResnetBlock
 from megactor_core.models.sd15.temporal import MotionModule
 from megactor_core.training.config.run import TrainingConfig, read_config
@@ -240,7 +241,7 @@ def _run_part(config: TrainingConfig, task: DenoiserTask, part: int) -> int:
 
         return checkpoint(run, *arguments, use_reentrant=use_reentrant)
 
-    with mock.patch.object(blocks, "checkpoint", again):
+    with mock.patch.object(blocks, "checkpoint", again), mock.patch.object(controlnet, "checkpoint", again):
         with Autocast(torch.bfloat16, kept):
             loss, _ = task.loss(
                 _batch(config, task.model), StepContext(0, 1, generator, ProcessGroup("meta"))

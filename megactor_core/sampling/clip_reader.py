@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..models.conditions import Conditions
+from ..models.conditions import Conditions, ControlStrength
 from ..models.denoiser import Control, Denoiser, HintReader, KeyValues, ReferenceWriter, add_up, gather_rows
 
 Frames = list[int] | slice
@@ -84,7 +84,9 @@ class ClipReader:
         frames = len(noisy) // self.conditions.num_rows
         controls: list[tuple[Control, float | Tensor]] = []
         for name, condition in self.conditions.controls.items():
-            strengths = [condition.use.at(int(one)) for one in timestep]
+            # Reading timesteps waits for the device, so training, where all count alike, reads none.
+            plain = condition.use == ControlStrength()
+            strengths = [1.0 if plain else condition.use.at(int(one)) for one in timestep]
             if not any(strengths):
                 continue
             features = self._of_frames(condition.features, indices).to(noisy)

@@ -18,6 +18,7 @@ from megactor_core.training.config.run import TrainingConfig
 from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.engine.trainer import Trainer
 from megactor_core.training.tasks.registry import build_task
+from megactor_core.weights.random_model import write_random_model
 
 pytest.importorskip("accelerate")
 
@@ -146,3 +147,25 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused():
     processes.count = 3
     with pytest.raises(InputError, match=r"batch of 4: cannot be shared evenly by 3 processes.*references"):
         processes.part(4)
+
+
+def test_two_processes_train_controlnets_as_one_does(data, write_yaml, tmp_path):
+    write_random_model("xportrait", tmp_path / "base")
+    controls = {"face_dropout": 0.3, "patch_dropout": 0.3, "self_rate": 0.5, "augmentation": {}}
+    task = {
+        "name": "denoiser",
+        "initial_weights": str(tmp_path / "base"),
+        "trainable": ["reference_network.", "face_control.", "patch_control."],
+        "motion_modules": False,
+        "reference_start_share": 0.0,
+        "sample_latents": False,
+        "reference_dropout": 0.3,
+        "controls": controls,
+        "data": {"size": 64, "references": 4, "frames": 2},
+        "validation": {"clips": 1, "frames": 2, "num_inference_steps": 1},
+    }
+    data = {**data, "task": task, "gradient_checkpointing": True}
+    process = launch_train(write_yaml(data), tmp_path / "two")
+    train_alone(data, tmp_path / "one")
+    finish(process, f"{tmp_path / 'two' / 'model'}\n")
+    assert_follows(tmp_path / "two", tmp_path / "one")
