@@ -81,18 +81,22 @@ def draw_clips(
     obeys = reads & driver
     dropouts = {FACE: config.controls.face_dropout, PATCHES: config.controls.patch_dropout}
     shown = {name: obeys & _kept(whole, dropouts[name], generator) for name in controls}
-    calls = {name: rows if processes.sharded else rows[part] for name, rows in shown.items()}
+    # A process none of whose trained networks is called would not take part in sharing the gradients.
+    all_join = bool(shown) and processes.count > 1 and config.reference_dropout < 1
+    joins_reading = bool(reading if processes.sharded else reads[part].any()) or all_join
+    seen_by = {name: rows if processes.sharded else rows[part] for name, rows in shown.items()}
+    called = {n for n, rows in seen_by.items() if rows.any() or (all_join and dropouts[n] < 1)}
     kept = Kept(
         reference=reads[part],
         background=background[part],
         driver=driver[part],
-        controls={name: rows[part] for name, rows in shown.items() if calls[name].any()},
+        controls={name: rows[part] for name, rows in shown.items() if name in called},
     )
     return ClipDraws(
         timesteps=timesteps[part],
         noise=noise[part],
         kept=kept,
-        joins_reading=bool(reading if processes.sharded else reads[part].any()),
+        joins_reading=joins_reading,
         joins_start=joins_start,
         from_reference=from_reference,
     )
