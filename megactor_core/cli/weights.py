@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..families.features import has_controls, hears
 from ..families.registry import FAMILIES, default_family, find_family
 from .arguments import seed
 
@@ -68,15 +69,14 @@ def add_parser(subparsers: Any) -> None:
         "start",
         "put Stable Diffusion 1.5, AnimateDiff and CLIP together: what training from scratch begins with",
     )
-    start.add_argument(
-        "--family", default=usual.name, help=f"{usual.name} or xportrait (default: {usual.name})"
-    )
+    start.add_argument("--family", default=usual.name, help=f"of the model to train (default: {usual.name})")
     start.add_argument("output", type=Path, help="model folder to write")
     start.add_argument(
         "--base",
         type=Path,
         required=True,
-        help="Stable Diffusion 1.5: a checkpoint or its UNet; xportrait: or the model folder of a small one",
+        help="Stable Diffusion 1.5: a checkpoint or its UNet; xportrait: or the model folder of a small one; "
+        "megactor-sigma: or a model that does not hear yet (demo)",
     )
     start.add_argument(
         "--motion",
@@ -89,7 +89,13 @@ def add_parser(subparsers: Any) -> None:
     start.add_argument(
         "--context",
         type=Path,
-        help="xportrait: the embedding of the empty text (default: of the text encoder in --base)",
+        help="xportrait, megactor-sigma: the embedding of the empty text (xportrait's default: of the text "
+        "encoder in --base)",
+    )
+    start.add_argument(
+        "--audio-encoder",
+        type=Path,
+        help="megactor-sigma: Whisper tiny (model.safetensors), or the folder of one that was trained here",
     )
     start.add_argument(
         "--vae", type=Path, help="autoencoder by diffusers' names (default: the one in --base)"
@@ -242,31 +248,36 @@ def _random(args: argparse.Namespace) -> int:
 def _start(args: argparse.Namespace) -> int:
     import torch
 
+    from ..weights.folders import model_names, named_model_folder
     from ..weights.start_controls import StartFiles, write_control_start
+    from ..weights.start_hearing import HearingFiles, write_hearing_start
     from ..weights.start_model import write_start_model
 
     family = find_family(args.family)
-    usual = default_family()
-    if family is not usual and family.config.control_network is None:
-        raise InputError(
-            f"--family {family.name}", "has no start of its own", f"Use {usual.name} or xportrait"
-        )
-    if family is usual:
-        for flag, value in (("--motion", args.motion), ("--image-encoder", args.image_encoder)):
-            if value is None:
-                raise InputError(flag, f"is needed for {usual.name}", "Name the file")
+    base, hearing = args.base, hears(family.config)
+    if str(base) in model_names():
+        base = named_model_folder(str(base), args.models_folder)
+    needed = {} if has_controls(family.config) else {"--audio-encoder": args.audio_encoder}
+    if family is default_family():
+        needed = {"--motion": args.motion, "--image-encoder": args.image_encoder}
+    for flag, value in needed.items():
+        if value is None:
+            raise InputError(flag, f"is needed for {family.name}", "Name the file")
+    options = {
+        "seed": args.seed,
+        "dtype": getattr(torch, args.dtype),
+        "overwrite": args.overwrite,
+    }
     with _byte_bar("Writing") as show:
-        options = {
-            "seed": args.seed,
-            "dtype": getattr(torch, args.dtype),
-            "overwrite": args.overwrite,
-            "progress": show,
-        }
-        if family is usual:
-            write_start_model(args.output, args.base, args.motion, args.image_encoder, args.vae, **options)
-        else:
-            files = StartFiles(args.base, args.motion, args.vae, args.context)
+        options["progress"] = show
+        if has_controls(family.config):
+            files = StartFiles(base, args.motion, args.vae, args.context)
             write_control_start(args.output, files, **options)
+        elif hearing:
+            sound = HearingFiles(base, args.audio_encoder, args.motion, args.vae, args.context)
+            write_hearing_start(args.output, sound, **options)
+        else:
+            write_start_model(args.output, base, args.motion, args.image_encoder, args.vae, **options)
     print(f"Model folder: {args.output}")
     return 0
 

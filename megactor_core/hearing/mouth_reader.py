@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ..errors import InputError
 from ..models.audio_encoder import SpeechEncoder, build_audio_encoder
-from ..models.encoder_config import AUDIO_ENCODER_KIND, AudioEncoderConfig, ConvAudioEncoderConfig
-from ..validation import explain
+from ..models.encoder_config import AudioEncoderConfig, ConvAudioEncoderConfig
+from ..weights.audio_encoder import ENCODER, read_encoder_config
 from ..weights.loading import load_network
 from ..weights.saving import save_networks
 from .features import ROWS_PER_SECOND, audio_features
@@ -26,7 +23,6 @@ from .features import ROWS_PER_SECOND, audio_features
 MOUTH = ("open", "width", "smile")
 """What is read of a mouth: parameters of puppets, see ``puppets.motion``."""
 
-ENCODER = "audio_encoder"
 _HEAD = "mouth_head"
 _BUNDLED = Path(__file__).parents[1] / "weights" / "mouth_reader"
 
@@ -108,16 +104,7 @@ def load_audio_encoder(folder: Path) -> tuple[Any, Any]:
     Raises:
         InputError: the folder holds no audio encoder.
     """
-    path = folder / f"{ENCODER}.json"
-    try:
-        config = AUDIO_ENCODER_KIND.read(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-        raise InputError(path, problem, "Train one with configs/train/demo_ear.yaml") from error
-    except (ValueError, RecursionError) as error:
-        reason = explain(error, AudioEncoderConfig) if isinstance(error, ValidationError) else str(error)
-        problem = f"is not the configuration of an audio encoder ({reason})"
-        raise InputError(path, problem, "Train it again") from error
+    config = read_encoder_config(folder)
     encoder = build_audio_encoder(config)
     assert isinstance(encoder, nn.Module)
     load_network(encoder, folder, ENCODER, torch.device("cpu"), torch.float32)

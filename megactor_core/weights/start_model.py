@@ -71,7 +71,7 @@ def write_start_model(
     spatial, modules = open_tensor_file(base), open_tensor_file(motion)
     unet = {name: Source(spatial, key) for name, key in spatial_sources(spatial).items()}
     temporal = {key: Source(modules, key) for key in modules.shapes}
-    computed = _new_weights(config, unet, expected["denoiser"], seed)
+    computed = input_weights(config, unet, expected["denoiser"], seed)
     keys = expected["denoiser"].keys() - computed.keys()
     sources = {
         "denoiser": {
@@ -95,7 +95,7 @@ def is_trained_motion(key: str) -> bool:
     return ".motion_modules." in key and not key.endswith(".pos_encoder.pe")
 
 
-def _new_weights(
+def input_weights(
     config: ModelConfig, unet: Mapping[str, Source], expected: Mapping[str, Shape], seed: int
 ) -> dict[str, Tensor]:
     """Weights of the denoiser that no file holds."""

@@ -1,0 +1,217 @@
+"""Initial weights of MegActor-Sigma's training: a model that does not hear yet, and an encoder of sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..families.registry import find_family
+from ..files import check_output_folder
+from ..models.audio_encoder import build_audio_encoder
+from ..models.config import ModelConfig
+from ..models.sd15.attention import TransformerBlock
+from ..models.sd15.config import UNetConfig
+from ..models.sd15.temporal import MotionModule
+from .audio_encoder import ENCODER, read_encoder_config
+from .base_model import spatial_sources
+from .folder_plan import NetworkPlan, OnBytes, write_model_folder
+from .layout import Shape
+from .loading import build_on_meta, read_config
+from .official import Source
+from .start_model import autoencoder, fit, input_weights, is_trained_motion, own_file
+from .tensor_files import open_tensor_file
+
+FAMILY = "megactor-sigma"
+_SOUND = (".attn_audio.", ".norm_audio.")
+_MIDDLE_MOTION = "mid_block.motion_modules."
+
+
+@dataclass(frozen=True)
+class HearingFiles:
+    """Files of the weights that training starts from.
+
+    Attributes:
+        base: Stable Diffusion 1.5, one checkpoint or its UNet by CompVis' or diffusers' names; or the folder
+            of a model of one's own that does not hear yet, or hears with another encoder.
+        audio_encoder: Whisper's smallest, one file; or a folder that training of a ``mouth_reader`` wrote.
+        motion: AnimateDiff's motion modules for Stable Diffusion 1.5; a model has its own.
+        vae: autoencoder by diffusers' names; None: the one in ``base``.
+        context: the embedding of the empty text; a model has its own.
+    """
+
+    base: Path
+    audio_encoder: Path
+    motion: Path | None = None
+    vae: Path | None = None
+    context: Path | None = None
+
+
+def write_hearing_start(
+    output: Path,
+    files: HearingFiles,
+    *,
+    config: ModelConfig | None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float16,
+    overwrite: bool = False,
+    progress: OnBytes | None = None,
+) -> None:
+    """Write a model folder that stage 1 of MegActor-Sigma can start from (arXiv 2408.14975).
+
+    New are attention to the sound, whose output is 0, and with Stable Diffusion 1.5 the encoder of driving
+    frames, the input weights of its channels, which are 0, and the middle's temporal module, which does
+    nothing.
+
+    Args:
+        output: folder to make.
+        files: the weights.
+        config: of the model, by default the published one; a model of one's own has its own.
+        seed: of what is new.
+        dtype: of the written files.
+        overwrite: replace an existing ``output``.
+        progress: told how far it is.
+
+    Raises:
+        InputError: a file that cannot be used or is of another kind or architecture; the output exists or the
+            disk is full. Nothing is left behind.
+    """
+    check_output_folder(output, "config.json", overwrite)
+    published = find_family(FAMILY).config
+    config = config or published
+    if files.base.is_dir():
+        config = _hearing(read_config(files.base), published)
+    if files.audio_encoder.is_dir():
+        ear = replace(read_encoder_config(files.audio_encoder), window_positions=True)
+        denoiser = replace(cast(UNetConfig, config.denoiser), audio_dim=ear.width)
+        config = replace(config, audio_encoder=ear, denoiser=denoiser)
+    networks = build_on_meta(config, output)
+    expected = {
+        name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+        for name, network in networks.items()
+    }
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        computed = {"denoiser": _sound_layers(config, cast(nn.Module, networks.denoiser))}
+        positions = _window_positions(config)
+    if files.base.is_dir():
+        sources = _of_model(files.base, expected, computed["denoiser"])
+    else:
+        sources, more = _of_stable_diffusion(files, config, expected, seed, computed["denoiser"])
+        computed["denoiser"] |= more
+    computed["audio_encoder"] = positions
+    file = files.audio_encoder
+    if file.is_dir():
+        file = file / f"{ENCODER}.safetensors"
+    sources["audio_encoder"] = own_file(
+        file, "audio_encoder", {k: s for k, s in expected["audio_encoder"].items() if k not in positions}
+    )
+    plans = {
+        name: NetworkPlan(shapes, sources[name], computed.get(name, {})) for name, shapes in expected.items()
+    }
+    write_model_folder(output, plans, config, dtype, progress)
+
+
+def _hearing(model: ModelConfig, published: ModelConfig) -> ModelConfig:
+    """Configuration of a model as one of the family: shown patches, guided away from a black driver."""
+    if model.driving_encoder is None or not isinstance(model.denoiser, UNetConfig):
+        raise InputError(
+            f"a {model.family} model", "has no encoder of driving frames", "Start from one such as demo"
+        )
+    return replace(
+        model,
+        family=published.family,
+        driving_modes=published.driving_modes,
+        driving_encoder=replace(model.driving_encoder, black_unconditional=True),
+        denoiser=replace(model.denoiser, audio_dim=published.denoiser.audio_dim),
+        audio_encoder=model.audio_encoder or published.audio_encoder,
+    )
+
+
+def _sound_layers(config: ModelConfig, denoiser: nn.Module) -> dict[str, Tensor]:
+    """Fresh attention to the sound of every block."""
+    unet = cast(UNetConfig, config.denoiser)
+    layers: dict[str, Tensor] = {}
+    for name, block in denoiser.named_modules():
+        if isinstance(block, TransformerBlock):
+            width = block.norm1.normalized_shape[0]
+            fresh = TransformerBlock(
+                name, width, unet.num_attention_heads, unet.cross_attention_dim, unet.audio_dim
+            )
+            layers |= {
+                f"{name}.{key}": tensor
+                for key, tensor in fresh.state_dict().items()
+                if f".{key}".startswith(_SOUND)
+            }
+    return layers
+
+
+def _window_positions(config: ModelConfig) -> dict[str, Tensor]:
+    assert config.audio_encoder is not None
+    positions = build_audio_encoder(config.audio_encoder).window_positions
+    return (
+        {} if positions is None else {f"window_positions.{k}": v for k, v in positions.state_dict().items()}
+    )
+
+
+def _of_model(
+    folder: Path, expected: Mapping[str, Mapping[str, Shape]], new: Mapping[str, Tensor]
+) -> dict[str, Mapping[str, Source]]:
+    """Sources of all networks but the audio encoder."""
+    sources: dict[str, Mapping[str, Source]] = {}
+    for network, shapes in expected.items():
+        if network != "audio_encoder":
+            file = open_tensor_file(folder / f"{network}.safetensors")
+            keys = {key for key in shapes if network != "denoiser" or key not in new}
+            sources[network] = fit(file.path, {key: Source(file, key) for key in file.shapes}, shapes, keys)
+    return sources
+
+
+def _of_stable_diffusion(
+    files: HearingFiles,
+    config: ModelConfig,
+    expected: Mapping[str, Mapping[str, Shape]],
+    seed: int,
+    new: Mapping[str, Tensor],
+) -> tuple[dict[str, Mapping[str, Source]], dict[str, Tensor]]:
+    """Sources of all networks but the audio encoder, and what is new beside attention to the sound."""
+    for flag, file in (("--motion", files.motion), ("--context", files.context)):
+        if file is None:
+            raise InputError(flag, f"is needed for {FAMILY} on Stable Diffusion 1.5", "Name the file")
+    assert files.motion is not None and files.context is not None
+    base, modules = open_tensor_file(files.base), open_tensor_file(files.motion)
+    unet = {name: Source(base, key) for name, key in spatial_sources(base).items()}
+    shapes = expected["denoiser"]
+    computed = input_weights(config, unet, shapes, seed)
+    temporal = {key: Source(modules, key) for key in modules.shapes}
+    if not any(key.startswith(_MIDDLE_MOTION) for key in modules.shapes):
+        computed |= _middle_motion(config, shapes)
+    known = computed.keys() | new.keys()
+    spatial = {key for key in shapes if ".motion_modules." not in key and key not in known}
+    trained = {key for key in shapes if is_trained_motion(key) and key not in known}
+    sources: dict[str, Mapping[str, Source]] = {
+        "denoiser": {
+            **fit(files.base, unet, shapes, spatial),
+            **fit(files.motion, temporal, shapes, trained),
+        },
+        "reference_network": fit(files.base, unet, expected["reference_network"]),
+        "vae": autoencoder(base, files.vae, expected["vae"]),
+        "constant_context": own_file(files.context, "constant_context", expected["constant_context"]),
+    }
+    return sources, computed
+
+
+def _middle_motion(config: ModelConfig, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
+    """Fresh temporal module of the middle, which AnimateDiff's newer files do not have."""
+    unet = cast(UNetConfig, config.denoiser)
+    if not any(key.startswith(_MIDDLE_MOTION) for key in shapes):
+        return {}
+    fresh: Any = MotionModule(
+        unet.block_out_channels[-1], unet.num_attention_heads, unet.motion_max_positions, unet.norm_num_groups
+    )
+    return {f"{_MIDDLE_MOTION}0.{key}": tensor for key, tensor in fresh.state_dict().items()}
