@@ -95,7 +95,7 @@ def shards(tmp_path: Path) -> Path:
         "valid": ("--minimum-half-side", 20, "--minimum-points", 0),
         "frontal": ("--minimum-angle", 1, "--minimum-ratio", 0.5),
         "moves": ("--maximum-ratio", 2),
-        "sync": ("--minimum-r", 0.1, "--maximum-lag", 3),
+        "sync": ("--minimum-r", 0.1, "--maximum-offset", 3),
     }.items():
         run("dataset", step, "--input", source, "--output", tmp_path / step, *options)
         source = tmp_path / step
@@ -159,22 +159,11 @@ def test_from_speech_to_a_report(
 
     video, speech = tmp_path / "talks.mp4", next((shards.parent / "videos").glob("*.mp4"))
     reference = ROOT / "examples" / "portrait.png"
-    use = ("--model", model, "--crop", "whole", "--size", 32, "--steps", 1, "--device", "cpu")
-    run("animate", "--reference", reference, "--audio", speech, "--output", video, *use)
+    use = ("--model", model, "--crop", "whole", "--size", 64, "--steps", 1, "--device", "cpu")
+    run("animate", "--reference", reference, "--speech", speech, "--output", video, *use)
     assert open_driving(video).num_frames == FRAMES
     report = tmp_path / "speech.json"
-    measured = ("--parts", "speech", "--clips", 1, "--frames", 20, "--fit-frames", 5, "--bound-clips", 0)
-    run(
-        "evaluate",
-        "speech",
-        "--model",
-        model,
-        "--speech",
-        SPEECH,
-        *measured,
-        "--steps",
-        1,
-        "--output",
-        report,
-    )
+    quick = ("--size", 64, "--steps", 1)
+    measured = ("--parts", "speech", "--clips", 1, "--frames", 24, "--fit-frames", 2, "--bound-clips", 0)
+    run("evaluate", "speech", "--model", model, "--speech", SPEECH, *measured, *quick, "--output", report)
     assert json.loads(report.read_text())
