@@ -116,3 +116,17 @@ def test_the_order_of_clips_changes_nothing_and_recomputed_activations_change_no
     again, again_gradient = losses_of(task, batch, [0, 1, 2, 3, 4, 5])
     assert again == pytest.approx(loss, rel=1e-6)
     torch.testing.assert_close(again_gradient, gradient, rtol=1e-5, atol=1e-8)
+
+
+def test_what_a_clip_hears_is_computed_once_where_batches_are_kept(tmp_path: Path) -> None:
+    task = task_of("megactor-sigma", tmp_path, 6, modalities=MODALITIES, cached_batches=1)
+    batches = task.dataset(ProcessGroup())
+    made, kept = batches[0], None
+    losses = []
+    for _ in range(2):
+        batch = made if kept is None else kept
+        loss, _ = task.loss(batch, StepContext(0, 1, torch_generator(1, 1, 0), ProcessGroup()))
+        losses.append(loss.item())
+        kept = batches[0]
+    assert "sound" in made and "sound" not in kept and kept["sound_features"].any()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)

@@ -216,8 +216,8 @@ class DenoiserTask:
         They are cached where that is on; those of a sound only where its encoder stays as it is.
         """
         if "latents" in batch:
-            mean = batch["reference_latents"]
-            return batch["latents"], mean, mean, batch.get("sound_features")
+            mean, sound = batch["reference_latents"], batch.get("sound_features")
+            return batch["latents"], mean, mean, None if sound is None else sound.float()
         sampled = self.config.sample_latents
         encoded = encode_clips(self.all_networks.vae, references, batch["targets"], context, sampled)
         ear, sound = self.all_networks.audio_encoder, batch.get("sound_features")
