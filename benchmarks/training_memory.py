@@ -139,7 +139,7 @@ class StepMemory:
 
     Attributes:
         trained: number of trained parameters.
-        weights: of all networks, fp32.
+        weights: of all networks.
         gradients: fp32.
         states: of the optimizer.
         copies: of the trained weights in the precision of activations, while the loss is computed.
@@ -187,7 +187,8 @@ def count_step(config: TrainingConfig, family: str | None = None) -> tuple[StepM
     live = LiveBytes()
     with live, torch.device("meta"):
         networks = build_networks(model)
-    task = DenoiserTask(config.task, model, networks, config.seed, Path("unused"))
+    with live:
+        task = DenoiserTask(config.task, model, networks, config.seed, Path("unused"))
     for network in networks.items():
         network[1].to("meta").requires_grad_(False)
     parameters = {
@@ -293,7 +294,7 @@ def main() -> None:
         print(f"{path}: {data.references} x {data.frames} frames of {data.size} px, {config.precision}")
         print(f"    {'trained parameters':44}{memory.trained / 1e6:9.1f} M")
         for name, size in (
-            ("weights (fp32)", memory.weights),
+            ("weights", memory.weights),
             ("gradients (fp32)", memory.gradients),
             (f"optimizer states ({config.optimizer.name})", memory.states),
             ("trained weights again in bf16", memory.copies),

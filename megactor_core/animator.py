@@ -15,7 +15,8 @@ from .errors import InputError
 from .models.config import ModelConfig
 from .vision.crops import checked_size
 from .vision.faces import Detector, FaceDetector
-from .vision.landmarks import Landmarker
+from .vision.landmarks import Landmarker, find_landmarker
+from .vision.modes.registry import MODES
 from .vision.person_segmenter import Segmenter, find_segmenter
 from .weights.base_model import swap_base
 from .weights.catalogue import find_known
@@ -31,6 +32,7 @@ __all__ = [
     "checked_size",
     "default_dtype",
     "find_detector",
+    "find_driving_landmarker",
     "load_weights",
     "usable_device",
 ]
@@ -173,3 +175,23 @@ def find_detector(path: PathLike | None, folder: PathLike | None = None) -> Face
         return FaceDetector(Path(path))
     known = models_folder(folder) / find_known("face-detector")[0].file
     return FaceDetector(known) if known.is_file() else None
+
+
+def find_driving_landmarker(
+    mode: str, path: PathLike | None = None, folder: PathLike | None = None
+) -> Landmarker | None:
+    """The landmarker that a driving mode needs, or uses where it is at hand; None for other modes.
+
+    Args:
+        mode: how the driver is shown.
+        path: MediaPipe's file; by default the one in the models folder.
+        folder: the models folder.
+
+    Raises:
+        InputError: it is needed and not at hand.
+    """
+    landmarks = MODES[mode].landmarks
+    if landmarks == "none":
+        return None
+    usual = models_folder(folder) / find_known("face-landmarker")[0].file
+    return find_landmarker(None if path is None else Path(path), usual, needed=landmarks == "exact")

@@ -40,13 +40,6 @@ def find_face_detector(machine: ModelOptions, crops: Mapping[str, CropMode]) -> 
 
 def driving_landmarker(machine: ModelOptions, mode: str) -> Landmarker | None:
     """The landmarker that a mode needs, or uses where it is at hand."""
-    from ..vision.landmarks import find_landmarker
-    from ..vision.modes.registry import MODES
-    from ..weights.catalogue import find_known
-    from ..weights.folders import models_folder
+    from ..animator import find_driving_landmarker
 
-    landmarks = MODES[mode].landmarks
-    if landmarks == "none":
-        return None
-    usual = models_folder(machine.models_folder) / find_known("face-landmarker")[0].file
-    return find_landmarker(machine.landmarker, usual, needed=landmarks == "exact")
+    return find_driving_landmarker(mode, machine.landmarker, machine.models_folder)

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..errors import InputError
+
 _DESCRIPTION = """\
 Train a model as a YAML file describes it; configs/train has complete examples.
 
-The output folder holds config.json, log.jsonl (one JSON object per line), tensorboard/, validation/ (clips
-and contact sheets), checkpoints/ and, at the end, model/. Started again with the same folder, a run goes on
-from its last checkpoint, and on a CPU it ends with exactly the weights of an unbroken run. Ctrl-C (or
-SIGTERM) finishes the current step, saves a checkpoint and ends.
+The output folder holds config.json, log.jsonl (one JSON object per line), tensorboard/, validation/ (clips,
+contact sheets and your own samples), checkpoints/ and, at the end, model/. Started again with the same
+folder, a run goes on from its last checkpoint, and on a CPU it ends with exactly the weights of an unbroken
+run. Ctrl-C (or SIGTERM) finishes the current step, saves a checkpoint and ends.
 
 On several GPUs or machines, with the same result:
 
@@ -60,6 +62,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="write the model of the last checkpoint here and train nothing",
     )
     parser.add_argument(
+        "--step", type=int, metavar="STEP", help="with --export: the kept checkpoint to write, not the last"
+    )
+    parser.add_argument(
+        "--change",
+        nargs="+",
+        default=(),
+        metavar="FIELD",
+        help="go on although these fields have been changed in the file, e.g. optimizer.learning_rate",
+    )
+    parser.add_argument(
+        "--restart-optimizer",
+        action="store_true",
+        help="go on with fresh moments, and warm the learning rate up anew",
+    )
+    parser.add_argument(
         "--describe", action=_Describe, nargs=0, help="print every field of a config, and end"
     )
     parser.set_defaults(run=run)
@@ -69,12 +86,16 @@ def run(args: argparse.Namespace) -> int:
     """Train; 0 at the last step, and also after a stop that was asked for."""
     from ..training.config.run import read_config
     from ..training.distributed import join_process_group
+    from ..training.engine.resume import Resume
     from ..training.engine.trainer import Trainer
     from ..training.tasks.registry import build_task
 
+    if args.step is not None and args.export is None:
+        raise InputError(f"--step {args.step}", "tells which checkpoint is exported", "Give --export FOLDER")
+    resume = Resume(tuple(args.change), args.restart_optimizer, args.step)
     config = read_config(args.config)
     processes = join_process_group(config.device)
-    trainer = Trainer(config, build_task(config, args.output), args.output, processes)
+    trainer = Trainer(config, build_task(config, args.output), args.output, processes, resume)
     if args.export:
         trainer.export(args.export)
         end = f"step {trainer.state.step}: {args.export}"

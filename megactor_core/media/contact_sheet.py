@@ -111,8 +111,16 @@ def _resize(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
 
 
 def save_sheet(path: Path, rows: Sequence[NDArray[np.uint8]]) -> None:
-    """Write rows of pictures, each uint8 (n, H, W, 3) RGB, one under the other; replaces an earlier sheet."""
-    save_picture(path, np.concatenate([np.concatenate(list(row), axis=1) for row in rows]), overwrite=True)
+    """Write rows of pictures, each uint8 (n, H, W, 3) RGB, one under the other; replaces an earlier sheet.
+
+    Rows without pictures are left out, and shorter ones end in white.
+    """
+    lines = [np.concatenate(list(row), axis=1) for row in rows if len(row)]
+    width = max(line.shape[1] for line in lines)
+    padded = [
+        np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0)), constant_values=255) for line in lines
+    ]
+    save_picture(path, np.concatenate(padded), overwrite=True)
 
 
 def to_images(pictures: Tensor) -> NDArray[np.uint8]:

@@ -92,7 +92,12 @@ def denoiser_data() -> dict[str, Any]:
         "auxiliary_steps": 10,
         "reference_dropout": 0.3,
         "sample_latents": False,
-        "validation": {"clips": 1, "frames": 4, "num_inference_steps": 2},
+        "validation": {
+            "clips": 1,
+            "frames": 4,
+            "num_inference_steps": 2,
+            "loss_timesteps": [125, 500],
+        },
     }
     return {**RUN, "task": task}
 

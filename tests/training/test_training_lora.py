@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from megactor_core.errors import InputError
 from megactor_core.training.config.run import TrainingConfig, read_config
@@ -88,6 +90,90 @@ def test_checkpoints_hold_the_additions_and_refuse_another_base(data, tmp_path):
     write_random_model("megactor", tmp_path / "base", seed=1)
     with pytest.raises(InputError, match=r"step_00000004: is of a run whose other, untrained weights differ"):
         trainer()
+
+
+def additions(data: dict[str, Any], **lora: Any) -> dict[str, torch.Tensor]:
+    """What the additions of a run add to each layer before its first step."""
+    task = {**data["task"], "lora": {**data["task"]["lora"], **lora}}
+    config = TrainingConfig.model_validate({**data, "task": task})
+    denoiser = build_task(config, Path("unused")).all_networks.denoiser
+    layers = {name: module for name, module in denoiser.named_modules() if hasattr(module, "lora_A")}
+    return {name: module.get_delta_weight("default").detach() for name, module in layers.items()}
+
+
+def write_lora(path: Path, layers: dict[str, tuple[int, int]], rank: int, named: str) -> Path:
+    """A LoRA of random numbers with alpha 1, for layers by their numbers of outputs and inputs."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for layer, (outputs, inputs) in layers.items():
+        name, down, up = (
+            (f"lora_unet_{layer.replace('.', '_')}", "lora_down", "lora_up")
+            if named == "kohya"
+            else (f"base_model.model.{layer}", "lora_A", "lora_B")
+        )
+        tensors[f"{name}.{down}.weight"] = torch.randn(rank, inputs, generator=generator)
+        tensors[f"{name}.{up}.weight"] = torch.randn(outputs, rank, generator=generator)
+        tensors[f"{name}.alpha"] = torch.tensor(1.0)
+    save_file(tensors, path)
+    return path
+
+
+@pytest.mark.parametrize("named", ["kohya", "peft"])
+def test_a_run_starts_from_an_existing_lora(data, tmp_path, named):
+    fresh = additions(data)
+    assert all(not change.any() for change in fresh.values())
+    layer = next(name for name in fresh if name.endswith("attn1.to_q"))
+    path = write_lora(tmp_path / "a.safetensors", {layer: tuple(fresh[layer].shape)}, 2, named)
+    denoiser, merged = (load_model(tmp_path / "base").networks.denoiser for _ in range(2))
+    merge_lora(merged, path)
+    change = merged.get_submodule(layer).weight - denoiser.get_submodule(layer).weight
+    started = additions(data, initial_weights=str(path))
+    torch.testing.assert_close(started.pop(layer), change, rtol=1e-4, atol=1e-6)
+    assert all(not other.any() for other in started.values())
+
+
+@pytest.mark.parametrize(
+    ("rank", "layer", "problem"),
+    [
+        (4, "attn1.to_q", r"is of rank 4 in .*to_q, not 2. Use task\.lora\.rank: 4"),
+        (2, "ff.net.2", r"changes .*ff\.net\.2, which is not trained. Add it to task\.lora\.layers"),
+        (2, "nowhere", "fits no layer"),
+    ],
+)
+def test_a_lora_that_does_not_fit_is_one_line(data, tmp_path, rank, layer, problem):
+    modules = load_model(tmp_path / "base").networks.denoiser.named_modules()
+    name, shape = next(
+        ((name, tuple(module.weight.shape)) for name, module in modules if name.endswith(layer)),
+        (layer, (4, 4)),
+    )
+    path = write_lora(tmp_path / "a.safetensors", {name: shape}, rank, "peft")
+    with pytest.raises(InputError, match=problem):
+        additions(data, initial_weights=str(path))
+
+
+def test_a_base_in_bf16_costs_no_bit_of_the_loss(data, tmp_path):
+    losses, sizes = [], []
+    for precision in ("fp32", "bf16"):
+        lora = {**data["task"]["lora"], "base_precision": precision}
+        run = {**data, "precision": "bf16", "steps": 1, "log_interval": 1, "validation_interval": 1}
+        config = TrainingConfig.model_validate({**run, "task": {**data["task"], "lora": lora}})
+        folder = tmp_path / precision
+        trainer = Trainer(config, build_task(config, folder), folder, ProcessGroup())
+        assert trainer.run()
+        lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+        losses.append([line[name] for line in lines for name in ("loss", "held_out/loss") if name in line])
+        networks = trainer.task.all_networks.items()
+        sizes.append(sum(p.nbytes for _, network in networks for p in network.parameters()))
+        assert all(parameter.dtype == torch.float32 for parameter in trainer.state.parameters.values())
+        assert (folder / "model" / "lora.safetensors").is_file()
+    assert losses[0] == losses[1] and len(losses[0]) == 3
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_a_base_in_bf16_goes_with_that_precision_alone(data, write_yaml):
+    data["task"]["lora"]["base_precision"] = "bf16"
+    with pytest.raises(InputError, match=r"base_precision: bf16 goes with precision: bf16"):
+        read_config(write_yaml(data))
 
 
 def test_a_layer_that_does_not_exist_is_named(data, write_yaml, tmp_path):

@@ -68,9 +68,9 @@ def test_the_order_of_the_groups_belongs_to_a_run(autoencoder_data):
         for rates in ({"mid": 2.0, "norm": 3.0}, {"norm": 3.0, "mid": 2.0})
     )
     assert not differences(first, first)
-    assert differences(first, second) == [
-        "optimizer.group_rates: ['mid', 'norm'] there, ['norm', 'mid'] here"
-    ]
+    assert differences(first, second) == {
+        "optimizer.group_rates": "optimizer.group_rates: ['mid', 'norm'] there, ['norm', 'mid'] here"
+    }
 
 
 def test_average_follows_the_weights_and_gives_them_back():

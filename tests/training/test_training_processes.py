@@ -103,7 +103,7 @@ def weights(folder: Path, group: str = "networks") -> dict[str, torch.Tensor]:
 
 def losses(folder: Path) -> list[float]:
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [record["loss"] for record in records if "loss" in record]
+    return [record[name] for record in records for name in ("loss", "held_out/loss") if name in record]
 
 
 def assert_follows(folder: Path, alone: Path) -> None:

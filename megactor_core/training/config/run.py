@@ -11,7 +11,7 @@ from ... import limits
 from ...errors import InputError
 from ...section import Section
 from ...validation import explain
-from .tasks import TaskConfig
+from .tasks import DenoiserTaskConfig, TaskConfig
 from .yaml_file import read_yaml
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -46,6 +46,20 @@ class OptimizerConfig(Section):
     )
 
 
+class SampleConfig(Section):
+    """An animation that shows how far the training is, of any portrait and driver."""
+
+    name: str = Field(
+        pattern=r"^[\w-]{1,64}$", description="of its files: letters, digits, underscores and hyphens"
+    )
+    reference: Path = Field(description="picture of the portrait")
+    driving: Path | None = Field(None, description="driving video or picture")
+    audio: Path | None = Field(None, description="file with speech, for models that hear it")
+    options: dict[str, Any] = Field(
+        {}, description="more options of animate, with underscores: crop: whole, stop: 50, guidance_scale: 2"
+    )
+
+
 class TrainingConfig(Section):
     """Configuration of a training run."""
 
@@ -68,8 +82,16 @@ class TrainingConfig(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     ema_decay: float | None = Field(None, gt=0, lt=1, description="exponential moving average of the weights")
     checkpoint_interval: int = Field(1000, ge=1, le=limits.COUNT, description="steps between checkpoints")
+    checkpoint_minutes: float | None = Field(
+        None, gt=0, le=1e6, description="a checkpoint also so many minutes after the last one"
+    )
     checkpoints_kept: int = Field(2, ge=1, le=limits.COUNT, description="older checkpoints are removed")
     validation_interval: int = Field(1000, ge=1, le=limits.COUNT, description="steps between validations")
+    validation_at_start: bool = Field(
+        False,
+        description="validate, and make the samples, before the first step too; the held-out loss always is",
+    )
+    samples: tuple[SampleConfig, ...] = Field((), description="animations made at every validation")
     log_interval: int = Field(
         20, ge=1, le=limits.COUNT, description="steps between log lines; values are means over them"
     )
@@ -80,6 +102,21 @@ class TrainingConfig(Section):
             raise ValueError("warmup_steps and decay_steps together exceed steps")
         return self
 
+    @model_validator(mode="after")
+    def _check_base(self) -> TrainingConfig:
+        lora = self.task.lora if isinstance(self.task, DenoiserTaskConfig) else None
+        if lora is not None and lora.base_precision == "bf16" and self.precision != "bf16":
+            raise ValueError("task.lora.base_precision: bf16 goes with precision: bf16")
+        return self
+
+    @model_validator(mode="after")
+    def _check_samples(self) -> TrainingConfig:
+        if self.samples and not isinstance(self.task, DenoiserTaskConfig):
+            raise ValueError("samples are animations, which only a denoiser makes")
+        if len({sample.name for sample in self.samples}) < len(self.samples):
+            raise ValueError("several samples have the same name")
+        return self
+
 
 # These may change when a run goes on: the weights do not depend on them.
 FREE_FIELDS = frozenset(
@@ -87,11 +124,22 @@ FREE_FIELDS = frozenset(
         "device",
         "num_workers",
         "checkpoint_interval",
+        "checkpoint_minutes",
         "checkpoints_kept",
         "validation_interval",
+        "validation_at_start",
+        "samples",
         "log_interval",
     }
 )
+
+CHANGEABLE_FIELDS = frozenset(
+    {
+        "steps",
+        *(f"optimizer.{name}" for name in OptimizerConfig.model_fields if name != "name"),
+    }
+)
+"""These may change on purpose when a run goes on: the weights, and what is known of them, stay of use."""
 
 
 def read_config(path: Path) -> TrainingConfig:
@@ -109,18 +157,18 @@ def read_config(path: Path) -> TrainingConfig:
         raise InputError(path, problems, "Correct the file; configs/train has complete examples") from None
 
 
-def differences(old: TrainingConfig, new: TrainingConfig) -> list[str]:
-    """Fields whose change would change the weights, as 'field: old value there, new value here'."""
+def differences(old: TrainingConfig, new: TrainingConfig) -> dict[str, str]:
+    """Fields whose change would change the weights, with a text: 'field: old value there, new value here'."""
     first, second = (
         # The order of the groups counts, which mappings that are compared do not tell.
         _flatten(run.model_dump(mode="json")) | {"optimizer.group_rates": list(run.optimizer.group_rates)}
         for run in (old, new)
     )
-    return [
-        f"{key}: {first.get(key)!r} there, {second.get(key)!r} here"
+    return {
+        key: f"{key}: {first.get(key)!r} there, {second.get(key)!r} here"
         for key in sorted(first.keys() | second.keys())
         if first.get(key) != second.get(key) and key.split(".")[0] not in FREE_FIELDS
-    ]
+    }
 
 
 def _flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:

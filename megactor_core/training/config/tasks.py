@@ -19,6 +19,9 @@ from .puppets import PuppetClipsConfig
 _HEAVIEST = 1e6
 """Of the weights of errors."""
 
+_LAST_TIMESTEP = limits.STEPS - 1
+Timestep = Annotated[int, Field(ge=0, le=_LAST_TIMESTEP)]
+
 
 class AutoencoderTaskConfig(Section):
     """diffusers' AutoencoderKL on puppets that are rendered while it trains."""
@@ -65,16 +68,28 @@ class LoraConfig(Section):
         min_length=1,
         description="layers whose name ends in one of these: by default all attentions, temporal ones too",
     )
+    initial_weights: Path | None = Field(
+        None, description="file of a LoRA to start from, of the same rank and for such layers"
+    )
+    base_precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="of the weights that are not trained; bf16, which goes with precision bf16, halves them",
+    )
 
 
 class ValidationConfig(Section):
-    """Sampling of held-out clips."""
+    """Held-out clips: they are sampled, and their loss is measured."""
 
     clips: int = Field(
         4, ge=1, le=10_000, description="held-out clips; the first four are kept as clips and pictures"
     )
     frames: int = Field(8, ge=2, le=10_000, description="frames of each")
     num_inference_steps: int = Field(10, ge=1, le=limits.STEPS, description="denoising steps")
+    loss_timesteps: tuple[Timestep, ...] = Field(
+        (125, 250, 375, 500, 625, 750, 875, _LAST_TIMESTEP),
+        description="timesteps at which the held-out loss is measured, with no condition dropped; [] leaves "
+        "it out",
+    )
 
 
 _TRAINABLE = ("denoiser.", "reference_network.")

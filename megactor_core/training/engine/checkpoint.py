@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from ...errors import InputError
 from ...files import new_folder
 
 _PREFIX = "step_"
+
+Check = Callable[[Path, Mapping[str, Any]], None]
 
 GOES_ON = "Free space; the same command goes on from the last checkpoint"
 """What to do where a run could not write."""
@@ -72,14 +74,34 @@ class CheckpointFolder:
             shutil.rmtree(old)
         return target
 
-    def latest(self, check: Callable[[Path, Mapping[str, Any]], None]) -> Checkpoint | None:
+    def at(self, step: int, check: Check) -> Checkpoint:
+        """The checkpoint of a step; ``check`` as in ``latest``.
+
+        Raises:
+            InputError: it is not kept, or damaged.
+        """
+        path = self.folder / f"{_PREFIX}{step:08d}"
+        found = self._newest([path] if path.is_dir() else [], check)
+        if found is None:
+            kept = ", ".join(str(int(other.name.removeprefix(_PREFIX))) for other in self.paths())
+            raise InputError(
+                self.folder,
+                f"has no checkpoint of step {step} that can be read",
+                f"Those of steps {kept} are kept" if kept else "Train first",
+            )
+        return found
+
+    def latest(self, check: Check) -> Checkpoint | None:
         """The newest checkpoint that can be read; damaged ones are skipped with a word.
 
         Args:
             check: is shown path and state before the tensors are read, and raises if they belong to another
                 run.
         """
-        for path in reversed(self.paths()):
+        return self._newest(self.paths(), check)
+
+    def _newest(self, paths: Sequence[Path], check: Check) -> Checkpoint | None:
+        for path in reversed(paths):
             try:
                 state = json.loads((path / "state.json").read_text(encoding="utf-8"))
                 step, files = state.pop("step"), state.pop("files")

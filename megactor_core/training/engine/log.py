@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -24,7 +26,8 @@ class JsonLines:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
+        # What is logged before the first step is measured again where a run begins anew.
+        kept = [line for line in _lines(path) if json.loads(line)["step"] <= step] if step else []
         write_text(path, "".join(line + "\n" for line in kept))
 
     def write(self, step: int, **values: Any) -> None:
@@ -64,7 +67,7 @@ class RunLog:
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else 0)
         self.samples, self.device = samples, device
         self.bar = tqdm(total=steps, initial=step, unit="step", smoothing=0.05)
         self.sums: dict[str, Tensor] = {}
@@ -104,6 +107,20 @@ class RunLog:
         if self.board is not None:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)
+
+    def say(self, step: int, name: str, text: str) -> None:
+        """Log a line of text, and show it.
+
+        Raises:
+            InputError: the log cannot be written.
+        """
+        self.lines.write(step, **{name: text})
+        tqdm.write(text)
+
+    def show(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+        """Put a picture, RGB (H, W, 3), into tensorboard."""
+        if self.board is not None:
+            self.board.add_image(name, picture, step, dataformats="HWC")
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:

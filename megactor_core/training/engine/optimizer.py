@@ -104,9 +104,12 @@ def restore_optimizer(
         optimizer.state[parameters[name]][kind] = number
 
 
-def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
-    """Rate of step ``step`` (0-based) of ``steps``: linear warm-up, then constant or cosine to 0."""
-    rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup_steps))
+def learning_rate(config: OptimizerConfig, step: int, steps: int, restarted: int = 0) -> float:
+    """Rate of step ``step`` (0-based) of ``steps``: linear warm-up, then constant or cosine to 0.
+
+    An optimizer that began anew at step ``restarted`` is warmed up from there.
+    """
+    rate = config.learning_rate * min(1.0, (step - restarted + 1) / max(1, config.warmup_steps))
     if config.schedule == "cosine":
         length = config.decay_steps or steps - config.warmup_steps
         progress = max(0.0, (step - (steps - length)) / max(1, length))

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from ...errors import InputError
 from ...weights.saving import full
-from ..config.run import TrainingConfig, differences
+from ..config.run import TrainingConfig
 from ..distributed import ProcessGroup, assign
 from ..tasks.base import Task
 from .checkpoint import Checkpoint
@@ -73,6 +71,7 @@ class RunState:
         scaler: of the fp16 gradients; disabled otherwise.
         identity: what the run is, from ``run_identity``.
         step: optimizer steps done.
+        restarted: the step at which the optimizer began (anew).
     """
 
     parameters: Mapping[str, nn.Parameter]
@@ -81,6 +80,11 @@ class RunState:
     scaler: torch.amp.GradScaler
     identity: Mapping[str, Any]
     step: int = 0
+    restarted: int = 0
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the networks hold the averages, if there are any."""
+        return self.ema.applied() if self.ema else nullcontext()
 
     def collect(self, processes: ProcessGroup) -> Checkpoint:
         """Gather a checkpoint; all processes call it, the main one gets the tensors."""
@@ -89,16 +93,25 @@ class RunState:
         if self.ema:
             groups["ema"] = self.ema.averages
         tensors = {name: _whole(group, processes) for name, group in groups.items()}
-        state = {**self.identity, "optimizer": numbers, "scaler": self.scaler.state_dict()}
+        state = {
+            **self.identity,
+            "optimizer": numbers,
+            "optimizer_restart": self.restarted,
+            "scaler": self.scaler.state_dict(),
+        }
         return Checkpoint(self.step, tensors, state)
 
-    def restore(self, saved: Checkpoint) -> None:
-        """Go on from a checkpoint."""
+    def restore(self, saved: Checkpoint, *, restarts_optimizer: bool = False) -> None:
+        """Go on from a checkpoint, with its optimizer or with a fresh one."""
         for name, parameter in self.parameters.items():
             assign(parameter, saved.tensors["networks"][name])
-        restore_optimizer(
-            self.optimizer, self.parameters, saved.tensors["optimizer"], saved.state["optimizer"]
-        )
+        if restarts_optimizer:
+            self.restarted = saved.step
+        else:
+            self.restarted = saved.state.get("optimizer_restart", 0)
+            restore_optimizer(
+                self.optimizer, self.parameters, saved.tensors["optimizer"], saved.state["optimizer"]
+            )
         if self.ema:
             self.ema.load(saved.tensors["ema"])
         self.scaler.load_state_dict(saved.state["scaler"])
@@ -118,22 +131,6 @@ def run_identity(config: TrainingConfig, task: Task) -> dict[str, Any]:
                 values = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
                 checksum = zlib.crc32(values.data, checksum)
     return {"family": task.family, "fixed_weights": checksum, "config": config.model_dump(mode="json")}
-
-
-def check_identity(path: Path, saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Refuse the checkpoint at ``path`` of another run.
-
-    Raises:
-        InputError: of another family, config or start.
-    """
-    remedy = "Give another --output, or what the run was started with"
-    if saved["family"] != own["family"]:
-        raise InputError(path, f"is a checkpoint of {saved['family']}, not of {own['family']}", remedy)
-    changed = differences(*(TrainingConfig.model_validate(run["config"]) for run in (saved, own)))
-    if changed:
-        raise InputError(path, f"is of a run with another config ({'; '.join(changed)})", remedy)
-    if saved["fixed_weights"] != own["fixed_weights"]:
-        raise InputError(path, "is of a run whose other, untrained weights differ from these", remedy)
 
 
 def _whole(tensors: Mapping[str, Tensor], processes: ProcessGroup) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...errors import InputError
 from ..config.run import TrainingConfig
 from ..data.loader import Batch
 from ..distributed import ProcessGroup
@@ -41,7 +42,15 @@ class TrainingStep(nn.Module):
 def prepare_step(
     config: TrainingConfig, task: Task, processes: ProcessGroup
 ) -> tuple[nn.Module, dict[str, nn.Parameter]]:
-    """The step on its device, shared by the processes; and the trained parameters by name."""
+    """The step on its device, shared by the processes; and the trained parameters by name.
+
+    Raises:
+        InputError: weights of several types are to be spread over processes.
+    """
+    types = {weight.dtype for network in task.networks.values() for weight in network.parameters()}
+    if processes.sharded and len(types) > 1:
+        problem = "does not work on weights that are spread over processes (FSDP)"
+        raise InputError("task.lora.base_precision: bf16", problem, "Use configs/accelerate/ddp.yaml")
     for network in (*task.networks.values(), *task.frozen):
         network.requires_grad_(False)
     for network in task.frozen:

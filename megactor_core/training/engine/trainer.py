@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -21,11 +24,13 @@ from ..config.run import TrainingConfig
 from ..data.loader import Batch, batches, lost_workers_told
 from ..distributed import ProcessGroup
 from ..tasks.base import StepContext, Task
-from .checkpoint import GOES_ON, CheckpointFolder
+from .checkpoint import CheckpointFolder
 from .log import RunLog
 from .optimizer import build_optimizer, learning_rate, learning_rates, set_rate
-from .state import RunState, WeightAverages, check_identity, run_identity
-from .step import autocast, prepare_step, to_device
+from .resume import Resume
+from .state import RunState, WeightAverages, run_identity
+from .step import prepare_step, to_device
+from .validation import Validation
 
 
 class Trainer:
@@ -39,13 +44,22 @@ class Trainer:
         task: its networks, data and loss.
         folder: of the run; all processes see the same one.
         processes: that share the run.
+        resume: from which checkpoint it goes on, and what may be other than there.
 
     Raises:
         InputError: the folder holds a run of another family, config or start, or cannot be written; something
             the config asks for is not installed.
     """
 
-    def __init__(self, config: TrainingConfig, task: Task, folder: Path, processes: ProcessGroup) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        task: Task,
+        folder: Path,
+        processes: ProcessGroup,
+        resume: Resume | None = None,
+    ) -> None:
+        resume = resume or Resume()
         self.config, self.task, self.folder, self.processes = config, task, folder, processes
         warn = tqdm.write if processes.is_main else _say_nothing
         self.checkpoints = CheckpointFolder(folder / "checkpoints", config.checkpoints_kept, warn)
@@ -58,9 +72,13 @@ class Trainer:
             scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
             identity=identity,
         )
-        saved = self.checkpoints.latest(lambda path, state: check_identity(path, state, identity))
+        check = partial(resume.check, own=identity)
+        kept, step = self.checkpoints, resume.step
+        saved = kept.latest(check) if step is None else kept.at(step, check)
+        self.changed: list[str] = []
         if saved is not None:
-            self.state.restore(saved)
+            self.state.restore(saved, restarts_optimizer=resume.restarts_optimizer)
+            self.changed = resume.told(saved.state, identity)
         self._check_common_start()
 
     def run(self) -> bool:
@@ -73,14 +91,22 @@ class Trainer:
             InputError: the loss or a gradient is not finite, a checkpoint cannot be written, or another
                 training writes into the folder.
         """
+        validation = Validation(
+            self.config,
+            self.task,
+            self.folder,
+            processes=self.processes,
+            step=self.step,
+            state=self.state,
+        )
         with _sole_writer(self.folder) if self.processes.is_main else nullcontext():
-            self._train()
+            self._train(validation)
             if self.state.step < self.config.steps:
                 return False
             self.export(self.folder / "model")
         return True
 
-    def _train(self) -> None:
+    def _train(self, validate: Validation) -> None:
         config, state = self.config, self.state
         accumulation = config.gradient_accumulation
         stream = batches(
@@ -91,34 +117,52 @@ class Trainer:
             self.processes.device.type == "cuda",
         )
         log = self._open_log()
-        saved = state.step
+        saved, saved_at = state.step, time.monotonic()
         with lost_workers_told(), closing(stream), StopRequest() as stop, log or nullcontext():
+            upcoming = stream if state.step else self._measure_start(stream, validate, log)
             stopped = False
             while state.step < config.steps and not stopped:
-                rate = learning_rate(config.optimizer, state.step, config.steps)
-                values, stopped = self._optimizer_step(stream, rate, stop)
+                rate = learning_rate(config.optimizer, state.step, config.steps, state.restarted)
+                minutes = (time.monotonic() - saved_at) / 60
+                due = config.checkpoint_minutes is not None and minutes >= config.checkpoint_minutes
+                values, stopped, due = self._optimizer_step(upcoming, rate, stop.requested, due)
                 if log:
                     log.add(values)
                     if state.step % config.log_interval == 0:
                         log.report(state.step, learning_rates(config.optimizer, rate))
                 with log.uncounted() if log else nullcontext():
                     if state.step % config.validation_interval == 0 or state.step == config.steps:
-                        self._validate(log)
-                    if state.step % config.checkpoint_interval == 0:
+                        validate(log)
+                    if due or state.step % config.checkpoint_interval == 0:
                         self._save()
-                        saved = state.step
+                        saved, saved_at = state.step, time.monotonic()
             if saved != state.step:
                 self._save()
 
+    def _measure_start(
+        self, stream: Iterator[Batch], validate: Validation, log: RunLog | None
+    ) -> Iterator[Batch]:
+        """Measure before the first step; the stream with what was taken of it."""
+        first = next(stream)  # from now on workers prepare the others
+        with log.uncounted() if log else nullcontext():
+            if self.processes.sharded:
+                # The first call of spread weights has to be that of the whole step.
+                generator = seeds.torch_generator(self.config.seed, seeds.NOISE, 0, 0)
+                context = StepContext(0, self.config.steps, generator, self.processes)
+                with torch.no_grad():
+                    self.step(to_device(first, self.processes.device), context)
+            validate.before_the_first_step(log)
+        return chain([first], stream)
+
     def export(self, folder: Path) -> None:
         """Write the averaged weights (the plain ones without an average) as a model folder."""
-        with self._averages():
+        with self.state.averaged():
             self.task.export(folder if self.processes.is_main else None)
 
     def _optimizer_step(
-        self, stream: Iterator[Batch], rate: float, stop: StopRequest
-    ) -> tuple[dict[str, Tensor], bool]:
-        """Values for the log, and whether any process was asked to stop."""
+        self, stream: Iterator[Batch], rate: float, stop: bool, due: bool
+    ) -> tuple[dict[str, Tensor], bool, bool]:
+        """Values for the log, and whether any process was asked to stop, or wants a checkpoint."""
         config, state, processes = self.config, self.state, self.processes
         set_rate(state.optimizer, rate)
         values: dict[str, Tensor] = {}
@@ -134,8 +178,8 @@ class Trainer:
         state.scaler.unscale_(state.optimizer)
         limit = config.optimizer.max_gradient_norm or math.inf
         norm = full(nn.utils.clip_grad_norm_(state.parameters.values(), limit).detach())
-        asked = torch.tensor(float(stop.requested), device=processes.device)
-        common = processes.mean(torch.stack([*values.values(), asked]))
+        asked = torch.tensor([float(stop), float(due)], device=processes.device)
+        common = processes.mean(torch.cat([torch.stack([*values.values()]), asked]))
         values = {**dict(zip(values, common, strict=False)), "gradient_norm": norm}
         self._check_finite(float(values["loss"]), float(norm))
         state.scaler.step(state.optimizer)
@@ -144,7 +188,7 @@ class Trainer:
         if state.ema:
             state.ema.update(state.step)
         state.step += 1
-        return values, bool(common[-1])
+        return values, bool(common[-2]), bool(common[-1])
 
     def _check_finite(self, loss: float, norm: float) -> None:
         """Gradients beyond fp16 are expected: that step is left out, and later ones are scaled less."""
@@ -159,35 +203,16 @@ class Trainer:
             "Lower optimizer.learning_rate or raise optimizer.warmup_steps and start again",
         )
 
-    def _averages(self) -> AbstractContextManager[None]:
-        return self.state.ema.applied() if self.state.ema else nullcontext()
-
-    def _validate(self, log: RunLog | None) -> None:
-        folder = self.folder / "validation" / f"step_{self.state.step:08d}"
-        for network in self.task.networks.values():
-            network.eval()
-        if log:
-            with refused_writes(folder, GOES_ON):
-                folder.mkdir(parents=True, exist_ok=True)
-        with (
-            self._averages(),
-            self.processes.whole_weights(self.step),
-            autocast(self.processes.device, self.config.precision),
-            torch.no_grad(),
-        ):
-            metrics = self.task.validate(self.processes.device, folder if log else None)
-        for network in self.task.networks.values():
-            network.train()
-        if log:
-            log.write(self.state.step, {f"validation_{name}": value for name, value in metrics.items()})
-
     def _open_log(self) -> RunLog | None:
         """The log of the process that writes."""
         if not self.processes.is_main:
             return None
         write_text(self.folder / "config.json", self.config.model_dump_json(indent=1))
         samples = self.task.batch_size * self.config.gradient_accumulation
-        return RunLog(self.folder, self.state.step, self.config.steps, samples, self.processes.device)
+        log = RunLog(self.folder, self.state.step, self.config.steps, samples, self.processes.device)
+        for line in self.changed:
+            log.say(self.state.step, "changed", line)
+        return log
 
     def _check_common_start(self) -> None:
         step = torch.tensor(float(self.state.step), device=self.processes.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from ...puppets.motion import MOTION_NAMES
 from ...sampling.schedule import LAST_TIMESTEP, build_schedule
 from ...vision.modes.registry import MODES
 from ...weights.frozen_base import record_of, save_without_base
-from ...weights.loading import resolve_model
+from ...weights.loading import LoadedModel, resolve_model
 from ...weights.saving import save_model
 from ..config.controls import ControlsConfig
 from ..config.modalities import ModalitiesConfig
@@ -35,6 +36,8 @@ from ..data.pictures import to_signed
 from ..distributed import ProcessGroup
 from .base import StepContext
 from .draws import draw_clips
+from .frozen import hold_in_bf16
+from .held_out import held_out_loss, measured_config
 from .latents import LatentCache, encode_clips
 from .lora import add_lora, save_lora
 from .losses import min_snr_weights, prediction_error
@@ -85,6 +88,8 @@ class DenoiserTask:
             self.motion_head = nn.Linear(width, len(MOTION_NAMES)) if width else nn.Identity()
             if config.lora is not None:
                 add_lora(networks.module("denoiser"), config.lora)
+        if config.lora is not None and config.lora.base_precision == "bf16":
+            hold_in_bf16(networks.items(), self.trainable)
         self._check_trainable()
         if config.channels_last:
             for _, network in networks.items():
@@ -138,6 +143,8 @@ class DenoiserTask:
         device = latents.device
         kept, generator = _kept(batch), context.generator
         draws = draw_clips(config, latents.shape, processes, generator, kept, networks.controls)
+        if context.timestep is not None:
+            draws = replace(draws, timesteps=torch.full_like(draws.timesteps, context.timestep))
         timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
         clips = self._clips(batch, references, reference_latents, static_latents, sound)
         composed = compose(self.model, networks, clips, draws.kept)
@@ -185,6 +192,26 @@ class DenoiserTask:
             scalars["motion"] = motion_error.detach()
         return loss, scalars
 
+    def held_out_loss(self, device: torch.device) -> Mapping[str, float]:
+        """See ``held_out.held_out_loss``; of the clips that are validated, of one window at most."""
+        measured, validation = copy(self), self.config.validation
+        if not validation.loss_timesteps:
+            return {}
+        measured.config, measured.cache = measured_config(self.config), None
+        frames = min(validation.frames, self.config.data.frames)
+        clips = clip_batches(measured.config, self.model, self.seed, "held-out", frames)
+        return held_out_loss(
+            measured.loss,
+            measured._with_latents,
+            (clips[index] for index in range(validation.clips)),
+            timesteps=validation.loss_timesteps,
+            seed=self.seed,
+            device=device,
+        )
+
+    def model_in_training(self) -> LoadedModel:
+        return LoadedModel(self.model, self.all_networks, Path("training"))
+
     def validate(self, device: torch.device, folder: Path | None) -> Mapping[str, float]:
         """Sampled held-out clips against their truth, see ``validate_denoiser``."""
         return validate_denoiser(self.config, self.model, self.all_networks, self.seed, folder)
@@ -230,6 +257,11 @@ class DenoiserTask:
                 sound = kept["sound_features"].float()  # what comes back from the file
             self.cache.store(batch, kept, ("targets",) if sound is None else ("targets", "sound"))
         return *encoded, sound
+
+    def _with_latents(self, batch: Batch, context: StepContext) -> Batch:
+        latents, mean, _, sound = self._encoded(batch, to_signed(batch["references"]), context)
+        features = {} if sound is None else {"sound_features": sound}
+        return {**batch, "latents": latents, "reference_latents": mean, **features}
 
     def _by_name(self) -> dict[str, nn.Module]:
         return dict(self.all_networks.items())

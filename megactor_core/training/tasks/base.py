@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ...weights.loading import LoadedModel
 from ..data.loader import Batch
 from ..distributed import ProcessGroup
 
@@ -25,12 +26,14 @@ class StepContext:
         generator: the only source of random numbers for this batch, on the CPU; the same on every process,
             which draws for the whole batch and keeps the numbers of its own clips.
         processes: that share the batch.
+        timestep: of all clips; None draws them. The held-out loss is measured so.
     """
 
     step: int
     steps: int
     generator: torch.Generator
     processes: ProcessGroup
+    timestep: int | None = None
 
 
 class Task(Protocol):
@@ -66,6 +69,15 @@ class Task(Protocol):
 
         Means over the processes are those of the whole batch.
         """
+
+    def held_out_loss(self, device: torch.device) -> Mapping[str, float]:
+        """Losses of held-out data with random numbers that are always the same, ``loss`` their mean.
+
+        Every process measures all of them. Empty where a task has none.
+        """
+
+    def model_in_training(self) -> LoadedModel | None:
+        """The networks as they are, to animate with; None where a task trains no denoiser."""
 
     def validate(self, device: torch.device, folder: Path | None) -> Mapping[str, float]:
         """Metrics on held-out data; writes pictures into ``folder``, nothing without one."""
