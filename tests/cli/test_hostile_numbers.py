@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
 HOSTILE = ("nan", "inf", "-inf", "-1e30", "1e400", "-" + "9" * 5000, "many", "", "[1, 2]", "1;2", "0x10",
            "1\n2", "1e30", str(2**70))  # fmt: skip
-NAMES = re.compile(r"\b(VIDEO|PICTURE|SOUND|FOLDER|FILE|PATH|NAME|MODEL|YAML|JSON|TAR|PNG|ADDRESS)\b|\|")
+NAMES = re.compile(
+    r"\b(VIDEO|PICTURE|SOUND|FOLDER|FILE|PATH|NAME|MODEL|YAML|JSON|TAR|PNG|NPZ|HTML|MODE|ADDRESS)\b|\|"
+)
 """What options that take no number are explained with."""
 TEXTS = {"--program", "--model", "--prompt", "--device", "--base", "--motion", "--image-encoder", "--vae",
-         "--checkpoint", "--output", "--models-folder"}  # fmt: skip
+         "--checkpoint", "--output", "--models-folder", "--family", "--context",
+         "--audio-encoder"}  # fmt: skip
 FILES = {
     "--reference": "examples/portrait.png", "--driving": "examples/driving.mp4", "--output": "o.mp4",
     "--input": "i", "--config": "c.yaml", "--data": "d",
-    "--base": "b", "--motion": "m", "--image-encoder": "e",
+    "--base": "b", "--motion": "m", "--image-encoder": "e", "--model": "demo", "--speech": "s.npz",
 }  # fmt: skip
 
 
