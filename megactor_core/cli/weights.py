@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..families.features import has_controls, hears
-from ..families.registry import FAMILIES, default_family, find_family
+from ..families.registry import FAMILIES, default_family, families_with, find_family
 from .arguments import seed
 
 DTYPES = ("float16", "bfloat16", "float32")
@@ -64,6 +64,7 @@ def add_parser(subparsers: Any) -> None:
     export.add_argument("output", type=Path, help="folder to write")
     _add_writing(export, "float32", "of which nothing is lost")
 
+    steered, hearing = (families_with(feature)[0].name for feature in (has_controls, hears))
     start = _action(
         actions,
         "start",
@@ -75,13 +76,13 @@ def add_parser(subparsers: Any) -> None:
         "--base",
         type=Path,
         required=True,
-        help="Stable Diffusion 1.5: a checkpoint or its UNet; xportrait: or the model folder of a small one; "
-        "megactor-sigma: or a model that does not hear yet (demo)",
+        help=f"Stable Diffusion 1.5: a checkpoint or its UNet; {steered}: or the folder of a small one; "
+        f"{hearing}: or a model that does not hear yet (demo)",
     )
     start.add_argument(
         "--motion",
         type=Path,
-        help="AnimateDiff's motion modules for it (v3_sd15_mm.ckpt); xportrait: new ones without it",
+        help=f"AnimateDiff's motion modules for it (v3_sd15_mm.ckpt); {steered}: new ones without it",
     )
     start.add_argument(
         "--image-encoder", type=Path, help=f"{usual.name}: CLIP ViT-L/14 of transformers (model.safetensors)"
@@ -89,13 +90,13 @@ def add_parser(subparsers: Any) -> None:
     start.add_argument(
         "--context",
         type=Path,
-        help="xportrait, megactor-sigma: the embedding of the empty text (xportrait's default: of the text "
+        help=f"{steered}, {hearing}: the embedding of the empty text ({steered}'s default: of the text "
         "encoder in --base)",
     )
     start.add_argument(
         "--audio-encoder",
         type=Path,
-        help="megactor-sigma: Whisper tiny (model.safetensors), or the folder of one that was trained here",
+        help=f"{hearing}: Whisper tiny (model.safetensors), or the folder of one that was trained here",
     )
     start.add_argument(
         "--vae", type=Path, help="autoencoder by diffusers' names (default: the one in --base)"

@@ -12,7 +12,9 @@ from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedd
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..families.registry import find_family
+from ..families.family import Family
+from ..families.features import has_controls
+from ..families.registry import families_with
 from ..files import check_output_folder
 from ..models.config import ModelConfig
 from ..models.networks import CONTROLS, Networks
@@ -28,7 +30,6 @@ from .official import Source
 from .start_model import autoencoder, fit, is_trained_motion, own_file
 from .tensor_files import TensorFile, open_tensor_file
 
-_FAMILY = "xportrait"
 _TEXT = "cond_stage_model.transformer."
 _HINTS = "controlnet_cond_embedding."
 _ZERO = ("controlnet_down_blocks.", "controlnet_mid_block.")
@@ -128,16 +129,21 @@ def write_control_start(
     write_model_folder(output, plans, config, dtype, progress, finish)
 
 
+def _family() -> Family:
+    """The family whose base stays as it is."""
+    return families_with(has_controls)[0]
+
+
 def _resolved(files: StartFiles, config: ModelConfig | None) -> tuple[StartFiles, ModelConfig, str]:
     """Files one by one, the configuration, and the base's name."""
     folder = files.base
     if not folder.is_dir():
-        return files, config or find_family(_FAMILY).config, folder.name
+        return files, config or _family().config, folder.name
     own = read_config(folder)
-    if own.family != _FAMILY or not isinstance(own.denoiser, UNetConfig):
+    if own.family != _family().name or not isinstance(own.denoiser, UNetConfig):
         raise InputError(
-            folder, f"is a model of {own.family}, no base of {_FAMILY}",
-            "Train one with configs/train/demo_xportrait_base.yaml",
+            folder, f"is a model of {own.family}, no base of {_family().name}",
+            f"Train one with configs/train/demo_{_family().name}_base.yaml",
         )  # fmt: skip
     found = StartFiles(
         folder / "denoiser.safetensors",

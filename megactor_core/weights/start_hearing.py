@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..families.registry import find_family
+from ..families.features import hears
+from ..families.registry import families_with
 from ..files import check_output_folder
 from ..models.audio_encoder import build_audio_encoder
 from ..models.config import ModelConfig
@@ -27,7 +28,6 @@ from .official import Source
 from .start_model import autoencoder, fit, input_weights, is_trained_motion, own_file
 from .tensor_files import open_tensor_file
 
-FAMILY = "megactor-sigma"
 _SOUND = (".attn_audio.", ".norm_audio.")
 _MIDDLE_MOTION = "mid_block.motion_modules."
 
@@ -82,7 +82,7 @@ def write_hearing_start(
             disk is full. Nothing is left behind.
     """
     check_output_folder(output, "config.json", overwrite)
-    published = find_family(FAMILY).config
+    published = families_with(hears)[0].config
     config = config or published
     if files.base.is_dir():
         config = _hearing(read_config(files.base), published)
@@ -182,7 +182,7 @@ def _of_stable_diffusion(
     """Sources of all networks but the audio encoder, and what is new beside attention to the sound."""
     for flag, file in (("--motion", files.motion), ("--context", files.context)):
         if file is None:
-            raise InputError(flag, f"is needed for {FAMILY} on Stable Diffusion 1.5", "Name the file")
+            raise InputError(flag, f"is needed for {config.family} on Stable Diffusion 1.5", "Name the file")
     assert files.motion is not None and files.context is not None
     base, modules = open_tensor_file(files.base), open_tensor_file(files.motion)
     unet = {name: Source(base, key) for name, key in spatial_sources(base).items()}

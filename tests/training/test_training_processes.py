@@ -120,9 +120,14 @@ def train_alone(data: dict[str, Any], folder: Path) -> None:
     assert Trainer(config, build_task(config, folder), folder, ProcessGroup()).run()
 
 
-@pytest.mark.parametrize("fixture", ["data", "hearing_data"])
-def test_two_processes_train_what_one_does_also_when_they_are_killed(fixture, request, write_yaml, tmp_path):
-    data = request.getfixturevalue(fixture)
+def test_two_processes_train_a_model_that_hears_as_one_does(hearing_data, write_yaml, tmp_path):
+    process = launch_train(write_yaml(hearing_data), tmp_path / "two")
+    train_alone(hearing_data, tmp_path / "one")
+    finish(process, f"{tmp_path / 'two' / 'model'}\n")
+    assert_follows(tmp_path / "two", tmp_path / "one")
+
+
+def test_two_processes_train_what_one_does_also_when_they_are_killed(data, write_yaml, tmp_path):
     config, alone, unbroken, broken = write_yaml(data), *(tmp_path / name for name in "abc")
     train_alone(data, alone)
     finish(launch_train(config, unbroken), f"{unbroken / 'model'}\n")

@@ -185,7 +185,8 @@ class DenoiserTaskConfig(Section):
         description="weight of a clip's error is min(SNR, gamma) / SNR (Hang et al. 2023); usually 5",
     )
     modalities: ModalitiesConfig | None = Field(
-        None, description="what each clip shows and lets hear, drawn from a table (MegActor-Sigma)"
+        None,
+        description="what each clip shows and lets hear, drawn from a table (Modality Decoupling Control)",
     )
     reference_dropout: float = Field(
         0.0,

@@ -51,7 +51,7 @@ def predict_clips(
             reads=reads[order.to(reads.device)],
             joins=joins,
             motion=motion,
-            regions=Regions(*(part if part is None else part[order] for part in regions)),
+            regions=regions if regions is ONE_PICTURE else Regions(*(_of(part, order) for part in regions)),
         )
         return prediction[order.argsort()]
     reader = ClipReader(
@@ -72,9 +72,14 @@ def predict_clips(
         reference_rows=reading,
         control=reader.control(noisy.transpose(1, 2).flatten(0, 1), timesteps, _ALL),
         motion=motion,
-        regions=regions,
+        **({} if regions is ONE_PICTURE else {"regions": regions}),  # few denoisers part pictures
         **reader.sound(_ALL),
     )
     if read is not None and not reading:
         prediction = prediction + 0 * sum(pair.key.sum() + pair.value.sum() for pair in read.values())
     return prediction
+
+
+def _of(region: Tensor | None, rows: Tensor) -> Tensor | None:
+    """A region of some rows."""
+    return None if region is None else region[rows]
