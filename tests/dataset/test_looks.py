@@ -97,8 +97,8 @@ def test_a_sheet_shows_every_version(shards: Path, tmp_path: Path) -> None:
     sheet, lines = shard_sheet(shards / "00000.tar", clips=2)
     assert sheet.shape == (4 * 164 - 4, 8 * 164 - 4, 3)
     assert lines == [
-        "clip000: mp4, faces.json, json, swapped.mp4",
-        "clip001: mp4, faces.json, json, swapped.mp4",
+        "clip000: mp4, faces.json, json, swapped.mp4; no sound",
+        "clip001: mp4, faces.json, json, swapped.mp4; no sound",
     ]
     sample = puppet_sample(0, frames=5, size=64)
     write_samples(tmp_path / "a.tar", {"short": sample, "broken": {"mp4": b"x"}})
