@@ -11,8 +11,9 @@ _SPLIT_KEYS = {"train": 1, "held-out": 2}
 
 Split = Literal["train", "held-out"]
 
-SPEECH = 2
-"""Purpose of a clip's generator: what its puppet says, and in which mood."""
+MODALITY, SPEECH, HINTS = 1, 2, 3
+"""Purposes of a clip's generator beside its content: what is shown and heard of it; what its puppet says, and
+in which mood; how hints of ControlNets are changed."""
 
 # Separate streams, so that data and noise of one step, or training and held-out data, never share a sequence.
 TRAINING_DATA, NOISE, VALIDATION_DATA, VALIDATION_NOISE, INITIAL_WEIGHTS = range(5)

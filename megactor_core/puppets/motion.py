@@ -35,6 +35,9 @@ All lie in [-1, 1], except eyelids (0 closed, 1 wide open) and mouth_open (0 clo
 MOUTH_NAMES = ("mouth_open", "mouth_width", "smile")
 """Parameters that speech moves."""
 
+MOUTH_COLUMNS = [MOTION_NAMES.index(name) for name in MOUTH_NAMES]
+"""Their places in a motion array's last axis."""
+
 MOTION_RANGES = np.array(
     [(0, 1) if name.startswith("eyelid") or name == "mouth_open" else (-1, 1) for name in MOTION_NAMES],
     dtype=np.float32,
@@ -132,7 +135,5 @@ def sample_pose(rng: np.random.Generator) -> FloatArray:
 def at_rest(motion: FloatArray) -> FloatArray:
     """Motion (frames, 15) whose mouth is at rest: what a face shows that says nothing."""
     resting = motion.copy()
-    for name in MOUTH_NAMES:
-        column = MOTION_NAMES.index(name)
-        resting[:, column] = NEUTRAL_MOTION[column]
+    resting[:, MOUTH_COLUMNS] = NEUTRAL_MOTION[MOUTH_COLUMNS]
     return resting

@@ -9,11 +9,10 @@ import numpy as np
 from ..media.waveform import SAMPLE_RATE
 from ..seeds import SPEECH, Split, clip_generator
 from .clips import FRAME_RATE, PuppetClip, sample_clip
-from .motion import MOTION_NAMES, MOTION_RANGES, MOUTH_NAMES, FloatArray, sample_motion, wander
+from .motion import MOTION_NAMES, MOTION_RANGES, MOUTH_COLUMNS, FloatArray, wander
 from .speech.corpus import SpeechCorpus
 from .speech.mouth import Phoneme, mouth_curve
 
-_MOUTH = [MOTION_NAMES.index(name) for name in MOUTH_NAMES]
 _BROWS = [MOTION_NAMES.index(name) for name in ("brow_left", "brow_right")]
 _SMILE = MOTION_NAMES.index("smile")
 
@@ -87,19 +86,6 @@ def sample_speaking_clip(
     return SpeakingClip(replace(clip, motion=spoken.motion), spoken.sound, spoken.start, spoken.utterance)
 
 
-def speaking_motion(
-    rng: np.random.Generator,
-    corpus: SpeechCorpus,
-    split: Split,
-    num_frames: int,
-    frame_rate: float = FRAME_RATE,
-    coupling: float = 0.0,
-) -> SpokenMotion:
-    """Motion like ``sample_motion``, whose mouth speaks; see ``speak``."""
-    motion = sample_motion(rng, num_frames, frame_rate)
-    return speak(motion, rng, corpus, split, frame_rate, coupling=coupling)
-
-
 def speak(
     motion: FloatArray,
     rng: np.random.Generator,
@@ -131,9 +117,9 @@ def speak(
     free = len(sound) - round(len(motion) * SAMPLE_RATE / frame_rate)
     start = int(rng.integers(free + 1)) / SAMPLE_RATE
     spoken = motion.astype(np.float64)
-    spoken[:, _MOUTH] = mouth_curve(phonemes, start + times)
+    spoken[:, MOUTH_COLUMNS] = mouth_curve(phonemes, start + times)
     spoken[:, _SMILE] += mood
-    opening = (spoken[:, _MOUTH[:1]] - _OPENING_MEAN) / _OPENING_STD * _BROW_STD
+    opening = (spoken[:, MOUTH_COLUMNS[:1]] - _OPENING_MEAN) / _OPENING_STD * _BROW_STD
     spoken[:, _BROWS] = coupling * opening + np.sqrt(1 - coupling**2) * spoken[:, _BROWS]
     spoken = np.clip(spoken, MOTION_RANGES[:, 0], MOTION_RANGES[:, 1])
     return SpokenMotion(spoken.astype(np.float32), sound, start, utterance)

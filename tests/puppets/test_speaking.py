@@ -9,8 +9,8 @@ import pytest
 from speech_data import SPEECH
 
 from megactor_core.puppets.clips import sample_clip
-from megactor_core.puppets.motion import MOTION_NAMES, MOTION_RANGES
-from megactor_core.puppets.speaking import sample_speaking_clip, speaking_motion
+from megactor_core.puppets.motion import MOTION_NAMES, MOTION_RANGES, sample_motion
+from megactor_core.puppets.speaking import sample_speaking_clip, speak
 from megactor_core.puppets.speech.corpus import SpeechCorpus
 from megactor_core.puppets.speech.mouth import mouth_curve
 
@@ -66,7 +66,10 @@ def test_another_voice_changes_nothing_but_the_mouth_and_no_mood(corpus: SpeechC
 
 
 def test_the_motion_of_an_utterance_is_the_same_for_every_identity(corpus: SpeechCorpus) -> None:
-    motions = [speaking_motion(np.random.default_rng(3), corpus, "held-out", 15).motion for _ in range(2)]
+    motions = []
+    for _ in range(2):
+        rng = np.random.default_rng(3)
+        motions.append(speak(sample_motion(rng, 15), rng, corpus, "held-out", 25).motion)
     np.testing.assert_array_equal(*motions)
     assert motions[0].dtype == np.float32 and motions[0].shape == (15, 15)
     assert (motions[0] >= MOTION_RANGES[:, 0]).all() and (motions[0] <= MOTION_RANGES[:, 1]).all()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...puppets.identity import Identity
-from ...puppets.motion import MOTION_NAMES, MOTION_RANGES, NEUTRAL_MOTION, FloatArray
+from ...puppets.motion import MOTION_NAMES, MOTION_RANGES, MOUTH_COLUMNS, NEUTRAL_MOTION, FloatArray
 from ...puppets.renderer import Puppet
 
 Pixels = NDArray[np.float32]
@@ -26,7 +26,7 @@ _HEAD = np.arange(6)
 _ALL = np.arange(len(MOTION_NAMES))
 _LIDS = (MOTION_NAMES.index("eyelid_left"), MOTION_NAMES.index("eyelid_right"))
 _SMILE = MOTION_NAMES.index("smile")
-_MOUTH = np.array([MOTION_NAMES.index(name) for name in ("mouth_open", "mouth_width", "smile")])
+_MOUTH = np.array(MOUTH_COLUMNS)
 _HEAD_AND_MOUTH = np.concatenate((_HEAD, _MOUTH))
 
 # The renderer's light moves in whole pixels: a smaller step would measure that instead of the motion.

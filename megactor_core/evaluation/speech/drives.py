@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 from ...media.pictures import Images
 from ...media.waveform import SAMPLE_RATE
 from ...puppets.clips import PuppetClip, puppet_faces, render_motion
-from ...puppets.motion import MOTION_NAMES, FloatArray, at_rest
+from ...puppets.motion import MOUTH_COLUMNS, FloatArray, at_rest
 from ...puppets.renderer import Puppet, PuppetFrame
 from ...puppets.speaking import SpeakingClip
+from ...vision.face_parts import part_boxes
 from ...vision.modes.levels import show
 from ...vision.modes.mode import DrivingMode
 from ..measures.lip_motion import loudness, pauses, quiet_frames
 from ..measures.pixels import Pixels
 from ..puppets.drives import Drive
-
-MOUTH = ("mouth_open", "mouth_width", "smile")
-_MOUTH = [MOTION_NAMES.index(name) for name in MOUTH]
 
 AMPLITUDES = {"amplitude_0": 0.0, "amplitude_0.5": 0.5, "own": 1.0, "amplitude_1.5": 1.5}
 """Amplitudes of speech that the clip's own sound is heard with, by drive."""
@@ -100,7 +98,7 @@ def speaking_puppet(
     truth_frames, _, _, truth_landmarks = render_motion(clip.identity, motion, size)
     rest = at_rest(motion)
     rest_frames, _, _, rest_landmarks = render_motion(clip.identity, rest, size)
-    hidden_mouth = other.clip.motion[:, _MOUTH]
+    hidden_mouth = other.clip.motion[:, MOUTH_COLUMNS]
 
     def drawn(motion: FloatArray, mode: DrivingMode) -> tuple[Images, Mapping[str, NDArray[np.uint8]]]:
         frames, _, boxes, landmarks = render_motion(clip.driver_identity, motion, size)
@@ -118,7 +116,7 @@ def speaking_puppet(
     } | {name: SpokenDrive(replace(speech, speech=factor), mode) for name, factor in AMPLITUDES.items()}
     if "hidden" in wanted:
         moving = motion.copy()
-        moving[:, _MOUTH] = hidden_mouth
+        moving[:, MOUTH_COLUMNS] = hidden_mouth
         drives["hidden"] = SpokenDrive(replace(speech, shown=drawn(moving, mode)[1]), mode)
         shown = replace(speech, shown=drawn(moving, shown_mode)[1], sound=silence)
         drives["shown"] = SpokenDrive(shown, shown_mode)
@@ -138,17 +136,14 @@ def speaking_puppet(
 
 
 def outside_lower_face(landmarks: FloatArray, size: int) -> Pixels:
-    """Pixels (S, S) outside the lower face of every frame: from the base of the nose to the chin, as wide as
-    the jaw there, and 1/32 of the picture more to each side.
+    """Pixels (S, S) outside the lower face of every frame, see ``vision.face_parts.part_boxes``.
 
     Args:
         landmarks: (F, 68, 2) in pixels.
         size: side of the picture.
     """
-    points = landmarks[:, [4, 12, 33, 8]]
-    edge = size / 32
-    (left, _), (_, top) = points[:, 0].min(axis=0) - edge, points[:, 2].min(axis=0) - edge
-    (right, _), (_, bottom) = points[:, 1].max(axis=0) + edge, points[:, 3].max(axis=0) + edge
+    boxes = np.concatenate([part_boxes(points, "mouth", size) for points in landmarks])
+    (left, top), (right, bottom) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     y, x = np.mgrid[:size, :size]
     return np.asarray((x < left) | (x > right) | (y < top) | (y > bottom))
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from ...media.contact_sheet import sheet_indices
 from ...media.pictures import Images
+from ...puppets.motion import MOUTH_COLUMNS
 from ...puppets.speech.corpus import SpeechCorpus
 from ...weights.download import file_sha256
 from ...weights.loading import LoadedModel
-from .drives import MOUTH, SpeakingPuppet
+from .drives import SpeakingPuppet
 from .evaluate import SpeechSettings
 from .reading import SpeechReading
 from .scores import OPEN, Numbers, SpeechScores, clip_lag
@@ -49,7 +50,7 @@ def build_report(
 def _clip(reading: SpeechReading, corpus: SpeechCorpus) -> Report:
     said = corpus.utterances[reading.utterance]
     lag = clip_lag(reading, "own") if "own" in reading.mouths else None
-    opening = reading.motion[reading.at, -len(MOUTH) + OPEN]
+    opening = reading.motion[reading.at, MOUTH_COLUMNS[OPEN]]
     return {
         "index": reading.index,
         "text": said.text,

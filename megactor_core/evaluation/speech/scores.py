@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...puppets.motion import MOTION_NAMES
+from ...puppets.motion import MOTION_NAMES, MOUTH_COLUMNS, MOUTH_NAMES
 from ..measures.bootstrap import mean_with_interval, statistic_with_interval
 from ..measures.correlation import correlation_of, correlation_sums
 from ..measures.lip_motion import (
@@ -20,7 +20,7 @@ from ..measures.lip_motion import (
     deviation,
 )
 from ..measures.pixels import motion_correlation
-from .drives import AMPLITUDES, MOUTH
+from .drives import AMPLITUDES
 from .reading import SpeechReading
 
 Numbers = dict[str, Any]
@@ -33,9 +33,8 @@ OPEN = 0
 BOUNDS = ("truth", "autoencoder")
 HEARD = ("own", "shuffled", "silent")
 
-_MOUTH = [MOTION_NAMES.index(name) for name in MOUTH]
 _BROWS = [MOTION_NAMES.index(name) for name in ("brow_left", "brow_right")]
-_REST = [name for name in MOTION_NAMES if name not in MOUTH]
+_REST = [name for name in MOTION_NAMES if name not in MOUTH_NAMES]
 
 
 class SpeechScores:
@@ -72,7 +71,7 @@ class SpeechScores:
     def mouth(self) -> Numbers:
         """Correlation with the mouth of the clip's own speech: by parameter the drives, the bounds of the
         reading, and ``gap``, that of ``own`` less that of ``shuffled``."""
-        return {name: self._mouth(column) for column, name in enumerate(MOUTH)}
+        return {name: self._mouth(column) for column, name in enumerate(MOUTH_NAMES)}
 
     def _mouth(self, column: int) -> Numbers:
         sums = {
@@ -257,13 +256,13 @@ class SpeechScores:
 
 def clip_lag(reading: SpeechReading, name: str) -> int | None:
     """Frames by which the opening of a drive is late; None where it does not move."""
-    lag = best_lag(reading.mouths[name][:, OPEN], reading.at, reading.motion[:, _MOUTH[OPEN]])
+    lag = best_lag(reading.mouths[name][:, OPEN], reading.at, reading.motion[:, MOUTH_COLUMNS[OPEN]])
     return None if lag is None else lag.frames
 
 
 def _true_opening(one: SpeechReading) -> Curve:
-    return one.motion[one.at, _MOUTH[OPEN]]
+    return one.motion[one.at, MOUTH_COLUMNS[OPEN]]
 
 
 def _with_truth(one: SpeechReading, name: str, column: int) -> NDArray[np.float64]:
-    return correlation_sums(one.mouths[name][:, column], one.motion[one.at, _MOUTH[column]])
+    return correlation_sums(one.mouths[name][:, column], one.motion[one.at, MOUTH_COLUMNS[column]])

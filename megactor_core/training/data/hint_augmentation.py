@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...seeds import Split, clip_generator
+from ...seeds import HINTS, Split, clip_generator
 from ...vision.face_patches import align, keep_patches, moved, patch_boxes
 from ...vision.landmarks import hold_landmarks
 from ...vision.modes.hints import FACE, PATCHES
@@ -17,9 +17,6 @@ from ...vision.modes.mode import ClipFaces, DrivingMode, PlanOptions
 from ...vision.modes.plain import GREY_WEIGHTS
 from ..config.controls import ControlsConfig
 from .thin_plate import ThinPlateWarp
-
-_PURPOSE = 2
-"""Of a clip's generator."""
 
 _ANCHORS = (0, 4, 8, 12, 16, 19, 24, 33)
 """Of dlib's 68 points: jaw, brows and nose."""
@@ -156,7 +153,7 @@ def draw_augmentation(config: ControlsConfig, seed: int, index: int, split: Spli
     Numbers are drawn whether they are used or not, so that a changed share changes no other draw. Held-out
     clips are shown as they are.
     """
-    rng = clip_generator(seed, index, split, _PURPOSE)
+    rng = clip_generator(seed, index, split, HINTS)
     self_driven, scaled, grey, blur = rng.random(4)
     scale, shift = rng.uniform(-1, 1, (2, 2))
     patches, colours = rng.uniform(-1, 1, (3, 2)), rng.uniform(-1, 1, 3)

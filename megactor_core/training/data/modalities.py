@@ -8,20 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...seeds import Split, clip_generator
+from ...seeds import MODALITY, Split, clip_generator
+from ...vision.face_parts import part_boxes
 from ...vision.landmarks import hold_landmarks
 from ...vision.modes.eyes import REGIONS, region_plan
 from ...vision.modes.mode import ClipFaces, DrivingMode, PlanOptions
 from ...vision.modes.patches import Box, PatchPlan, patch_box
 from ..config.modalities import ModalitiesConfig, ModalityDraw, Patches
-from ..config.sound import SoundAugmentationConfig
 from .sound_augmentation import augment
 
-_MODALITY = 1
-"""Purpose of a clip's generator."""
-
-_EYES = ([*range(17, 22), *range(36, 42)], [*range(22, 27), *range(42, 48)])
-_LEFT_JAW, _CHIN, _RIGHT_JAW, _NOSE_BASE = 4, 8, 12, 33
 _DIVISORS = (8, 17)
 _SCALES = (0.8, 1.2)
 
@@ -41,16 +36,14 @@ class Modality:
         draw: the row of the table.
         local_sound: whether its sound reaches the lower face alone.
         patches: shape of the driver's patches.
-        speech_weight: error weight of the lower face where speech is heard.
-        augmentation: changes of the speech; None: none.
-        rng: state for their sizes, so that they depend on nothing else.
+        config: that it was drawn from.
+        rng: of the patches' sizes and the changes of the speech, which depend on nothing else.
     """
 
     draw: ModalityDraw
     local_sound: bool
     patches: Patches
-    speech_weight: float
-    augmentation: SoundAugmentationConfig | None
+    config: ModalitiesConfig
     rng: np.random.Generator
 
     @property
@@ -58,13 +51,18 @@ class Modality:
         """Whether the driver's mouth can be seen."""
         return "mouth" in _SHOWN[self.draw.show]
 
+    @property
+    def hears_speech(self) -> bool:
+        """Whether the clip's own sound is heard."""
+        return self.draw.sound == "speech"
+
     def heard(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
         """What is heard of a clip's sound, as long as that."""
-        if self.draw.sound != "speech":
+        changes = self.config.augmentation
+        if not self.hears_speech:
             return np.zeros_like(sound)
         # A child: how much the changes draw has no influence on the patches.
-        (rng,) = self.rng.spawn(1)
-        return sound if self.augmentation is None else augment(sound, self.augmentation, rng)
+        return sound if changes is None else augment(sound, changes, self.rng.spawn(1)[0])
 
     def mode(self, usual: DrivingMode) -> DrivingMode:
         """The driving mode that shows this clip's driver."""
@@ -117,34 +115,13 @@ def draw_modality(config: ModalitiesConfig, seed: int, index: int, split: Split)
 
     Rows of share 0 change nothing: a uniform number picks the row by the sum of the shares before it.
     """
-    rng = clip_generator(seed, index, split, _MODALITY)
+    rng = clip_generator(seed, index, split, MODALITY)
     chosen, local, patches = rng.random(3)
     rows = [draw for draw in config.draws if draw.share]
     ends = np.cumsum([draw.share for draw in rows])
     row = rows[min(int(np.searchsorted(ends, chosen, side="right")), len(rows) - 1)]
     kind = config.patches[int(patches * len(config.patches))]
-    local_sound = bool(local < config.local_sound)
-    return Modality(row, local_sound, kind, config.speech_weight, config.augmentation, rng)
-
-
-def part_boxes(landmarks: NDArray[np.floating], part: str, size: int) -> list[NDArray[np.float64]]:
-    """Boxes (left, top, right, bottom) of a part of the face, grown by size / 32.
-
-    The mouth is the whole lower face, jaw to jaw and nose to chin: an opening mouth moves chin and cheeks.
-
-    Args:
-        landmarks: (68, 2) in pixels.
-        part: "eyes", each with its brow, or "mouth".
-        size: side of the picture in pixels.
-    """
-    points = np.asarray(landmarks, np.float64)
-    margin = size / 32
-    grown = np.array([-margin, -margin, margin, margin])
-    if part == "eyes":
-        return [np.concatenate([points[eye].min(0), points[eye].max(0)]) + grown for eye in _EYES]
-    sides = sorted((points[_LEFT_JAW, 0], points[_RIGHT_JAW, 0]))
-    heights = sorted((points[_NOSE_BASE, 1], points[_CHIN, 1]))
-    return [np.array([sides[0], heights[0], sides[1], heights[1]]) + grown]
+    return Modality(row, bool(local < config.local_sound), kind, config, rng)
 
 
 def cells_of(boxes: Sequence[NDArray[np.float64]], size: int, cells: int) -> NDArray[np.bool_]:

@@ -30,7 +30,7 @@ class PuppetClips(Dataset[Batch]):
     - what ``make_sample`` gives, with a first axis of length R; the driver is another identity with the same
       motion, and its sound is that of its mouth: speech of the config's corpus, of which each frame hears its
       own moment, or a hum, see ``mouth_sound``
-    - ``motion`` float32 (R, F, 15), before a modality lets a mouth rest
+    - ``motion`` float32 (R, F, 15), that of the driver
 
     ``feature_weight`` is the weight around eyes, brows and mouth.
 
@@ -108,7 +108,7 @@ class PuppetClips(Dataset[Batch]):
         weights = np.stack([self._weights(target.landmarks) for target in targets])
         return {
             **make_sample(clip, self.wanted, weights, modality),
-            "motion": torch.from_numpy(motion),
+            "motion": torch.from_numpy(driving),
         }
 
     def _spoken(

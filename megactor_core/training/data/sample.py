@@ -185,8 +185,8 @@ def _of_modality(
         return part_cells(clip.landmarks, parts, wanted.size, cells)
 
     masked, lower = in_parts(*draw.masked), in_parts("mouth")
-    if draw.sound == "speech" and draw.sound_weight:
-        weights = np.where(lower, np.maximum(weights, modality.speech_weight), weights)
+    if modality.hears_speech and draw.sound_weight:
+        weights = np.where(lower, np.maximum(weights, modality.config.speech_weight), weights)
     return {
         "weights": torch.from_numpy(np.where(masked, 0, weights).astype(np.float32)),
         "hidden": torch.from_numpy(masked.any(axis=0)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -26,6 +27,7 @@ from ...vision.modes.mode import ClipFaces
 from ...vision.person_segmenter import find_segmenter
 from ..config.data import ShardClipsConfig
 from .loader import Batch
+from .modalities import Modality
 from .pictures import feature_weights
 from .sample import ClipSample, SampleFormat, make_sample
 from .shard_sound import LEAD, sound_length, window_sound
@@ -158,11 +160,20 @@ class ShardClips(Dataset[Batch]):
                 raise BrokenSample("dark frames part the window, whose sound goes on")
             sample = replace(
                 sample,
-                sound=window_sound(data, numbers[0], frame_rate, self._samples),
+                sound=self._sound(data, numbers[0], frame_rate, modality),
                 sound_start=float(LEAD),
                 frame_rate=frame_rate / config.stride,
             )
         return make_sample(sample, self.wanted, self._weights(sample), modality)
+
+    def _sound(
+        self, data: bytes, number: int, frame_rate: Fraction, modality: Modality | None
+    ) -> NDArray[np.float32]:
+        """Of the window; none is decoded for a clip that does not hear it."""
+        assert self._samples is not None
+        if modality is not None and not modality.hears_speech:
+            return np.zeros(self._samples, np.float32)
+        return window_sound(data, number, frame_rate, self._samples)
 
     def _landmarks(
         self, clip: Entry, crop: Crop, numbers: Sequence[int]

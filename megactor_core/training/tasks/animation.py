@@ -1,4 +1,4 @@
-"""Task: train the denoiser with its reference network, in either of MegActor's two stages."""
+"""Task: train the denoiser of a family with the networks that tell it of a clip, in any of its stages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from ...conditioning.audio import batch_features
 from ...conditioning.compose import Clips, Kept, compose, driving_width
 from ...errors import InputError
-from ...families.features import has_controls, has_plain_base, hears
+from ...families.features import encodes_driver, has_controls, has_plain_base, hears
 from ...families.registry import families_with
 from ...models.conditions import Conditions
 from ...models.config import ModelConfig
@@ -50,9 +50,9 @@ _POOLED = 4
 class DenoiserTask:
     """Mean squared error of the predicted noise or velocity.
 
-    Source: MegActor (arXiv 2405.20851), sections 3 and 4. Stage 1 trains everything, stage 2 (``trainable:
-    [motion_module]``) the temporal modules. Reference network, background tokens and modulation are computed
-    once per reference and serve all its target frames.
+    Source: MegActor (arXiv 2405.20851), sections 3 and 4; MegActor-Sigma (2408.14975), figure 4; X-Portrait
+    (2403.15931), section 3. What a stage trains is a matter of ``trainable``. Reference network,
+    background tokens and modulation are computed once per reference and serve all its target frames.
     """
 
     def __init__(
@@ -367,15 +367,10 @@ def _last(latents: Tensor) -> Tensor:
 
 def _check_modalities(config: DenoiserTaskConfig, modalities: ModalitiesConfig, model: ModelConfig) -> None:
     """Raises InputError where the model or the data lack what the draws ask for."""
-    if not hears(model) or model.driving_encoder is None or "eyes_mouth" not in model.driving_modes:
-        heard = " and ".join(
-            family.name for family in families_with(lambda c: "eyes_mouth" in c.driving_modes)
-        )
-        raise InputError(
-            "task.modalities",
-            f"a {model.family} model hears nothing",
-            f"They are for {heard}; leave them out",
-        )
+    if not (hears(model) and encodes_driver(model)):
+        heard = " and ".join(family.name for family in families_with(hears))
+        problem = f"a {model.family} model hears nothing"
+        raise InputError("task.modalities", problem, f"They are for {heard}; leave them out")
     puppets = isinstance(config.data, PuppetClipsConfig)
     if modalities.stills and not puppets:
         raise InputError(
