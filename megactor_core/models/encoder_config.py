@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -50,7 +51,7 @@ _SHARED_ROWS = 5
 
 
 @dataclass(frozen=True)
-class HearingConfig:
+class HearingConfig(ABC):
     """Options of the features of any audio encoder; both are off in published models.
 
     Attributes:
@@ -64,18 +65,18 @@ class HearingConfig:
     window_positions: bool = False
 
     @property
+    @abstractmethod
     def states(self) -> int:
         """Hidden states that are read of every row: tokens of a moment."""
-        raise NotImplementedError
 
     @property
     def tokens_per_frame(self) -> int:
         """Tokens that a clip has for every frame, at ten frames a second or more."""
         return self.states * (WINDOW_ROWS if self.window_positions else _SHARED_ROWS)
 
+    @abstractmethod
     def tiny(self, width: int) -> HearingConfig:
         """Configuration of the same kind with few and narrow layers, for tokens of this width."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import InputError
 from ..families.family import Family
@@ -17,9 +16,8 @@ from ..families.features import has_controls
 from ..families.registry import families_with
 from ..files import check_output_folder
 from ..models.config import ModelConfig
-from ..models.networks import CONTROLS, Networks
+from ..models.networks import CONTROLS
 from ..models.sd15.config import HINT_CHANNELS, UNetConfig
-from ..models.sd15.temporal import MotionModule
 from .base_model import spatial_sources
 from .empty_text import empty_text_tokens
 from .folder_plan import NetworkPlan, OnBytes, write_model_folder
@@ -27,7 +25,7 @@ from .frozen_base import BaseRecord, base_sha256
 from .layout import Shape
 from .loading import build_on_meta, read_config
 from .official import Source
-from .start_model import autoencoder, fit, is_trained_motion, own_file
+from .start_model import autoencoder, fit, fresh_motion, is_trained_motion, network_shapes, own_file
 from .tensor_files import TensorFile, open_tensor_file
 
 _TEXT = "cond_stage_model.transformer."
@@ -85,10 +83,7 @@ def write_control_start(
     check_output_folder(output, "config.json", overwrite)
     files, config, name = _resolved(files, config)
     networks = build_on_meta(config, output)
-    expected = {
-        network: {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
-        for network, module in networks.items()
-    }
+    expected = network_shapes(networks)
     base = open_tensor_file(files.base)
     unet = {key: Source(base, source) for key, source in spatial_sources(base).items()}
     spatial = {key for key in expected["denoiser"] if ".motion_modules." not in key}
@@ -99,7 +94,8 @@ def write_control_start(
     }
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        computed = _new_weights(networks, config, expected)
+        computed = _new_weights(config, expected)
+    computed["denoiser"] = fresh_motion(config, networks.module("denoiser"), seed=seed)
     if files.motion is not None:
         modules = open_tensor_file(files.motion)
         motion = {key: Source(modules, key) for key in modules.shapes}
@@ -157,11 +153,11 @@ def _resolved(files: StartFiles, config: ModelConfig | None) -> tuple[StartFiles
 
 
 def _new_weights(
-    networks: Networks, config: ModelConfig, expected: Mapping[str, Mapping[str, Shape]]
+    config: ModelConfig, expected: Mapping[str, Mapping[str, Shape]]
 ) -> dict[str, dict[str, Tensor]]:
-    """Weights that no file holds: hint encoders, convolutions of zero, temporal modules."""
-    assert config.control_network is not None and isinstance(config.denoiser, UNetConfig)
-    computed: dict[str, dict[str, Tensor]] = {"denoiser": {}}
+    """Weights of ControlNets that no file holds: hint encoders, convolutions of zero."""
+    assert config.control_network is not None
+    computed: dict[str, dict[str, Tensor]] = {}
     for control in CONTROLS:
         hints = ControlNetConditioningEmbedding(
             config.control_network.block_out_channels[0], block_out_channels=HINT_CHANNELS
@@ -169,13 +165,6 @@ def _new_weights(
         computed[control] = {f"{_HINTS}{key}": tensor for key, tensor in hints.state_dict().items()}
         zeros = {key: shape for key, shape in expected[control].items() if key.startswith(_ZERO)}
         computed[control] |= {key: torch.zeros(shape) for key, shape in zeros.items()}
-    unet = config.denoiser
-    for name, module in cast(nn.Module, networks.denoiser).named_modules():
-        if isinstance(module, MotionModule):
-            width = module.temporal_transformer.proj_in.in_features
-            heads, groups = unet.num_attention_heads, unet.norm_num_groups
-            fresh = MotionModule(width, heads, unet.motion_max_positions, groups)
-            computed["denoiser"] |= {f"{name}.{key}": tensor for key, tensor in fresh.state_dict().items()}
     return computed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +18,21 @@ from ..models.audio_encoder import build_audio_encoder
 from ..models.config import ModelConfig
 from ..models.sd15.attention import TransformerBlock
 from ..models.sd15.config import UNetConfig
-from ..models.sd15.temporal import MotionModule
 from .audio_encoder import ENCODER, read_encoder_config
 from .base_model import spatial_sources
 from .folder_plan import NetworkPlan, OnBytes, write_model_folder
 from .layout import Shape
 from .loading import build_on_meta, read_config
 from .official import Source
-from .start_model import autoencoder, fit, input_weights, is_trained_motion, own_file
+from .start_model import (
+    autoencoder,
+    fit,
+    fresh_motion,
+    input_weights,
+    is_trained_motion,
+    network_shapes,
+    own_file,
+)
 from .tensor_files import open_tensor_file
 
 _SOUND = (".attn_audio.", ".norm_audio.")
@@ -88,22 +95,20 @@ def write_hearing_start(
         config = _hearing(read_config(files.base), published)
     if files.audio_encoder.is_dir():
         ear = replace(read_encoder_config(files.audio_encoder), window_positions=True)
-        denoiser = replace(cast(UNetConfig, config.denoiser), audio_dim=ear.width)
-        config = replace(config, audio_encoder=ear, denoiser=denoiser)
+        hearing = replace(cast(UNetConfig, config.denoiser), audio_dim=ear.width)
+        config = replace(config, audio_encoder=ear, denoiser=hearing)
     networks = build_on_meta(config, output)
-    expected = {
-        name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-        for name, network in networks.items()
-    }
+    expected = network_shapes(networks)
+    denoiser = networks.module("denoiser")
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        computed = {"denoiser": _sound_layers(config, cast(nn.Module, networks.denoiser))}
+        computed = {"denoiser": _sound_layers(config, denoiser)}
         positions = _window_positions(config)
     if files.base.is_dir():
         sources = _of_model(files.base, expected, computed["denoiser"])
     else:
-        sources, more = _of_stable_diffusion(files, config, expected, seed, computed["denoiser"])
-        computed["denoiser"] |= more
+        fresh, sound = fresh_motion(config, denoiser, _MIDDLE_MOTION, seed=seed), computed["denoiser"]
+        sources, computed["denoiser"] = _of_stable_diffusion(files, config, expected, seed, sound, fresh)
     computed["audio_encoder"] = positions
     file = files.audio_encoder
     if file.is_dir():
@@ -177,9 +182,13 @@ def _of_stable_diffusion(
     config: ModelConfig,
     expected: Mapping[str, Mapping[str, Shape]],
     seed: int,
-    new: Mapping[str, Tensor],
+    sound: Mapping[str, Tensor],
+    middle: Mapping[str, Tensor],
 ) -> tuple[dict[str, Mapping[str, Source]], dict[str, Tensor]]:
-    """Sources of all networks but the audio encoder, and what is new beside attention to the sound."""
+    """Sources of all networks but the audio encoder, and all weights of the denoiser that are new.
+
+    ``middle``, its temporal module there, is only taken where the file has none: AnimateDiff's newer ones.
+    """
     for flag, file in (("--motion", files.motion), ("--context", files.context)):
         if file is None:
             raise InputError(flag, f"is needed for {config.family} on Stable Diffusion 1.5", "Name the file")
@@ -187,13 +196,12 @@ def _of_stable_diffusion(
     base, modules = open_tensor_file(files.base), open_tensor_file(files.motion)
     unet = {name: Source(base, key) for name, key in spatial_sources(base).items()}
     shapes = expected["denoiser"]
-    computed = input_weights(config, unet, shapes, seed)
+    computed = {**sound, **input_weights(config, unet, shapes, seed)}
     temporal = {key: Source(modules, key) for key in modules.shapes}
     if not any(key.startswith(_MIDDLE_MOTION) for key in modules.shapes):
-        computed |= _middle_motion(config, shapes)
-    known = computed.keys() | new.keys()
-    spatial = {key for key in shapes if ".motion_modules." not in key and key not in known}
-    trained = {key for key in shapes if is_trained_motion(key) and key not in known}
+        computed |= middle
+    spatial = {key for key in shapes if ".motion_modules." not in key and key not in computed}
+    trained = {key for key in shapes if is_trained_motion(key) and key not in computed}
     sources: dict[str, Mapping[str, Source]] = {
         "denoiser": {
             **fit(files.base, unet, shapes, spatial),
@@ -204,14 +212,3 @@ def _of_stable_diffusion(
         "constant_context": own_file(files.context, "constant_context", expected["constant_context"]),
     }
     return sources, computed
-
-
-def _middle_motion(config: ModelConfig, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
-    """Fresh temporal module of the middle, which AnimateDiff's newer files do not have."""
-    unet = cast(UNetConfig, config.denoiser)
-    if not any(key.startswith(_MIDDLE_MOTION) for key in shapes):
-        return {}
-    fresh: Any = MotionModule(
-        unet.block_out_channels[-1], unet.num_attention_heads, unet.motion_max_positions, unet.norm_num_groups
-    )
-    return {f"{_MIDDLE_MOTION}0.{key}": tensor for key, tensor in fresh.state_dict().items()}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import InputError
 from ..families.registry import default_family
 from ..files import check_output_folder
 from ..models.config import ModelConfig
 from ..models.driving_encoder import DrivingEncoder
+from ..models.networks import Networks
+from ..models.sd15.config import UNetConfig
+from ..models.sd15.temporal import MotionModule
 from .base_model import spatial_sources
 from .compvis import vae_key
 from .folder_plan import NetworkPlan, OnBytes, write_model_folder
@@ -63,11 +67,7 @@ def write_start_model(
     """
     check_output_folder(output, "config.json", overwrite)
     config = config or default_family().config
-    networks = build_on_meta(config, output)
-    expected = {
-        name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-        for name, network in networks.items()
-    }
+    expected = network_shapes(build_on_meta(config, output))
     spatial, modules = open_tensor_file(base), open_tensor_file(motion)
     unet = {name: Source(spatial, key) for name, key in spatial_sources(spatial).items()}
     temporal = {key: Source(modules, key) for key in modules.shapes}
@@ -87,6 +87,38 @@ def write_start_model(
         for name, shapes in expected.items()
     }
     write_model_folder(output, plans, config, dtype, progress)
+
+
+def network_shapes(networks: Networks) -> dict[str, dict[str, Shape]]:
+    """Names and shapes of the weights of every network."""
+    return {
+        name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+        for name, network in networks.items()
+    }
+
+
+def fresh_motion(
+    config: ModelConfig, denoiser: nn.Module, prefix: str = "", *, seed: int
+) -> dict[str, Tensor]:
+    """Weights of new temporal modules, which do nothing at first, by their names in a denoiser.
+
+    Args:
+        config: of the model.
+        denoiser: on any device.
+        prefix: of the names of those that are wanted.
+        seed: of the weights.
+    """
+    unet = cast(UNetConfig, config.denoiser)
+    weights: dict[str, Tensor] = {}
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        for name, module in denoiser.named_modules():
+            if isinstance(module, MotionModule) and name.startswith(prefix):
+                width = module.temporal_transformer.proj_in.in_features
+                heads, groups = unet.num_attention_heads, unet.norm_num_groups
+                fresh = MotionModule(width, heads, unet.motion_max_positions, groups)
+                weights |= {f"{name}.{key}": tensor for key, tensor in fresh.state_dict().items()}
+    return weights
 
 
 def is_trained_motion(key: str) -> bool:
