@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..families.registry import default_family
 from . import evaluate_speech
-from .arguments import guidance, seed, side, steps, whole_number
+from .arguments import whole_number
 from .evaluate_reenactment import add_tests
+from .puppet_flags import add_clip_flags, add_report_flags, heading, puppet_sampling, write_report
 
 if TYPE_CHECKING:
     from ..evaluation.puppets.evaluate import ClipFrames, ClipResult, EvaluationSettings
@@ -60,36 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="MODEL",
         help=f"demo, {default_family().name} or a model folder (default: demo)",
     )
-    puppets.add_argument(
-        "--seed", type=seed, default=0, metavar="S", help="another seed gives other clips (default: 0)"
-    )
-    puppets.add_argument(
-        "--clips",
-        type=whole_number(1),
-        default=30,
-        metavar="N",
-        help="number of clips; fewer than 30 say little (default: 30)",
-    )
-    puppets.add_argument(
-        "--frames",
-        type=whole_number(2),
-        default=16,
-        metavar="N",
-        help="frames of each clip, at 25 a second (default: 16)",
-    )
-    puppets.add_argument(
-        "--steps",
-        type=steps,
-        default=10,
-        metavar="N",
-        help="denoising steps; compare at equal steps (default: 10)",
-    )
-    puppets.add_argument(
-        "--guidance", type=guidance, metavar="X", help="guidance scale (default: the model's)"
-    )
-    puppets.add_argument(
-        "--size", type=side, metavar="PIXELS", help="side of the square pictures (default: the model's)"
-    )
+    add_clip_flags(puppets, frames=16, fewest=2, num_steps=10)
     puppets.add_argument(
         "--driving-condition",
         choices=("face", "whole"),
@@ -113,10 +83,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="try stretched drivers too: does the width of their faces come through?",
     )
-    puppets.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
-    puppets.add_argument("--output", type=Path, metavar="JSON", help="write the whole report to this file")
-    puppets.add_argument("--sheet", type=Path, metavar="PNG", help="write a picture of the first clips")
-    puppets.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
+    add_report_flags(puppets)
     puppets.set_defaults(run=run_puppets)
     evaluate_speech.add_test(tests)
     add_tests(tests)
@@ -135,7 +102,6 @@ def run_puppets(args: argparse.Namespace) -> int:
     from ..animator import Animator
     from ..evaluation.puppets.evaluate import evaluate_puppets
     from ..evaluation.puppets.report import CLIPS, build_report, format_report, puppet_sheet
-    from ..files import new_file
     from ..media.pictures import save_picture
     from ..weights.loading import read_config, resolve_model
 
@@ -155,15 +121,10 @@ def run_puppets(args: argparse.Namespace) -> int:
 
         evaluate_puppets(animator, settings, keep)
     report = build_report(animator.model, settings, results)
-    print(
-        f"{args.model}: {args.clips} held-out clips of {args.frames} frames, {settings.size} pixels, "
-        f"{args.steps} steps, seed {args.seed}"
-    )
+    print(heading(args, settings.size))
     print(format_report(report))
     if args.output:
-        with new_file(args.output, args.overwrite) as temporary:
-            temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        print(args.output)
+        write_report(args.output, report, args.overwrite)
     if args.sheet:
         save_picture(args.sheet, puppet_sheet(shown), args.overwrite)
         print(args.sheet)
@@ -174,14 +135,8 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettin
     from ..animation.checks import checked_mode
     from ..animator import checked_size
     from ..evaluation.puppets.evaluate import EvaluationSettings
-    from ..sampling.sampler import SamplingSettings
     from ..vision.modes.registry import MODES
 
-    guidance = {} if args.guidance is None else {"guidance_scale": args.guidance}
-    sampling = SamplingSettings.from_defaults(
-        config.defaults, num_inference_steps=args.steps, seed=args.seed, **guidance
-    )
-    sampling.validate(config)
     mode = MODES[checked_mode(config, args.driving_mode)]
     if args.driving_condition == "whole" and mode.landmarks != "none":
         raise InputError(
@@ -196,7 +151,7 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettin
         size=checked_size(config.defaults.size if args.size is None else args.size),
         driving_condition=args.driving_condition,
         fit_frames=args.fit_frames,
-        sampling=sampling,
+        sampling=puppet_sampling(args, config),
         driving_mode=mode.name,
         scale_leak=args.scale_leak,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..families.features import hears
 from ..families.registry import labels_with, model_with
-from .arguments import guidance, seed, side, steps, whole_number
+from .arguments import whole_number
+from .puppet_flags import add_clip_flags, add_report_flags, heading, puppet_sampling, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,36 +57,7 @@ def add_test(tests: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help="some of them (default: all)"
     )
-    parser.add_argument(
-        "--seed", type=seed, default=0, metavar="S", help="another seed gives other clips (default: 0)"
-    )
-    parser.add_argument(
-        "--clips",
-        type=whole_number(1),
-        default=30,
-        metavar="N",
-        help="number of clips; fewer than 30 say little (default: 30)",
-    )
-    parser.add_argument(
-        "--frames",
-        type=whole_number(1),
-        default=50,
-        metavar="N",
-        help="frames of each clip, at 25 a second; at least 20 (default: 50)",
-    )
-    parser.add_argument(
-        "--steps",
-        type=steps,
-        default=4,
-        metavar="N",
-        help="denoising steps; compare at equal steps (default: 4)",
-    )
-    parser.add_argument(
-        "--guidance", type=guidance, metavar="X", help="guidance scale (default: the model's)"
-    )
-    parser.add_argument(
-        "--size", type=side, metavar="PIXELS", help="side of the square pictures (default: the model's)"
-    )
+    add_clip_flags(parser, frames=50, fewest=1, num_steps=4)
     parser.add_argument(
         "--driving-mode",
         metavar="MODE",
@@ -106,11 +77,8 @@ def add_test(tests: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         metavar="N",
         help="read the truth of so many clips too, 0: of none (default: 8)",
     )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
-    parser.add_argument("--output", type=Path, metavar="JSON", help="write the whole report to this file")
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a picture of the first clips")
     parser.add_argument("--page", type=Path, metavar="HTML", help="write the report with plots")
-    parser.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
+    add_report_flags(parser)
     parser.set_defaults(run=run)
 
 
@@ -146,15 +114,10 @@ def run(args: argparse.Namespace) -> int:
 
         evaluate_speech(animator, settings, corpus, keep)
     report = build_report(animator.model, settings, corpus, readings)
-    print(
-        f"{args.model}: {args.clips} held-out clips of {args.frames} frames, {settings.size} pixels, "
-        f"{args.steps} steps, seed {args.seed}"
-    )
+    print(heading(args, settings.size))
     print(format_report(report))
     if args.output:
-        with new_file(args.output, args.overwrite) as temporary:
-            temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        print(args.output)
+        write_report(args.output, report, args.overwrite)
     if args.sheet:
         save_picture(args.sheet, np.vstack(rows), args.overwrite)
         print(args.sheet)
@@ -171,13 +134,7 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> SpeechSettings:
     from ..animation.checks import checked_mode
     from ..animator import checked_size
     from ..evaluation.speech.evaluate import SpeechSettings
-    from ..sampling.sampler import SamplingSettings
 
-    guidance = {} if args.guidance is None else {"guidance_scale": args.guidance}
-    sampling = SamplingSettings.from_defaults(
-        config.defaults, num_inference_steps=args.steps, seed=args.seed, **guidance
-    )
-    sampling.validate(config)
     return SpeechSettings(
         seed=args.seed,
         clips=args.clips,
@@ -188,7 +145,7 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> SpeechSettings:
         shown_mode=checked_mode(config),
         fit_frames=args.fit_frames,
         bound_clips=args.bound_clips,
-        sampling=sampling,
+        sampling=puppet_sampling(args, config),
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ...errors import InputError
+from ...evaluation.measures.lip_motion import CLOSED, READ_CLOSED
 from ...hearing.features import standardise
 from ...hearing.lip_sync import LARGEST_LAG, lag_correlations
 from ...hearing.mouth_reader import (
@@ -21,6 +22,7 @@ from ...hearing.mouth_reader import (
     save_mouth_reader,
 )
 from ...models.audio_encoder import ConvAudioEncoder
+from ...puppets.clips import FRAME_RATE
 from ...puppets.speech.corpus import SpeechCorpus
 from ...puppets.speech.mouth import mouth_curve
 from ..config.mouth_reader import MouthReaderTaskConfig
@@ -32,8 +34,6 @@ from .base import StepContext
 _DEVIATIONS = (0.2, 0.3, 0.1)
 """About those of opening, width and smile in speech: an error counts in parts of them."""
 
-_FRAME_RATE = 25
-_CLOSED, _READ_CLOSED = 0.12, 0.16
 _MEASURED = 200
 """Training utterances of which mean and deviation of the features are taken."""
 
@@ -97,33 +97,9 @@ class MouthReaderTask:
         return None
 
     def validate(self, device: torch.device, folder: Path | None) -> Mapping[str, float]:
-        """Correlation with the true mouths of held-out voices and texts, unchanged, at 25 frames a second.
-
-        ``r_open``, ``r_width``, ``r_smile`` over all frames; ``lag_0`` and ``lag_1``, the shares of
-        utterances whose opening fits best where it is, and at most a frame away; ``closure``, the F1 score
-        of closed frames.
-        """
-        reader = MouthReader(self.encoder, self.head)
-        reads, truths, lags = [], [], []
-        for number in self.corpus.of_split("held-out")[: self.config.validation_utterances]:
-            utterance = self.corpus.utterances[number]
-            times = np.arange(int(utterance.duration * _FRAME_RATE)) / _FRAME_RATE
-            reads.append(reader.read(self.corpus.sound(number), times))
-            truths.append(mouth_curve(utterance.phonemes, times))
-            found = lag_correlations(reads[-1][:, 0], truths[-1][:, 0])
-            lags.append(abs(int(np.nanargmax(found)) - LARGEST_LAG))
-        read, truth = np.concatenate(reads), np.concatenate(truths)
-        numbers = {
-            f"r_{name}": float(np.corrcoef(read[:, column], truth[:, column])[0, 1])
-            for column, name in enumerate(MOUTH)
-        }
-        closed, told = truth[:, 0] < _CLOSED, read[:, 0] < _READ_CLOSED
-        return {
-            **numbers,
-            "lag_0": float(np.mean(np.array(lags) == 0)),
-            "lag_1": float(np.mean(np.array(lags) <= 1)),
-            "closure": float(2 * (closed & told).sum() / max(1, closed.sum() + told.sum())),
-        }
+        """See ``measure_reader``, of so many held-out utterances as the config says."""
+        numbers = self.corpus.of_split("held-out")[: self.config.validation_utterances]
+        return measure_reader(MouthReader(self.encoder, self.head), self.corpus, numbers)
 
     def export(self, folder: Path | None) -> None:
         """See ``save_mouth_reader``; features are standardised where the configuration says so."""
@@ -136,3 +112,31 @@ class MouthReaderTask:
                 reader.head.bias.add_(reader.head.weight @ mean.flatten())
                 reader.head.weight.mul_(deviation.flatten())
         save_mouth_reader(self.config.audio_encoder, reader, folder)
+
+
+def measure_reader(reader: MouthReader, corpus: SpeechCorpus, utterances: Sequence[int]) -> dict[str, float]:
+    """Agreement with the true mouths of some utterances, unchanged, at 25 frames a second.
+
+    ``r_open``, ``r_width``, ``r_smile``: correlation over all frames; ``lag_0`` and ``lag_1``: shares of
+    utterances whose opening fits best where it is, and at most a frame away; ``closure``: F1 score of closed
+    frames.
+    """
+    reads, truths, lags = [], [], []
+    for number in utterances:
+        utterance = corpus.utterances[number]
+        times = np.arange(int(utterance.duration * FRAME_RATE)) / FRAME_RATE
+        reads.append(reader.read(corpus.sound(number), times))
+        truths.append(mouth_curve(utterance.phonemes, times))
+        found = lag_correlations(reads[-1][:, 0], truths[-1][:, 0])
+        lags.append(abs(int(np.nanargmax(found)) - LARGEST_LAG))
+    read, truth = np.concatenate(reads), np.concatenate(truths)
+    closed, told = truth[:, 0] < CLOSED, read[:, 0] < READ_CLOSED
+    return {
+        **{
+            f"r_{name}": float(np.corrcoef(read[:, column], truth[:, column])[0, 1])
+            for column, name in enumerate(MOUTH)
+        },
+        "lag_0": float(np.mean(np.array(lags) == 0)),
+        "lag_1": float(np.mean(np.array(lags) <= 1)),
+        "closure": float(2 * (closed & told).sum() / max(1, closed.sum() + told.sum())),
+    }
