@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,10 @@ from typing import Any
 import pytest
 import torch
 from clip_shards import faces_json, write_samples
+from commands import ROOT, TWO_PROCESSES, finish, kill_after_a_checkpoint, run, train
 from conftest import MODEL
-from killing import kill_after_a_checkpoint
 from safetensors.torch import load_file
 
-from megactor_core.cli.main import main
 from megactor_core.dataset.shards import open_shard
 from megactor_core.media.reading import open_driving
 from megactor_core.media.samples import Samples
@@ -31,7 +28,6 @@ from megactor_core.weights.saving import save_model
 
 pytest.importorskip("accelerate")
 
-ROOT = Path(__file__).parents[2]
 SPEECH = ROOT / "tests" / "data" / "speech.npz"
 EAR = ROOT / "megactor_core" / "weights" / "mouth_reader"
 FRAMES, SIZE = 64, 96
@@ -60,10 +56,6 @@ STAGES: list[dict[str, Any]] = [
         "draws": [{"share": 1.0, "show": "eyes", "sound": "speech"}],
     },
 ]
-
-
-def run(*arguments: object) -> None:
-    assert main([str(argument) for argument in arguments]) == 0, arguments
 
 
 @pytest.fixture
@@ -102,19 +94,6 @@ def shards(tmp_path: Path) -> Path:
     return source
 
 
-def train(config: Path, output: Path, *launcher: str) -> subprocess.Popen[str]:
-    command = [*launcher, "-m", "megactor_core", "train", "--config", str(config), "--output", str(output)]
-    return subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-
-
-def finish(process: subprocess.Popen[str], output: Path) -> Path:
-    printed, errors = process.communicate(timeout=240)
-    assert printed == f"{output / 'model'}\n", errors
-    return output / "model"
-
-
 def test_from_speech_to_a_report(
     shards: Path, denoiser_data: dict[str, Any], write_yaml: Any, tmp_path: Path
 ) -> None:
@@ -146,8 +125,7 @@ def test_from_speech_to_a_report(
         if number == 0:
             kill_after_a_checkpoint(train(config, output), output)
         elif number == 1:
-            launcher = ("-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/ddp.yaml")
-            launcher += ("--main_process_port", "0", "--num_processes", "2")
+            launcher = TWO_PROCESSES
         model = finish(train(config, output, *launcher), output)
         models.append(load_file(model / "denoiser.safetensors"))
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from killing import kill_after_a_checkpoint
+from commands import ROOT, TWO_PROCESSES, finish, kill_after_a_checkpoint, run, train
 from tiny_stylist import write_tiny_stylist
 
-from megactor_core.cli.main import main
 from megactor_core.dataset.clip_list import list_clips
 from megactor_core.media.reading import open_driving
 from megactor_core.media.writing import VideoWriter
@@ -23,7 +20,6 @@ from megactor_core.puppets.clips import render_motion, sample_clip
 pytest.importorskip("accelerate")
 pytest.importorskip("webdataset")
 
-ROOT = Path(__file__).parents[2]
 SIZE, FRAMES = 32, 16
 # Rendered faces are small in their squares, and the detector was not made for them.
 LENIENT = ("--maximum-lost", 1, "--minimum-face-ratio", 0.02, "--maximum-jump", 9)
@@ -59,10 +55,6 @@ def add_real_clips(folder: Path) -> None:
                 writer.write(image)
 
 
-def run(*arguments: object) -> None:
-    assert main([str(argument) for argument in arguments]) == 0, arguments
-
-
 def make_shards(videos: Path, folder: Path, detector: str, stylist: Path, *where: object) -> Path:
     """Every step in turn; returns the last folder."""
     source = videos
@@ -84,19 +76,6 @@ def parts(folder: Path) -> dict[str, Any]:
     """What came of every step, without the places of the files."""
     manifest = json.loads((folder / "manifest.json").read_text())
     return {name: manifest[name] for name in ("in", "out", "rejected", "history", "shards")}
-
-
-def train(config: Path, output: Path, *launcher: str) -> subprocess.Popen[str]:
-    command = [*launcher, "-m", "megactor_core", "train", "--config", str(config), "--output", str(output)]
-    return subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-
-
-def finish(process: subprocess.Popen[str], output: Path) -> Path:
-    printed, errors = process.communicate(timeout=240)
-    assert printed == f"{output / 'model'}\n", errors
-    return output / "model"
 
 
 def test_from_videos_to_a_report(
@@ -129,9 +108,7 @@ def test_from_videos_to_a_report(
     later = {key: value for key, value in task.items() if key != "model"}
     later |= {"initial_weights": str(model), "motion_modules": True, "trainable": ["motion_module"]}
     second = write_yaml({**denoiser_data, "steps": 2, "device": "cpu", "task": later}, "second.yaml")
-    launcher = ("-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/ddp.yaml")
-    launcher += ("--main_process_port", "0", "--num_processes", "2")
-    model = finish(train(second, tmp_path / "second", *launcher), tmp_path / "second")
+    model = finish(train(second, tmp_path / "second", *TWO_PROCESSES), tmp_path / "second")
 
     video = tmp_path / "result.mp4"
     driving = videos / "3.mp4"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from killing import kill_after_a_checkpoint
+from commands import kill_after_a_checkpoint
 from safetensors.torch import load_file
 
 from megactor_core.errors import InputError
