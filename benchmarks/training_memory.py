@@ -36,7 +36,7 @@ from megactor_core.models.encoder_config import WINDOW_ROWS
 from megactor_core.models.networks import build_networks
 from megactor_core.models.sd15 import blocks, controlnet
 from megactor_core.models.sd15.resnet import ResnetBlock
-from megactor_core.models.sd15.temporal import MotionModule
+from megactor_core.models.temporal import MotionModule
 from megactor_core.training.config.run import TrainingConfig, read_config
 from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.tasks.animation import DenoiserTask

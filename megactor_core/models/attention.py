@@ -117,10 +117,12 @@ class ConditionedAttention:
     Attributes:
         name: of the block, key of its keys and values.
         attn1, attn2: self-attention and attention to the context.
-        attn_audio: attention to the sound, where the block has one.
+        hears: whether the block attends to the sound.
+        attn_audio: that attention, where it does.
     """
 
     name: str
+    hears: bool
     attn1: Attention
     attn2: Attention
     attn_audio: Attention

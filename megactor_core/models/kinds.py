@@ -1,6 +1,6 @@
 """Kinds of denoisers: for each its configuration, its network and the reference network that it reads.
 
-Another architecture is a package beside ``sd15`` and an entry in ``DENOISERS``.
+Another architecture is a package beside these and an entry in ``DENOISERS``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..validation import ByKind
 from .denoiser_config import DenoiserConfig
+from .dit.config import DiTConfig
 from .encoder_config import DrivingEncoderConfig
 from .sd15.config import UNetConfig
 
@@ -44,7 +45,16 @@ def _unets() -> NetworkClasses:
     return DenoisingUNet, ReferenceNetwork
 
 
-DENOISERS: dict[str, DenoiserKind] = {"unet": DenoiserKind(UNetConfig, _unets)}
+def _transformers() -> NetworkClasses:
+    from .dit.transformer import DenoisingTransformer, ReferenceTransformer
+
+    return DenoisingTransformer, ReferenceTransformer
+
+
+DENOISERS: dict[str, DenoiserKind] = {
+    "unet": DenoiserKind(UNetConfig, _unets),
+    "dit": DenoiserKind(DiTConfig, _transformers),
+}
 """By ``kind``; the first where a configuration does not say, as those from before there was another."""
 
 

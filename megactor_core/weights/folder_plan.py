@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..files import new_folder
 from ..models.config import ModelConfig
-from ..models.sd15.temporal import PositionTable
+from ..models.temporal import PositionTable
 from .layout import Shape
 from .official import Source
 from .tensor_files import TensorFile, is_finite, write_safetensors

@@ -16,7 +16,7 @@ from ..models.config import ModelConfig
 from ..models.driving_encoder import DrivingEncoder
 from ..models.networks import Networks
 from ..models.sd15.config import UNetConfig
-from ..models.sd15.temporal import MotionModule
+from ..models.temporal import MotionModule
 from .base_model import spatial_sources
 from .compvis import vae_key
 from .folder_plan import NetworkPlan, OnBytes, write_model_folder

@@ -18,7 +18,7 @@ from networks import (
 
 from megactor_core.models.driving_encoder import DrivingEncoder
 from megactor_core.models.encoder_config import DrivingEncoderConfig
-from megactor_core.models.sd15.temporal import MotionModule
+from megactor_core.models.temporal import MotionModule
 
 
 @pytest.mark.golden_case("driven_encoder")

@@ -22,7 +22,7 @@ from megactor_core.models.attention import Pass, project
 from megactor_core.models.driving_encoder import DrivingEncoder
 from megactor_core.models.sd15.attention import TransformerBlock
 from megactor_core.models.sd15.resnet import ResnetBlock
-from megactor_core.models.sd15.temporal import MotionModule
+from megactor_core.models.temporal import MotionModule
 
 DRIVING_ENCODER = MEGACTOR_SIGMA.driving_encoder
 assert DRIVING_ENCODER is not None

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..attention import Pass, repeat_rows
+from ..temporal import MotionModule
 from .attention import ReferenceTap, SpatialTransformer
 from .config import UNetConfig
 from .resnet import ResnetBlock
-from .temporal import MotionModule
 
 
 class Level(nn.Module):

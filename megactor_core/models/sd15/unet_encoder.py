@@ -7,15 +7,16 @@ import torch.nn.functional as F
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
-from ..attention import Pass, project
-from ..denoiser import KeyValues
-from .attention import TransformerBlock
+from ..attention import Pass
+from ..conditioned import ConditionedNetwork
 from .blocks import DownLevel, Level, MidLevel
 from .config import UNetConfig
 
 
-class UNetEncoder(nn.Module):
+class UNetEncoder(ConditionedNetwork):
     """Input convolution, time embedding, down and middle levels under their SD1.5 names."""
+
+    input_layer = "conv_in"
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -34,27 +35,11 @@ class UNetEncoder(nn.Module):
         self.down_blocks = nn.ModuleList(down)
         self.mid_block = MidLevel(config, "mid_block", before)
 
-    def transformer_blocks(self) -> dict[str, TransformerBlock]:
-        """All complete transformer blocks by name, in execution order."""
-        return {m.name: m for m in self.modules() if isinstance(m, TransformerBlock)}
-
-    def context_keys_values(self, tokens: Tensor) -> dict[str, KeyValues]:
-        """Keys and values of context tokens ``(rows, tokens, cross_attention_dim)`` for every block.
-
-        They depend on nothing else, so a sampler asks for them once per clip.
-        """
-        return {name: project(block.attn2, tokens) for name, block in self.transformer_blocks().items()}
-
     def set_gradient_checkpointing(self, enabled: bool) -> None:
         """Trade time for memory while training."""
         for module in self.modules():
             if isinstance(module, Level):
                 module.gradient_checkpointing = enabled
-
-    @property
-    def compute_dtype(self) -> torch.dtype:
-        """Floating-point type of the activations: that of the weights."""
-        return self.conv_in.weight.dtype
 
     def embed_time(self, timestep: Tensor, dtype: torch.dtype) -> Tensor:
         """Activated time embedding ``(..., 4 * first width)`` in ``dtype`` of timesteps of any shape."""

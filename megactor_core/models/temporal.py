@@ -9,7 +9,7 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-from ..attention import Pass, attend, feed_forward, merge_heads, split_heads
+from .attention import Pass, attend, feed_forward, merge_heads, split_heads
 
 
 class PositionTable(nn.Module):
