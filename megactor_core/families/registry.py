@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import InputError
-from . import megactor, megactor_sigma, xportrait
+from . import megactor, megactor_sigma, megactor_sigma_dit, xportrait
 from .family import Family
 from .features import Feature
 
@@ -26,7 +26,7 @@ def register(family: Family) -> None:
     FAMILIES[family.name] = family
 
 
-for _module in (megactor, megactor_sigma, xportrait):
+for _module in (megactor, megactor_sigma, xportrait, megactor_sigma_dit):
     register(_module.FAMILY)
 
 
