@@ -56,17 +56,18 @@ _HIGH = (F.group_norm, F.layer_norm, torch.group_norm, torch.layer_norm, F.mse_l
 
 
 class LiveBytes(TorchDispatchMode):
-    """Bytes of the tensors that live, and the most so far."""
+    """Bytes of the tensors on a device that were made since and live, and the most so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "meta") -> None:
         super().__init__()
+        self.device = device
         self.now = self.peak = 0
         self.known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor) and tensor.is_meta:
+            if isinstance(tensor, Tensor) and tensor.device.type == self.device:
                 self._count(tensor.untyped_storage())
         return result
 

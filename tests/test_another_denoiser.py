@@ -156,7 +156,10 @@ def test_a_configuration_that_says_no_kind_is_a_unet() -> None:
 @pytest.mark.parametrize(
     ("denoiser", "message"),
     [
-        ({"kind": "lattice"}, "field denoiser: kind 'lattice' is not known (allowed: unet, patch_mixer)"),
+        (
+            {"kind": "lattice"},
+            "field denoiser: kind 'lattice' is not known (allowed: unet, dit, patch_mixer)",
+        ),
         ({"kind": "patch_mixer", "width": 0}, "field denoiser.width: Input should be greater than or equal"),
         ({"kind": "patch_mixer", "wdth": 8}, "unknown field denoiser.wdth (allowed: "),
         ({"block_out_channels": []}, "field denoiser.block_out_channels: Tuple should have at least 1 item"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from megactor_core.media.writing import VideoWriter
 from megactor_core.models.config import OFFICIAL_VAE, ModelConfig, SamplingDefaults
+from megactor_core.models.dit.config import DiTConfig
 from megactor_core.models.encoder_config import DrivingEncoderConfig
 from megactor_core.models.networks import Networks, build_networks
 from megactor_core.models.sd15.config import UNetConfig
@@ -28,6 +30,8 @@ _UNET = {
     "cross_attention_dim": 16,
     "norm_num_groups": 4,
 }
+TINY_DIT = replace(DiTConfig().tiny(16, 0), in_channels=13)
+"""The other kind of denoiser, for the same input."""
 
 
 def tiny_config(**changes: object) -> ModelConfig:

@@ -33,7 +33,7 @@ def working_bytes(
     item = dtype.itemsize
     window = min(settings.context_length, num_frames)
     rows = 1 if settings.guidance_scale == 1 else 2
-    activations = rows * config.denoiser.activation_values(latent_space.latents(window) * cells) * item
+    activations = config.denoiser.activation_values(rows * latent_space.latents(window) * cells) * item
     decoding = size * size * latent_space.decoder_width * _PIXEL_BYTES
     driving = 0 if config.driving_encoder is None else config.driving_encoder.out_channels
     latents = latent_space.latents(num_frames) * cells * (4 * 4 * latent_space.channels + driving * item)

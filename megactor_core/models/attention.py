@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .blocked_attention import attend_in_blocks
 from .denoiser import Control, KeyValues
+from .denoiser_config import FEED_FORWARD_TOKENS
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,6 @@ def project(attention: Attention, tokens: Tensor) -> KeyValues:
     """Keys and values of tokens ``(rows, tokens, width)`` through an attention's own projections."""
     heads = attention.heads
     return KeyValues(split_heads(attention.to_k(tokens), heads), split_heads(attention.to_v(tokens), heads))
-
-
-FEED_FORWARD_TOKENS = 8192
-"""Tokens that pass a feed-forward layer together: its hidden layer is eight times as wide as a token."""
 
 
 def feed_forward(layer: nn.Module, tokens: Tensor) -> Tensor:

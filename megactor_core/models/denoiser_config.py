@@ -11,6 +11,10 @@ if TYPE_CHECKING:  # Python 3.10 has none
     from typing_extensions import Self
 
 
+FEED_FORWARD_TOKENS = 8192
+"""Tokens that pass a feed-forward layer together: its hidden layer is up to eight times as wide."""
+
+
 class ReferenceConfig(Protocol):
     """Facts of a reference network that do not depend on its weights.
 
@@ -49,7 +53,7 @@ class DenoiserConfig(ReferenceConfig, Protocol):
     def audio_dim(self) -> int: ...
 
     def activation_values(self, cells: int) -> int:
-        """Numbers that a forward pass holds at most beside the weights, for a row of so many latent cells."""
+        """Numbers that a forward pass holds at most beside the weights, for the latent cells of all rows."""
 
     def audio_values(self, tokens: int) -> int:
         """Numbers in the keys and values of so many audio tokens, over all blocks."""

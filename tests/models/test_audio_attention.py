@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
+from megactor_core.families.megactor_sigma_dit import CONFIG as MEGACTOR_SIGMA_DIT
 from megactor_core.models.attention import Pass, project
 from megactor_core.models.denoiser import KeyValues, gather_rows
 from megactor_core.models.networks import build_networks
@@ -16,11 +17,11 @@ from megactor_core.weights.random_model import tiny_config
 FRAMES = 5
 
 
-@pytest.fixture(scope="module")
-def sigma():  # type: ignore[no-untyped-def]
+@pytest.fixture(scope="module", params=[MEGACTOR_SIGMA, MEGACTOR_SIGMA_DIT], ids=["unet", "dit"])
+def sigma(request):  # type: ignore[no-untyped-def]
     """Tiny networks, a sample of one clip, timestep, keys and values of context, reference and sound."""
     torch.manual_seed(0)
-    config = tiny_config(MEGACTOR_SIGMA)
+    config = tiny_config(request.param)
     networks = build_networks(config)
     for parameter in networks.denoiser.parameters():
         if not parameter.any():
@@ -72,7 +73,7 @@ def test_no_sound_is_a_sound_of_zeros(sigma) -> None:  # type: ignore[no-untyped
 
 def test_a_weight_per_frame_acts_on_its_frame(sigma) -> None:  # type: ignore[no-untyped-def]
     denoiser, _, _, _, _, sound = sigma
-    block = denoiser.mid_block.attentions[0].transformer_blocks[0]
+    block = next(block for block in denoiser.attending_blocks().values() if block.hears)
     tokens = torch.randn(FRAMES, 6, block.norm_audio.normalized_shape[0])
     shared = Pass(
         FRAMES, torch.empty(0), {}, conditional_rows=1, audio={block.name: project(block.attn_audio, sound)}

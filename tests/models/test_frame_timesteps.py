@@ -8,15 +8,16 @@ from torch import Tensor
 
 from megactor_core.families.megactor import CONFIG as MEGACTOR
 from megactor_core.families.megactor_sigma import CONFIG as MEGACTOR_SIGMA
+from megactor_core.families.megactor_sigma_dit import CONFIG as MEGACTOR_SIGMA_DIT
 from megactor_core.families.xportrait import CONFIG as XPORTRAIT
+from megactor_core.models.conditioned import ConditionedDenoiser
 from megactor_core.models.networks import build_networks
-from megactor_core.models.sd15.unet import DenoisingUNet
 from megactor_core.weights.random_model import tiny_config
 
 FRAMES = 4
 
 
-def denoiser_of(published) -> DenoisingUNet:  # type: ignore[no-untyped-def]
+def denoiser_of(published) -> ConditionedDenoiser:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     denoiser = build_networks(tiny_config(published)).denoiser
     for parameter in denoiser.parameters():
@@ -26,7 +27,7 @@ def denoiser_of(published) -> DenoisingUNet:  # type: ignore[no-untyped-def]
 
 
 @torch.inference_mode()
-def predict(denoiser: DenoisingUNet, timestep: Tensor, clips: int = 1, rows: int = 2) -> Tensor:
+def predict(denoiser: ConditionedDenoiser, timestep: Tensor, clips: int = 1, rows: int = 2) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     sample = torch.randn(clips, denoiser.config.in_channels, FRAMES, 8, 8, generator=generator)
     tokens = torch.randn(1, 5, denoiser.config.cross_attention_dim, generator=generator)
@@ -34,7 +35,7 @@ def predict(denoiser: DenoisingUNet, timestep: Tensor, clips: int = 1, rows: int
     return denoiser(sample, timestep, context, rows=rows, motion=False)
 
 
-@pytest.mark.parametrize("published", [MEGACTOR, MEGACTOR_SIGMA, XPORTRAIT])
+@pytest.mark.parametrize("published", [MEGACTOR, MEGACTOR_SIGMA, MEGACTOR_SIGMA_DIT, XPORTRAIT])
 @pytest.mark.parametrize(("clips", "rows"), [(1, 1), (1, 2), (2, 2)])
 def test_equal_timesteps_are_one_timestep(published, clips: int, rows: int) -> None:  # type: ignore[no-untyped-def]
     denoiser = denoiser_of(published)
@@ -43,8 +44,9 @@ def test_equal_timesteps_are_one_timestep(published, clips: int, rows: int) -> N
     torch.testing.assert_close(predict(denoiser, per_frame, clips, rows), expected, atol=1e-6, rtol=1e-5)
 
 
-def test_a_frames_own_timestep_changes_that_frame_alone() -> None:
-    denoiser = denoiser_of(XPORTRAIT)  # each of its frames is normalised alone
+@pytest.mark.parametrize("published", [XPORTRAIT, MEGACTOR_SIGMA_DIT])  # their frames are normalised alone
+def test_a_frames_own_timestep_changes_that_frame_alone(published) -> None:  # type: ignore[no-untyped-def]
+    denoiser = denoiser_of(published)
     before = predict(denoiser, torch.full((1, FRAMES), 300))
     after = predict(denoiser, torch.tensor([[300, 300, 700, 300]]))
     changed = (after - before).abs().amax(dim=(0, 1, 3, 4))

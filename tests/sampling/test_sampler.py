@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from tiny_model import CHANNELS, tiny_config, tiny_networks
+from tiny_model import CHANNELS, TINY_DIT, tiny_config, tiny_networks
 
 from megactor_core.errors import InputError
 from megactor_core.models.conditions import (
@@ -18,8 +20,21 @@ from megactor_core.sampling.decode import decode_latents
 from megactor_core.sampling.sampler import SamplingSettings, sample
 from megactor_core.sampling.schedule import SCHEDULERS
 
-CONFIG = tiny_config()
-NETWORKS = tiny_networks(CONFIG)
+_UNET = tiny_config()
+_DIT = tiny_config(
+    denoiser=TINY_DIT,
+    reference_network=replace(TINY_DIT, in_channels=4, out_channels=0, temporal_blocks="none"),
+)
+_MODELS = {"unet": (_UNET, tiny_networks(_UNET)), "dit": (_DIT, tiny_networks(_DIT))}
+CONFIG, NETWORKS = _MODELS["unet"]
+
+
+@pytest.fixture(autouse=True, params=_MODELS)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test samples with each kind of denoiser."""
+    for name, value in zip(("CONFIG", "NETWORKS"), _MODELS[request.param], strict=True):
+        monkeypatch.setitem(globals(), name, value)
+    return request.param
 
 
 def conditions(num_frames: int, seed: int = 1) -> Conditions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..denoiser_config import FEED_FORWARD_TOKENS
 from ..fields import STRICT, Count, Depth, Size
 
 MOTION_INTERVAL = 2
@@ -12,8 +13,9 @@ MOTION_INTERVAL = 2
 MOTION_GROUPS = 32
 """Groups of their norm."""
 
-# Hidden states of all tokens that a row holds at most: measured as those of the UNet.
-_HIDDEN_STATES = 12
+# Hidden states of all tokens that are held at most: in attention, which copies the reference's keys and
+# values to every frame; before a feed-forward layer; and in that one, of the tokens that pass it together.
+_IN_ATTENTION, _BEFORE_FEED_FORWARD, _IN_FEED_FORWARD = 10, 6, 8
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ class DiTConfig:
 
     def activation_values(self, cells: int) -> int:
         """See ``DenoiserConfig``."""
-        return _HIDDEN_STATES * cells // self.cells_per_token * self.width
+        tokens = cells // self.cells_per_token
+        together = min(tokens, FEED_FORWARD_TOKENS)
+        in_feed_forward = _BEFORE_FEED_FORWARD * tokens + _IN_FEED_FORWARD * together
+        return self.width * max(_IN_ATTENTION * tokens, in_feed_forward)
 
     def audio_values(self, tokens: int) -> int:
         """See ``DenoiserConfig``."""

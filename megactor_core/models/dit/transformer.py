@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -50,6 +50,16 @@ class PatchEmbedding(nn.Module):
             device=patches.device,
         )
         return patches.flatten(2).transpose(1, 2) + positions.to(patches)
+
+
+def unpatchify(patches: Tensor, size: Sequence[int], patch: int) -> Tensor:
+    """Pictures ``(n, channels, h, w)`` of patches ``(n, tokens, patch * patch * channels)``.
+
+    Tokens and the cells of each come row by row, the channels of a cell together.
+    """
+    height, width = size
+    cells = patches.unflatten(2, (patch, patch, -1)).unflatten(1, (height // patch, width // patch))
+    return cells.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
 
 class TransformerTrunk(ConditionedNetwork):
@@ -135,9 +145,7 @@ class DenoisingTransformer(TransformerTrunk, ConditionedDenoiser):
 
     def predict(self, frames: Tensor, shared: Pass) -> Tensor:
         """See ``ConditionedDenoiser.predict``."""
-        patch = self.config.patch_size
-        height, width = (side // patch for side in frames.shape[-2:])
-        shared = self.spread(shared)
+        patch, shared = self.config.patch_size, self.spread(shared)
         tokens = self.pos_embed(frames)
         tokens = repeat_rows(tokens, max(tokens.shape[0], shared.embedding.shape[0]))
         for index, block in enumerate(self.transformer_blocks):
@@ -145,10 +153,7 @@ class DenoisingTransformer(TransformerTrunk, ConditionedDenoiser):
             if shared.motion:
                 tokens = self.move(index, tokens, shared)
         shift, scale = self.scale_shift_table(shared.embedding[..., -2 * self.config.width :])
-        patches = self.proj_out(normalise(tokens, scale, shift))
-        # a token's numbers are those of its cells, row by row, channels last
-        patches = patches.view(-1, height, width, patch, patch, self.config.out_channels)
-        return patches.permute(0, 5, 1, 3, 2, 4).reshape(-1, self.config.out_channels, *frames.shape[-2:])
+        return unpatchify(self.proj_out(normalise(tokens, scale, shift)), frames.shape[-2:], patch)
 
     def move(self, index: int, tokens: Tensor, shared: Pass) -> Tensor:
         """Let the frames know of each other behind a block, where something does."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-_FIRST = "conv_in"
+_FIRST = ("conv_in", "pos_embed.proj")
 
 
 def hold_in_bf16(networks: Iterable[tuple[str, nn.Module]], trainable: Callable[[str], bool]) -> None:
