@@ -35,7 +35,7 @@ from megactor_pack.nodes.sampling_inputs import sampling_settings
 from test_native_model import difference, easy_cache, lazy_cache
 from torch import Tensor
 
-FAMILIES = ("megactor-sigma", "xportrait")
+FAMILIES = ("megactor-sigma", "xportrait", "megactor-sigma-dit")
 CELLS, WIDTH = 8, 8
 SEED, STEPS = 3, 5
 WINDOW = 16
@@ -182,21 +182,22 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often the parts of a model work."""
     counted: Counter[str] = Counter()
 
-    def count(module: str, name: str, method: str) -> None:
+    def count(what: str, module: str, name: str, method: str) -> None:
         class_ = getattr(importlib.import_module(f"megactor_pack.{module}"), name)
         work = getattr(class_, method)
 
         def counting(self: Any, *arguments: Any, **options: Any) -> Any:
-            counted[f"{name}.{method}"] += 1
+            counted[what] += 1
             return work(self, *arguments, **options)
 
         monkeypatch.setattr(class_, method, counting)
 
-    count("megactor_core.models.sd15.reference", "ReferenceNetwork", "forward")
-    count("megactor_core.models.sd15.controlnet", "ControlNet", "forward")
-    count("megactor_core.models.sd15.unet", "DenoisingUNet", "audio_keys_values")
-    count("megactor_core.models.sd15.unet", "DenoisingUNet", "denoise")
-    count("megactor_core.models.sd15.unet_encoder", "UNetEncoder", "context_keys_values")
+    count("reference", "megactor_core.models.sd15.reference", "ReferenceNetwork", "forward")
+    count("reference", "megactor_core.models.dit.transformer", "ReferenceTransformer", "forward")
+    count("controls", "megactor_core.models.sd15.controlnet", "ControlNet", "forward")
+    count("sound", "megactor_core.models.conditioned", "ConditionedDenoiser", "audio_keys_values")
+    count("denoise", "megactor_core.models.conditioned", "ConditionedDenoiser", "denoise")
+    count("context", "megactor_core.models.conditioned", "ConditionedNetwork", "context_keys_values")
     return counted
 
 
@@ -209,7 +210,7 @@ def test_work_that_windows_and_rows_share_is_done_once(
     expected, _ = Counter(calls), calls.clear()
     host(model, clip, 3.5)
     assert calls == expected
-    assert calls["ReferenceNetwork.forward"] < calls["DenoisingUNet.denoise"]
+    assert calls["reference"] < calls["denoise"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -276,9 +277,9 @@ def test_lazy_cache_skips_steps_in_moving_windows(
 ) -> None:
     model, clip = models[family], make_clip(family, 21)
     host(model, clip, 1.0)
-    whole = calls.pop("DenoisingUNet.denoise")
+    whole = calls.pop("denoise")
     assert torch.isfinite(host(model, clip, 1.0, lazy_cache)).all()
-    assert calls["DenoisingUNet.denoise"] < whole
+    assert calls["denoise"] < whole
 
 
 def test_a_mask_goes_beside_controls(models: dict[str, PortraitModel]) -> None:
@@ -321,7 +322,7 @@ def test_a_cancelled_run_leaves_nothing_behind(models: dict[str, PortraitModel],
     calls.clear()
 
     def cancelled(executor: Any, *arguments: Any, **options: Any) -> Any:
-        if calls["DenoisingUNet.denoise"] == 3:
+        if calls["denoise"] == 3:
             comfy.model_management.interrupt_current_processing()
         return executor(*arguments, **options)
 
@@ -331,7 +332,7 @@ def test_a_cancelled_run_leaves_nothing_behind(models: dict[str, PortraitModel],
 
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         host(model, clip, 1.0, change)
-    assert calls["DenoisingUNet.denoise"] < 6
+    assert calls["denoise"] < 6
     assert torch.equal(host(model, clip, 1.0), before)
 
 

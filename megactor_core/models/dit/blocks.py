@@ -25,18 +25,22 @@ from ..attention import (
 from .config import DiTConfig
 
 
-class ModulationTable(nn.Module):
-    """Learnt scales and shifts of a layer, to which the timestep's are added (PixArt's adaLN-single)."""
+class ModulationTable(nn.Embedding):
+    """Learnt scales and shifts of a layer, to which the timestep's are added (PixArt's adaLN-single).
+
+    All its rows are looked up at once: as an embedding, hosts move and cast it like any other layer.
+    """
 
     def __init__(self, parts: int, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(parts, width) / width**0.5)
+        super().__init__(parts, width)
+        nn.init.normal_(self.weight, 0, width**-0.5)
 
-    def forward(self, embedding: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, embedding: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Its parts ``(n, 1, width)`` for embeddings ``(n, width of all parts or more)``."""
-        parts, width = self.weight.shape
+        parts, width = self.num_embeddings, self.embedding_dim
+        table = super().forward(torch.arange(parts, device=embedding.device))
         modulation = embedding[:, : parts * width].unflatten(1, (parts, width))
-        return (modulation + self.weight)[:, :, None].unbind(1)
+        return (modulation + table)[:, :, None].unbind(1)
 
 
 def normalise(tokens: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
