@@ -31,10 +31,10 @@ from torch.utils.checkpoint import checkpoint
 from megactor_core import seeds
 from megactor_core.families.registry import default_family, find_family
 from megactor_core.hearing.features import ROWS_PER_SECOND
+from megactor_core.models import recompute
 from megactor_core.models.config import ModelConfig
 from megactor_core.models.encoder_config import WINDOW_ROWS
 from megactor_core.models.networks import build_networks
-from megactor_core.models.sd15 import blocks, controlnet
 from megactor_core.models.sd15.resnet import ResnetBlock
 from megactor_core.models.temporal import MotionModule
 from megactor_core.training.config.run import TrainingConfig, read_config
@@ -243,7 +243,7 @@ def _run_part(config: TrainingConfig, task: DenoiserTask, part: int) -> int:
 
         return checkpoint(run, *arguments, use_reentrant=use_reentrant)
 
-    with mock.patch.object(blocks, "checkpoint", again), mock.patch.object(controlnet, "checkpoint", again):
+    with mock.patch.object(recompute, "checkpoint", again):
         with Autocast(torch.bfloat16, kept):
             loss, _ = task.loss(
                 _batch(config, task.model), StepContext(0, 1, generator, ProcessGroup("meta"))

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from diffusers.models.embeddings import get_2d_sincos_pos_embed
 from diffusers.models.normalization import AdaLayerNormSingle
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..attention import Pass, repeat_rows
 from ..conditioned import ConditionedDenoiser, ConditionedNetwork
 from ..denoiser import KeyValues
 from ..driving_encoder import DrivingEncoder
 from ..encoder_config import DrivingEncoderConfig
+from ..recompute import call
 from ..temporal import MotionModule
 from .blocks import (
     ModulationTable,
@@ -91,9 +91,7 @@ class TransformerTrunk(ConditionedNetwork):
 
     def run(self, module: nn.Module, tokens: Tensor, shared: Pass) -> Tensor:
         """Call a block, dropping its activations until the backward pass where that is asked for."""
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return checkpoint(module, tokens, shared, use_reentrant=False)
-        return module(tokens, shared)
+        return call(module, tokens, shared, recompute=self.gradient_checkpointing)
 
     def spread(self, shared: Pass) -> Pass:
         """The same with an embedding for all pictures together, or for each: ``(1 or n, width)``."""

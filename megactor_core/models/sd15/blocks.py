@@ -8,9 +8,9 @@ import torch
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..attention import Pass, repeat_rows
+from ..recompute import call
 from ..temporal import MotionModule
 from .attention import ReferenceTap, SpatialTransformer
 from .config import UNetConfig
@@ -37,9 +37,7 @@ class Level(nn.Module):
 
     def run(self, module: Callable[..., Tensor], *arguments: object) -> Tensor:
         """Call a block, dropping its activations until the backward pass where that is asked for."""
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return checkpoint(module, *arguments, use_reentrant=False)
-        return module(*arguments)
+        return call(module, *arguments, recompute=self.gradient_checkpointing)
 
     def step(self, index: int, hidden_states: Tensor, shared: Pass, motion: bool = True) -> Tensor:
         """One residual block with what follows it; without its motion module where that comes later."""

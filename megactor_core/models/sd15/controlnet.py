@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..attention import Pass
 from ..denoiser import Control, KeyValues
+from ..recompute import call
 from .config import HINT_CHANNELS, UNetConfig
 from .unet_encoder import UNetEncoder
 
@@ -41,9 +40,7 @@ class ControlNet(UNetEncoder):
 
         X-Portrait trained on [-1, 1], stock ControlNets on [0, 1].
         """
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return checkpoint(self.controlnet_cond_embedding, hints, use_reentrant=False)
-        return self.controlnet_cond_embedding(hints)
+        return call(self.controlnet_cond_embedding, hints, recompute=self.gradient_checkpointing)
 
     def forward(
         self,
