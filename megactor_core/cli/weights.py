@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..families.features import has_controls, hears
+from ..families.features import has_controls, hears, is_transformer
 from ..families.registry import FAMILIES, default_family, families_with, find_family
 from .arguments import seed
 
@@ -64,11 +64,14 @@ def add_parser(subparsers: Any) -> None:
     export.add_argument("output", type=Path, help="folder to write")
     _add_writing(export, "float32", "of which nothing is lost")
 
-    steered, hearing = (families_with(feature)[0].name for feature in (has_controls, hears))
+    steered, hearing, transformer = (
+        families_with(feature)[0].name for feature in (has_controls, hears, is_transformer)
+    )
     start = _action(
         actions,
         "start",
-        "put Stable Diffusion 1.5, AnimateDiff and CLIP together: what training from scratch begins with",
+        "put public weights (Stable Diffusion 1.5, AnimateDiff, CLIP; PixArt, Latte) together: what training "
+        "from scratch begins with",
     )
     start.add_argument("--family", default=usual.name, help=f"of the model to train (default: {usual.name})")
     start.add_argument("output", type=Path, help="model folder to write")
@@ -77,12 +80,14 @@ def add_parser(subparsers: Any) -> None:
         type=Path,
         required=True,
         help=f"Stable Diffusion 1.5: a checkpoint or its UNet; {steered}: or the folder of a small one; "
-        f"{hearing}: or a model that does not hear yet (demo)",
+        f"{hearing}: or a model that does not hear yet (demo); {transformer}: PixArt-alpha 512 or Latte-1, "
+        "file or folder, or a model of the kind",
     )
     start.add_argument(
         "--motion",
         type=Path,
-        help=f"AnimateDiff's motion modules for it (v3_sd15_mm.ckpt); {steered}: new ones without it",
+        help=f"AnimateDiff's motion modules for it (v3_sd15_mm.ckpt); {steered}: new ones without it; "
+        f"{transformer}: Latte-1 on PixArt's base, new ones without it",
     )
     start.add_argument(
         "--image-encoder", type=Path, help=f"{usual.name}: CLIP ViT-L/14 of transformers (model.safetensors)"
@@ -91,12 +96,13 @@ def add_parser(subparsers: Any) -> None:
         "--context",
         type=Path,
         help=f"{steered}, {hearing}: the embedding of the empty text ({steered}'s default: of the text "
-        "encoder in --base)",
+        f"encoder in --base); {transformer}: T5's, or zeros without it",
     )
     start.add_argument(
         "--audio-encoder",
         type=Path,
-        help=f"{hearing}: Whisper tiny (model.safetensors), or the folder of one that was trained here",
+        help=f"{hearing}, {transformer}: Whisper tiny (model.safetensors), or the folder of one that was "
+        "trained here",
     )
     start.add_argument(
         "--vae", type=Path, help="autoencoder by diffusers' names (default: the one in --base)"
@@ -181,7 +187,7 @@ def _download(args: argparse.Namespace) -> int:
     for known in rows:
         print(f"{known.name}: {fetch_file(known, args.models_folder)}")
     for name in args.names:
-        if name in FAMILIES:
+        if name in FAMILIES and FAMILIES[name].is_published:
             print(f"Next: python -m megactor_core weights convert {name}")
     return 0
 
@@ -253,6 +259,7 @@ def _start(args: argparse.Namespace) -> int:
     from ..weights.start_controls import StartFiles, write_control_start
     from ..weights.start_hearing import HearingFiles, write_hearing_start
     from ..weights.start_model import write_start_model
+    from ..weights.start_transformer import write_transformer_start
 
     family = find_family(args.family)
     base, hearing = args.base, hears(family.config)
@@ -276,7 +283,8 @@ def _start(args: argparse.Namespace) -> int:
             write_control_start(args.output, files, **options)
         elif hearing:
             sound = HearingFiles(base, args.audio_encoder, args.motion, args.vae, args.context)
-            write_hearing_start(args.output, sound, **options)
+            write = write_transformer_start if is_transformer(family.config) else write_hearing_start
+            write(args.output, sound, **options)
         else:
             write_start_model(args.output, base, args.motion, args.image_encoder, args.vae, **options)
     print(f"Model folder: {args.output}")

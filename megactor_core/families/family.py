@@ -95,6 +95,7 @@ class CheckpointLayout:
         ignored: patterns (``*`` stands for anything) of keys that no network uses.
         cut_reference: whether the reference network holds parameters behind the last norm that is read,
             which are then ignored.
+        whole: whether the checkpoint is a whole model: all networks, and its configuration in the header.
     """
 
     parts: Mapping[str, str]
@@ -102,6 +103,7 @@ class CheckpointLayout:
     wrapper: str = ""
     ignored: tuple[str, ...] = ()
     cut_reference: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,11 @@ class Family:
     def name(self) -> str:
         """Its name in commands, configurations, menus and the models folder."""
         return self.config.family
+
+    @property
+    def is_published(self) -> bool:
+        """Whether there is a checkpoint to download; others are trained first."""
+        return any(row.name == f"{self.name}-checkpoint" for row in self.files)
 
     @property
     def folder(self) -> str:

@@ -39,6 +39,11 @@ def starts_from_reference(config: ModelConfig) -> bool:
     return config.start == "reference"
 
 
+def is_transformer(config: ModelConfig) -> bool:
+    """Its denoiser is a diffusion transformer."""
+    return config.denoiser.kind == "dit"
+
+
 def has_plain_base(config: ModelConfig) -> bool:
     """Below its temporal modules and ControlNets lies plain Stable Diffusion 1.5, which may be exchanged."""
     return (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..models.config import SchedulerConfig
 from ..models.dit.config import DiTConfig
 from . import megactor_sigma
-from .family import CheckpointLayout, Family, Kind
+from .family import CheckpointLayout, Family, Kind, KnownFile
 from .stable_diffusion import vae_files
 
 _SCHEDULE = SchedulerConfig(beta_start=1e-4, beta_end=0.02)
@@ -25,25 +25,61 @@ CONFIG = replace(
 
 _NAME = CONFIG.family
 _FOLDER = f"official/{_NAME}"
+_NETWORKS = ("denoiser", "reference_network", "vae", "constant_context", "audio_encoder")
 
 FAMILY = Family(
     label="MegActor-Sigma DiT",
     phrase="a MegActor-Sigma DiT",
     config=CONFIG,
     checkpoints=(
-        Kind(_NAME, "a MegActor-Sigma DiT checkpoint", (".denoiser.adaln_single.", ".attn_audio.")),
+        Kind(
+            _NAME,
+            "a MegActor-Sigma DiT checkpoint",
+            (".denoiser.adaln_single.", ".denoiser.driving_encoder.", ".reference_network.adaln_single."),
+        ),
     ),
-    parts=(Kind(f"{_NAME}-denoiser", "a MegActor-Sigma DiT denoiser", (".adaln_single.", ".attn_audio.")),),
-    layout=CheckpointLayout(
-        parts={"denoiser.": "denoiser", "reference_network.": "reference_network", "vae.": "vae"}
+    parts=(
+        Kind(
+            f"{_NAME}-denoiser",
+            "a MegActor-Sigma DiT denoiser",
+            (".adaln_single.", ".driving_encoder."),
+            (".reference_network.",),
+        ),
     ),
-    places={
-        "denoiser": (),
-        "reference_network": (),
-        "vae": ("sd-vae-ft-mse",),
-        "constant_context": (),
-        "audio_encoder": ("whisper_tiny.pt", "whisper-tiny"),
-    },
-    own_files=frozenset({"vae"}),
-    files=vae_files(_NAME, _FOLDER),
+    layout=CheckpointLayout(parts={f"{network}.": network for network in _NETWORKS}, whole=True),
+    places=dict.fromkeys(_NETWORKS, ()),
+    files=(
+        KnownFile(
+            name="pixart-alpha-512",
+            family=_NAME,
+            file=f"{_FOLDER}/PixArt-XL-2-512x512/transformer/",
+            repository="PixArt-alpha/PixArt-XL-2-512x512",
+            path="transformer",
+            licence="openrail++",
+            purpose="a start for training: PixArt-alpha for 512 pixels, the spatial blocks; about 2.4 GB",
+            required=False,
+        ),
+        KnownFile(
+            name="latte-1",
+            family=_NAME,
+            file=f"{_FOLDER}/Latte-1/transformer/",
+            repository="maxin-cn/Latte-1",
+            path="transformer",
+            licence="Apache-2.0",
+            purpose="a start for training: Latte for 16 frames of 512 pixels, spatial and temporal blocks; "
+            "about 4.2 GB",
+            required=False,
+        ),
+        KnownFile(
+            name=f"{_NAME}-audio-encoder",
+            family=_NAME,
+            file=f"{_FOLDER}/whisper-tiny/model.safetensors",
+            repository="openai/whisper-tiny",
+            path="model.safetensors",
+            licence="Apache-2.0",
+            purpose="speech features (Whisper tiny, of which the encoder is used)",
+        ),
+        *vae_files(_NAME, _FOLDER),
+    ),
+    exported=True,
 )

@@ -18,6 +18,8 @@ from ..models.config import ModelConfig
 from ..models.sd15.config import UNetConfig
 from .layout import Shape
 from .loading import build_on_meta, open_network_file, read_config, resolve_model
+from .official import CONFIG_ENTRY
+from .pixart import diffusers_key
 from .tensor_files import TensorFile, write_safetensors
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -39,7 +41,8 @@ def export_official(
 
     The layout is what ``find_official_files`` reads: ``checkpoint.safetensors`` with keys such as
     ``module.unet.conv_in.weight``, ``StableDiffusion/unet/config.json``, and image encoder and autoencoder in
-    its family's places. Tensors are read, cast and written one by one.
+    its family's places. Where a family's checkpoint is a whole model, that file holds all networks and the
+    configuration, transformers by diffusers' names. Tensors are read, cast and written one by one.
 
     Args:
         source: model folder.
@@ -51,8 +54,8 @@ def export_official(
         The files that were written.
 
     Raises:
-        InputError: no model folder, one of a family without an export, or one with a schedule of its own; the
-            output exists or the disk is full.
+        InputError: no model folder, one of a family without an export, or one with a schedule of its own that
+            the layout cannot tell of; the output exists or the disk is full.
     """
     folder = resolve_model(source)
     config = read_config(folder)
@@ -63,8 +66,9 @@ def export_official(
             source, f"is a model of {config.family}; only {exported} models are trained and exported",
             "Give another model folder",
         )  # fmt: skip
+    layout = official.layout
     for field in ("inference_scheduler", "reference_posterior"):
-        if getattr(config, field) != getattr(official.config, field):
+        if not layout.whole and getattr(config, field) != getattr(official.config, field):
             raise InputError(
                 source, f"has its own {field}, of which the official layout cannot tell",
                 "Use the model folder as it is",
@@ -74,21 +78,21 @@ def export_official(
         name: open_network_file(folder, name, network)
         for name, network in build_on_meta(config, folder).items()
     }
-    layout = official.layout
     prefixes = {network: f"{layout.wrapper}{part}" for part, network in layout.parts.items()}
     trained = [
-        _Part(file, {key: prefixes[name] + key for key in file.shapes})
+        _Part(file, {key: prefixes[name] + diffusers_key(key) for key in file.shapes})
         for name, file in files.items()
-        if name in ("denoiser", "reference_network")
+        if layout.whole or name in ("denoiser", "reference_network")
     ]
     size = sum(sum(torch.Size(shape).numel() for shape in file.shapes.values()) for file in files.values())
     with new_folder(output, size * dtype.itemsize) as made:
-        _write(made / CHECKPOINT_NAME, trained, dtype)
-        for name, values in _configs(config).items():
+        entries = {CONFIG_ENTRY: json.dumps(config.to_dict())} if layout.whole else {}
+        _write(made / CHECKPOINT_NAME, trained, dtype, entries)
+        for name, values in ({} if layout.whole else _configs(config)).items():
             place = made / official.places[name][0]
             place.mkdir(parents=True)
             (place / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        for name in ("image_encoder", "vae"):
+        for name in () if layout.whole else ("image_encoder", "vae"):
             file = files[name]
             _write(
                 made / official.places[name][0] / _WEIGHTS,
@@ -110,12 +114,14 @@ def _configs(config: ModelConfig) -> dict[str, Mapping[str, Any]]:
     return {"denoiser": unet, "image_encoder": config.image_encoder, "vae": config.vae}
 
 
-def _write(path: Path, parts: list[_Part], dtype: torch.dtype) -> None:
+def _write(
+    path: Path, parts: list[_Part], dtype: torch.dtype, metadata: Mapping[str, str] | None = None
+) -> None:
     shapes: list[tuple[str, Shape]] = [
         (name, part.file.shapes[key]) for part in parts for key, name in part.names.items()
     ]
     with open(path, "wb") as file:
-        for _ in write_safetensors(file, shapes, dtype, _stream(parts, dtype)):
+        for _ in write_safetensors(file, shapes, dtype, _stream(parts, dtype), metadata):
             pass
 
 

@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..families.family import CheckpointLayout, Kind
 from ..families.registry import FAMILIES
 from .compvis import SCHEDULE_BUFFERS, network_key, unread_reference_keys, vae_levels
+from .pixart import transformer_key
 
 Shape = tuple[int, ...]
 
@@ -28,6 +29,14 @@ _COMMON_KINDS: tuple[Kind, ...] = (
     Kind("ldm_vae", "an autoencoder (VAE) in the original LDM naming", (".encoder.down.0.block.",)),
     Kind("unet", "a Stable Diffusion UNet", (".time_embedding.", ".conv_out.")),
     Kind("reference_network", "a reference network", (".time_embedding.", ".conv_in."), (".conv_out.",)),
+    Kind("reference_network", "a reference network", (".adaln_single.", ".pos_embed.proj."), (".proj_out.",)),
+    Kind("latte", "a Latte transformer", (".adaln_single.", ".temporal_transformer_blocks.")),
+    Kind("pixart", "a PixArt transformer", (".adaln_single.", ".pos_embed.proj.", ".transformer_blocks.")),
+    Kind(
+        "pixart_original",
+        "a PixArt transformer by its original names",
+        (".t_block.", ".cross_attn.kv_linear."),
+    ),
     Kind("image_encoder", "a CLIP image encoder", (".vision_model.embeddings.",)),
     Kind("text_encoder", "a CLIP text encoder", (".text_model.embeddings.",)),
     Kind("whisper", "a Whisper speech model", (".encoder.blocks.", ".attn.query.")),
@@ -128,13 +137,16 @@ def map_key(network: str, key: str) -> str | None:
 
     Old autoencoders name their attention query, key, value and proj_attn (some as 1x1 convolutions); full
     CLIP files carry a text tower and a position buffer; of Whisper only the encoder without its final norm is
-    used, under the names of transformers or OpenAI's; an embedding is a file of a single tensor.
+    used, under the names of transformers or OpenAI's; an embedding is a file of a single tensor. Transformers
+    may have diffusers' names.
     """
     if network == "vae" and (match := _OLD_VAE_KEY.fullmatch(key)):
         block, layer, parameter = match.groups()
         return f"{block}.{_OLD_VAE_ATTENTION[layer]}.{parameter}"
     if network == "image_encoder" and _UNUSED_CLIP_KEY.match(key):
         return None
+    if network in ("denoiser", "reference_network"):
+        return transformer_key(key)
     if network == "audio_encoder":
         return _whisper_key(key)
     if network == "constant_context":

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..families.registry import FAMILIES
 from ..models.config import ModelConfig
 from ..models.networks import Networks, build_networks
 from ..validation import explain
@@ -95,11 +96,12 @@ def resolve_model(
             return folder
         if source == "demo":
             raise InputError(source, "the bundled weights are missing", "Install the package again")
-        raise InputError(
-            source,
-            f"is not in {folder.parent}",
-            f"Fetch it with: python -m megactor_core weights download {source}, then: ... weights convert",
+        remedy = (
+            f"Fetch it with: python -m megactor_core weights download {source}, then: ... weights convert"
         )
+        if not FAMILIES[str(source)].is_published:
+            remedy = "Nobody published one; train it (docs/training.md) and put its model folder there"
+        raise InputError(source, f"is not in {folder.parent}", remedy)
     if path.is_file():
         kind = recognise(open_tensor_file(path).shapes)
         raise InputError(
@@ -126,9 +128,19 @@ def read_config(folder: Path) -> ModelConfig:
     """
     path = folder / "config.json"
     try:
-        return ModelConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return parse_config(path, path.read_bytes())
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "Check the path") from error
+
+
+def parse_config(path: Path, text: str | bytes) -> ModelConfig:
+    """Configuration in a text of JSON.
+
+    Raises:
+        InputError: the text is no JSON or not a model's; it is said of ``path``.
+    """
+    try:
+        return ModelConfig.from_dict(json.loads(text))
     except (ValueError, RecursionError) as error:
         reason = explain(error, ModelConfig) if isinstance(error, ValidationError) else str(error)
         raise InputError(

@@ -23,8 +23,8 @@ from .lora_settings import LoraSettings, read_settings
 from .tensor_files import TensorFile, is_finite, open_tensor_file
 
 LARGEST_SCALE = 10.0
-_INPUT = "conv_in"
-_REMEDY = "Use a LoRA of SD1.5"
+_INPUT, _OUTPUT = "conv_in", "proj_out"
+_REMEDIES = {_INPUT: "Use a LoRA of SD1.5", "pos_embed.proj": "Use a LoRA of PixArt-alpha 512 or Latte-1"}
 _PEFT_MAGNITUDE = "lora_magnitude_vector"
 _DORA = "DoRA"
 
@@ -148,16 +148,19 @@ def match_lora(denoiser: nn.Module, path: Path) -> MatchedLora:
     settings = read_settings(file)
     found = MatchedLora(file, parts, names, settings, LoraReport(path, (), (), 0))
     misfits = [(layer, why) for layer in parts if (why := _misfit(found, layer, layers[layer]))]
-    if [layer for layer, _ in misfits] == [_INPUT]:
-        # families that show their conditions beside the latent have one of their own
-        unmatched += parts.pop(_INPUT).values()
+    entry = getattr(denoiser, "input_layer", _INPUT)
+    if {layer for layer, _ in misfits} <= {entry, _OUTPUT}:
+        # families that show their conditions beside the latent have an input of their own, and a transformer
+        # is without the public one's learned variance
+        for layer, _ in misfits:
+            unmatched += parts.pop(layer).values()
         misfits = []
     if not parts:
-        raise _no_layer(path, file, len(text))
+        raise _no_layer(path, file, len(text), _REMEDIES[entry])
     if misfits:
         layer, why = misfits[0]
         raise InputError(
-            path, f"is for another architecture: its {layer} is of another size ({why})", _REMEDY
+            path, f"is for another architecture: its {layer} is of another size ({why})", _REMEDIES[entry]
         )
     if settings.has_magnitudes and not all("magnitude" in own for own in parts.values() if "down" in own):
         raise InputError(path, f"is a {_DORA} that lacks magnitudes", "Save it again with its trainer")
@@ -225,13 +228,13 @@ def _misfit(lora: MatchedLora, layer: str, module: nn.Module) -> str | None:
     return None
 
 
-def _no_layer(path: Path, file: TensorFile, text: int) -> InputError:
+def _no_layer(path: Path, file: TensorFile, text: int, remedy: str) -> InputError:
     if text:
         problem = "changes the text encoder alone, which these models do not have"
         return InputError(path, problem, "Use a LoRA that was trained with the UNet")
     kind = recognise(file.shapes)
     problem = "fits no layer of this model" if kind.name in ("lora", "unknown") else f"is {kind.description}"
-    return InputError(path, f"{problem}; it may be for another architecture", _REMEDY)
+    return InputError(path, f"{problem}; it may be for another architecture", remedy)
 
 
 def _methods(layers: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:

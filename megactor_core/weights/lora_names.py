@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .compvis import unet_key
+from .pixart import transformer_layer
 
 # The layer's name comes before; of several adapters in one file PEFT puts a name behind the part.
 # kohya: X.lora_down.weight, X.alpha; PEFT: X.lora_A.weight, X.lora_A.default.weight; diffusers, by age:
@@ -46,7 +47,8 @@ _OTHER_METHODS = (
     (re.compile(r"\.(miss_|bone_)"), "MiSS"),
 )
 _PREFIXES = re.compile(
-    r"(?:base_model\.model\.|module\.|unet\.|(?:model\.)?diffusion_model\.|lora_unet_|lycoris_)+"
+    r"(?:base_model\.model\.|module\.|unet\.|transformer\.|(?:model\.)?diffusion_model\."
+    r"|lora_unet_|lora_transformer_|lycoris_)+"
 )
 _TEXT = re.compile(
     r"(?:lora_te\d?_|text_encoder|te\d?_text_model|clip_[lg]\.|(?:base_model\.model\.)?text_model\b)"
@@ -105,6 +107,7 @@ def find_layer(name: str, layers: Iterable[str], flat: Mapping[str, str]) -> str
         layers: ours.
         flat: ours by the same with underscores for dots.
     """
+    name = transformer_layer(name)
     if match := _ADAPTER.fullmatch(name):
         head, block, attention, rest = match.groups()
         name = f"{head}temporal_transformer.{block}attention_blocks.{int(attention) - 1}.{rest}"

@@ -24,6 +24,7 @@ from .layout import (
     reconcile_shape,
     split_checkpoint,
 )
+from .loading import parse_config
 from .shapes import (
     audio_encoder_config,
     driving_encoder_config,
@@ -33,6 +34,8 @@ from .shapes import (
 )
 from .tensor_files import TensorFile, open_tensor_file
 
+CONFIG_ENTRY = "megactor_config"
+"""Entry in the header of a checkpoint that is a whole model: its ``config.json``."""
 CHECKPOINT_SUFFIXES = (".ckpt", ".th", ".pth", ".pt", ".bin", ".safetensors")
 WEIGHT_NAMES = (
     "diffusion_pytorch_model.safetensors",
@@ -118,7 +121,7 @@ def find_official_files(folder: Path, checkpoint: Path | None = None) -> Officia
         base = _open_network(file, network) if file is not None and needs_base else {}
         sources[network] = {**base, **trained}
         from_base[network] = frozenset(base.keys() - trained.keys())
-        if not sources[network] and not (network == "constant_context" and text):
+        if not (sources[network] or family.layout.whole or (network == "constant_context" and text)):
             raise _missing(root, family, network)
     configs = {network: _published_config(root, places) for network, places in family.places.items()}
     return OfficialFiles(
@@ -144,6 +147,12 @@ def infer_config(files: OfficialFiles) -> ModelConfig:
     Raises:
         InputError: the weights lack a layer that every such model has.
     """
+    if files.family.layout.whole:
+        file = next(iter(files.sources["denoiser"].values())).file
+        if CONFIG_ENTRY not in file.metadata:
+            problem = "does not tell its configuration, which weights export writes into the header"
+            raise InputError(file.path, problem, "Export the model folder again")
+        return parse_config(file.path, file.metadata[CONFIG_ENTRY])
     published, configs = files.family.config, files.configs
     shapes = {network: files.shapes(network) for network in files.sources}
     reference_base = configs["reference_network"] or configs["denoiser"]
@@ -183,7 +192,7 @@ def fit_sources(files: OfficialFiles, network: str, expected: Mapping[str, Shape
     Raises:
         InputError: missing, extra or misshapen keys.
     """
-    sources = files.sources[network]
+    sources = files.sources.get(network, {})
     extra = [name for name in sources if name not in expected and name not in files.from_base[network]]
     missing = [name for name in expected if name not in sources and not name.endswith(".pos_encoder.pe")]
     misshapen = [
@@ -197,7 +206,7 @@ def fit_sources(files: OfficialFiles, network: str, expected: Mapping[str, Shape
         if names
     ]
     if problems:
-        subject = next(iter(sources.values())).file.path
+        subject = next((source.file.path for source in sources.values()), files.checkpoint)
         raise InputError(
             subject, f"does not fit {describe(network)}; " + "; ".join(problems), "Give the official weights"
         )
@@ -210,11 +219,10 @@ def _open_checkpoint(root: Path, checkpoint: Path | None) -> tuple[Family, Tenso
     candidates = sorted(p for p in root.iterdir() if p.suffix in CHECKPOINT_SUFFIXES and p.is_file())
     if not candidates:
         family = next((f for f in FAMILIES.values() if root.match(f.folder)), default_family())
-        raise InputError(
-            root,
-            "holds no checkpoint",
-            f"Fetch it into {family.folder} with: python -m megactor_core weights download {family.name}",
-        )
+        remedy = f"Fetch it into {family.folder} with: python -m megactor_core weights download {family.name}"
+        if not family.is_published:
+            remedy = "Nobody published one; train it (docs/training.md)"
+        raise InputError(root, "holds no checkpoint", remedy)
     if len(candidates) == 1:
         return _family_of(open_tensor_file(candidates[0]))
     fitting = []
@@ -239,13 +247,13 @@ def _family_of(file: TensorFile) -> tuple[Family, TensorFile]:
     return family, file
 
 
-_OWN_KINDS = {"vae": "vae", "image_encoder": "image_encoder", "audio_encoder": "whisper"}
+OWN_KINDS = {"vae": "vae", "image_encoder": "image_encoder", "audio_encoder": "whisper"}
 """Kind of the file that a network of its own is published in."""
 
 
 def _open_network(path: Path, network: str) -> dict[str, Source]:
     file = open_tensor_file(path)
-    kind, expected = recognise(file.shapes), _OWN_KINDS.get(network)
+    kind, expected = recognise(file.shapes), OWN_KINDS.get(network)
     if expected is not None and kind.name != expected:
         raise InputError(path, f"is {kind.description}, not {describe(expected)}", "Give the right file")
     return {name: Source(file, key) for key in file.shapes if (name := map_key(network, key))}

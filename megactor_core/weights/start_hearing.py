@@ -16,6 +16,7 @@ from ..families.registry import families_with
 from ..files import check_output_folder
 from ..models.audio_encoder import build_audio_encoder
 from ..models.config import ModelConfig
+from ..models.encoder_config import AudioEncoderConfig, ConvAudioEncoderConfig
 from ..models.sd15.attention import TransformerBlock
 from ..models.sd15.config import UNetConfig
 from .audio_encoder import ENCODER, read_encoder_config
@@ -44,10 +45,12 @@ class HearingFiles:
     """Files of the weights that training starts from.
 
     Attributes:
-        base: Stable Diffusion 1.5, one checkpoint or its UNet by CompVis' or diffusers' names; or the folder
-            of a model of one's own that does not hear yet, or hears with another encoder.
+        base: Stable Diffusion 1.5, one checkpoint or its UNet by CompVis' or diffusers' names; for a
+            transformer PixArt-alpha or Latte, a file or a folder of diffusers; or the folder of a model of
+            one's own that does not hear yet, or hears with another encoder.
         audio_encoder: Whisper's smallest, one file; or a folder that training of a ``mouth_reader`` wrote.
-        motion: AnimateDiff's motion modules for Stable Diffusion 1.5; a model has its own.
+        motion: AnimateDiff's motion modules for Stable Diffusion 1.5, Latte for PixArt-alpha; a model has its
+            own.
         vae: autoencoder by diffusers' names; None: the one in ``base``.
         context: the embedding of the empty text; a model has its own.
     """
@@ -94,7 +97,7 @@ def write_hearing_start(
     if files.base.is_dir():
         config = _hearing(read_config(files.base), published)
     if files.audio_encoder.is_dir():
-        ear = replace(read_encoder_config(files.audio_encoder), window_positions=True)
+        ear = trained_ear(files.audio_encoder)
         hearing = replace(cast(UNetConfig, config.denoiser), audio_dim=ear.width)
         config = replace(config, audio_encoder=ear, denoiser=hearing)
     networks = build_on_meta(config, output)
@@ -103,19 +106,14 @@ def write_hearing_start(
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         computed = {"denoiser": _sound_layers(config, denoiser)}
-        positions = _window_positions(config)
+        positions = window_positions(config)
     if files.base.is_dir():
-        sources = _of_model(files.base, expected, computed["denoiser"])
+        sources = model_sources(files.base, expected, computed["denoiser"])
     else:
         fresh, sound = fresh_motion(config, denoiser, _MIDDLE_MOTION, seed=seed), computed["denoiser"]
         sources, computed["denoiser"] = _of_stable_diffusion(files, config, expected, seed, sound, fresh)
     computed["audio_encoder"] = positions
-    file = files.audio_encoder
-    if file.is_dir():
-        file = file / f"{ENCODER}.safetensors"
-    sources["audio_encoder"] = own_file(
-        file, "audio_encoder", {k: s for k, s in expected["audio_encoder"].items() if k not in positions}
-    )
+    sources["audio_encoder"] = ear_sources(files.audio_encoder, expected["audio_encoder"], positions)
     plans = {
         name: NetworkPlan(shapes, sources[name], computed.get(name, {})) for name, shapes in expected.items()
     }
@@ -156,7 +154,21 @@ def _sound_layers(config: ModelConfig, denoiser: nn.Module) -> dict[str, Tensor]
     return layers
 
 
-def _window_positions(config: ModelConfig) -> dict[str, Tensor]:
+def trained_ear(folder: Path) -> AudioEncoderConfig | ConvAudioEncoderConfig:
+    """Configuration of an audio encoder that was trained by itself, as a denoiser hears with it."""
+    return replace(read_encoder_config(folder), window_positions=True)
+
+
+def ear_sources(
+    path: Path, expected: Mapping[str, Shape], positions: Mapping[str, Tensor]
+) -> dict[str, Source]:
+    """Sources of an audio encoder, one file or a folder of training, but for new ``positions``."""
+    file = path / f"{ENCODER}.safetensors" if path.is_dir() else path
+    return own_file(file, "audio_encoder", {k: s for k, s in expected.items() if k not in positions})
+
+
+def window_positions(config: ModelConfig) -> dict[str, Tensor]:
+    """Fresh vectors for the places in a window, where the audio encoder has such."""
     assert config.audio_encoder is not None
     positions = build_audio_encoder(config.audio_encoder).window_positions
     return (
@@ -164,10 +176,10 @@ def _window_positions(config: ModelConfig) -> dict[str, Tensor]:
     )
 
 
-def _of_model(
+def model_sources(
     folder: Path, expected: Mapping[str, Mapping[str, Shape]], new: Mapping[str, Tensor]
 ) -> dict[str, Mapping[str, Source]]:
-    """Sources of all networks but the audio encoder."""
+    """Sources of all networks in a model folder but the audio encoder; the denoiser has ``new`` weights."""
     sources: dict[str, Mapping[str, Source]] = {}
     for network, shapes in expected.items():
         if network != "audio_encoder":

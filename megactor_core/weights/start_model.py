@@ -22,7 +22,7 @@ from .compvis import vae_key
 from .folder_plan import NetworkPlan, OnBytes, write_model_folder
 from .layout import Shape, describe, first_few, map_key, recognise, reconcile_shape
 from .loading import build_on_meta
-from .official import Source
+from .official import OWN_KINDS, Source
 from .tensor_files import TensorFile, open_tensor_file
 
 _INPUT = "conv_in.weight"
@@ -151,6 +151,7 @@ def fit(
     sources: Mapping[str, Source],
     expected: Mapping[str, Shape],
     keys: set[str] | None = None,
+    remedy: str = "Give weights for Stable Diffusion 1.5",
 ) -> dict[str, Source]:
     """Sources of the expected keys, all of them or some."""
     wanted = {key: shape for key, shape in expected.items() if keys is None or key in keys}
@@ -165,9 +166,7 @@ def fit(
         problem = f"is of another width: {first_few(misshapen)}"
         if missing:
             problem = f"lacks {len(missing)} keys: {first_few(missing)}"
-        raise InputError(
-            path, f"is {kind.description}; it {problem}", "Give weights for Stable Diffusion 1.5"
-        )
+        raise InputError(path, f"is {kind.description}; it {problem}", remedy)
     return {key: sources[key] for key in wanted}
 
 
@@ -190,7 +189,8 @@ def own_file(path: Path, network: str, expected: Mapping[str, Shape]) -> dict[st
     """Sources of a network that has a file of its own."""
     file = open_tensor_file(path)
     kind = recognise(file.shapes)
-    if kind.name != network and not (network == "constant_context" and len(file.shapes) == 1):
+    known = (network, OWN_KINDS.get(network))
+    if kind.name not in known and not (network == "constant_context" and len(file.shapes) == 1):
         raise InputError(path, f"is {kind.description}, not {describe(network)}", "Give the right file")
     return fit(
         path, {name: Source(file, key) for key in file.shapes if (name := map_key(network, key))}, expected

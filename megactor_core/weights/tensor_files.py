@@ -164,7 +164,11 @@ def _unwrapped(
 
 
 def write_safetensors(
-    file: BinaryIO, shapes: Sequence[tuple[str, Shape]], dtype: torch.dtype, tensors: Iterable[Tensor]
+    file: BinaryIO,
+    shapes: Sequence[tuple[str, Shape]],
+    dtype: torch.dtype,
+    tensors: Iterable[Tensor],
+    metadata: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
     """Write a safetensors file, holding one tensor at a time; yields the bytes of each after it is written.
 
@@ -173,8 +177,9 @@ def write_safetensors(
         shapes: name and shape of every tensor, in the order of ``tensors``.
         dtype: dtype of all tensors: float32, float16 or bfloat16.
         tensors: the tensors, in that dtype and on the CPU.
+        metadata: texts for the header.
     """
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **(metadata or {})}}
     offset = 0
     for name, shape in shapes:
         end = offset + dtype.itemsize * torch.Size(shape).numel()
