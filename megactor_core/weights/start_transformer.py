@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from diffusers.models.embeddings import PixArtAlphaTextProjection
 from torch import Tensor, nn
 
 from ..errors import InputError
@@ -25,16 +24,15 @@ from .folder_plan import NetworkPlan, OnBytes, write_model_folder
 from .layout import Shape, map_key, recognise
 from .loading import build_on_meta, read_config
 from .official import Source
-from .pixart import CAPTIONS
 from .pixart_files import (
     REMEDY,
     PublicTransformer,
     open_transformer,
-    read_json,
     transformer_folder,
     weight_files,
 )
-from .shapes import audio_encoder_config, vae_config
+from .pixart_pipeline import context_tokens, read, vae_arguments, vae_file
+from .shapes import audio_encoder_config
 from .start_hearing import HearingFiles, ear_sources, model_sources, trained_ear, window_positions
 from .start_model import fit, network_shapes, own_file
 from .tensor_files import open_tensor_file
@@ -42,9 +40,6 @@ from .tensor_files import open_tensor_file
 _SOUND = ("attn_audio.", "norm_audio.")
 _INPUT = "pos_embed.proj.weight"
 _OUTPUT = ("proj_out.weight", "proj_out.bias")
-_CAPTION_INPUT = f"{CAPTIONS}linear_1.weight"
-_NULL_CAPTION = "y_embedder.y_embedding"
-_VAE_REMEDY = "Give stabilityai/sd-vae-ft-mse with --vae"
 
 _Sources = dict[str, Mapping[str, Source]]
 _Weights = dict[str, dict[str, Tensor]]
@@ -164,8 +159,8 @@ def _of_public(
         published,
         denoiser=denoiser,
         reference_network=reference,
-        vae=_vae_config(_vae_file(files), published),
-        constant_context=_context(files.context, base, published).shape[1],
+        vae=vae_arguments(vae_file(files.vae, files.base), published),
+        constant_context=context_tokens(files.context, base, published.constant_context).shape[1],
     )
     return base, temporal, config
 
@@ -185,55 +180,6 @@ def _hearing_with(path: Path, config: ModelConfig) -> ModelConfig:
             raise InputError(path, problem, "Give openai/whisper-tiny") from error
     denoiser = replace(cast(DiTConfig, config.denoiser), audio_dim=ear.width)
     return replace(config, audio_encoder=ear, denoiser=denoiser)
-
-
-def _vae_file(files: HearingFiles) -> Path:
-    """The autoencoder's file: the one that is named, or that of the pipeline around the base."""
-    if files.vae is None and not (found := weight_files(files.base / "vae")):
-        raise InputError(files.base, "holds no autoencoder", _VAE_REMEDY)
-    found = weight_files(files.vae) if files.vae is not None else found
-    if not found:
-        raise InputError(files.vae, "holds no autoencoder", _VAE_REMEDY)
-    return found[0]
-
-
-def _vae_config(path: Path, published: ModelConfig) -> dict:
-    """Arguments of the autoencoder, which has to be one for the same latents."""
-    shapes = {map_key("vae", key) or key: shape for key, shape in open_tensor_file(path).shapes.items()}
-    try:
-        found = vae_config(shapes, read_json(path.parent / "config.json"), published.vae)
-    except KeyError as error:
-        raise InputError(path, f"is {recognise(shapes).description}, no autoencoder", _VAE_REMEDY) from error
-    for name in ("latent_channels", "scaling_factor"):
-        if found[name] != published.vae[name]:
-            problem = f"makes other latents than PixArt-alpha and Latte know ({name} {found[name]})"
-            raise InputError(path, problem, _VAE_REMEDY)
-    return found
-
-
-def _context(path: Path | None, base: PublicTransformer, published: ModelConfig) -> Tensor:
-    """Tokens ``(1, tokens, width)`` that stand where a prompt's would."""
-    width = base.config.cross_attention_dim
-    if path is None:
-        return torch.zeros(1, published.constant_context, width)
-    file = open_tensor_file(path)
-    name = _NULL_CAPTION if _NULL_CAPTION in file.shapes else next(iter(file.shapes))
-    if len(file.shapes) > 1 and name != _NULL_CAPTION:
-        kind = recognise(file.shapes)
-        raise InputError(path, f"is {kind.description}, not one embedding", "Give the empty text's")
-    tokens = _read(Source(file, name))
-    tokens = tokens.reshape(1, -1, tokens.shape[-1])
-    captions = {k.removeprefix(CAPTIONS): s for k, s in base.sources.items() if k.startswith(CAPTIONS)}
-    read = base.sources[_CAPTION_INPUT].shape[1] if _CAPTION_INPUT in base.sources else width
-    if tokens.shape[-1] == read != width:
-        projection = PixArtAlphaTextProjection(read, width)
-        projection.load_state_dict({key: _read(source) for key, source in captions.items()})
-        with torch.inference_mode():
-            return projection(tokens)
-    if tokens.shape[-1] != width:
-        problem = f"has tokens of {tokens.shape[-1]} numbers; the base reads {read}, or {width} if projected"
-        raise InputError(path, problem, "Give T5's embedding of the empty text")
-    return tokens
 
 
 def _public_weights(
@@ -256,29 +202,24 @@ def _public_weights(
     sources: _Sources = {
         "denoiser": denoiser,
         "reference_network": fit(base.path, base.sources, reference, remedy=REMEDY),
-        "vae": own_file(_vae_file(files), "vae", expected["vae"]),
+        "vae": own_file(vae_file(files.vae, files.base), "vae", expected["vae"]),
     }
-    context = {"tokens": _context(files.context, base, config)}
+    context = {"tokens": context_tokens(files.context, base, config.constant_context)}
     return sources, {"denoiser": {**new, **changed}, "constant_context": context}
 
 
 def _input_and_output(base: PublicTransformer, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
     """Input weights with zeros for the driver, and output weights of the prediction without its variance."""
     weight = torch.zeros(shapes[_INPUT])
-    known = _read(base.sources[_INPUT])
+    known = read(base.sources[_INPUT])
     weight[:, : known.shape[1]] = known
     changed = {_INPUT: weight}
     if base.learns_sigma:
         cells, channels = base.config.cells_per_token, base.config.out_channels
         for name in _OUTPUT:
-            rows = _read(base.sources[name]).unflatten(0, (cells, 2 * channels))
+            rows = read(base.sources[name]).unflatten(0, (cells, 2 * channels))
             changed[name] = rows[:, :channels].flatten(0, 1)
     return changed
-
-
-def _read(source: Source) -> Tensor:
-    ((_, tensor),) = source.file.stream([source.key])
-    return tensor.float().clone()
 
 
 def _sound_layers(config: ModelConfig, dtype: torch.dtype) -> dict[str, Tensor]:

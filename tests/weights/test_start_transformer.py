@@ -19,9 +19,12 @@ from torch import Tensor
 from transformers import WhisperConfig, WhisperModel
 
 from megactor_core.cli.main import main
+from megactor_core.errors import InputError
 from megactor_core.families.registry import FAMILIES
 from megactor_core.models.networks import Networks
 from megactor_core.weights.loading import LoadedModel, load_model
+from megactor_core.weights.pixart_files import open_transformer
+from megactor_core.weights.pixart_pipeline import context_tokens
 from megactor_core.weights.random_model import tiny_config
 from megactor_core.weights.saving import save_model
 
@@ -154,6 +157,25 @@ def test_pixart_can_move_with_lattes_blocks(
     spatial = "transformer_blocks.1.ff.net.2.weight"
     assert torch.equal(state[spatial], still[spatial])
     assert not model.networks.constant_context.tokens.any() and model.config.constant_context == 1
+
+
+@torch.inference_mode()
+def test_the_context_is_what_the_public_model_makes_of_an_embedding(
+    pixart: PixArtTransformer2DModel, public: Path, tmp_path: Path
+) -> None:
+    base = open_transformer(public / "pixart", FAMILIES[FAMILY].config.denoiser, 4)
+    captions, ready = torch.randn(3, 12), torch.randn(1, 2, 64)
+    expected = pixart.caption_projection(captions)[None]
+    # the original checkpoint, and tokens that went through the projection before
+    original = {"state_dict": {"y_embedder.y_embedding": captions, "t_block.1.weight": torch.ones(2)}}
+    torch.save(original, tmp_path / "PixArt.pth")
+    save_file({"tokens": ready}, tmp_path / "ready.safetensors")
+
+    torch.testing.assert_close(context_tokens(tmp_path / "PixArt.pth", base, 1), expected)
+    assert torch.equal(context_tokens(tmp_path / "ready.safetensors", base, 1), ready)
+    save_file({"tokens": torch.ones(1, 2, 10)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="has tokens of 10 numbers; the base reads 12, or 64"):
+        context_tokens(tmp_path / "other.safetensors", base, 1)
 
 
 @pytest.mark.parametrize("kind", ["moves and hears", "pictures alone"])
