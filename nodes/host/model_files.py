@@ -48,7 +48,7 @@ def list_models() -> list[str]:
     found = _find_models()
     folders = [name for name, path in found.items() if path.is_dir()]
     files = [name for name, path in found.items() if path.is_file()]
-    return [DEMO, *(f"{family}{_OFFICIAL}" for family in FAMILIES), *sorted(folders), *sorted(files)]
+    return [DEMO, *(f"{family}{_OFFICIAL}" for family in _published()), *sorted(folders), *sorted(files)]
 
 
 def list_bases() -> list[str]:
@@ -164,7 +164,7 @@ def _find_models() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for root in _roots():
         known = {root / family.folder for family in FAMILIES.values()}
-        known |= {named_model_folder(name, root) for name in FAMILIES}
+        known |= {named_model_folder(name, root) for name in _published()}
         for parent, folders, files in os.walk(root, followlinks=True):
             folder = Path(parent)
             if all(name in files for name in _MODEL_FILES):
@@ -180,6 +180,11 @@ def _find_models() -> dict[str, Path]:
                         found.setdefault((folder / file).relative_to(root).as_posix(), folder / file)
                 folders[:] = [n for n in folders if not n.startswith(".") and folder / n not in known]
     return found
+
+
+def _published() -> list[str]:
+    """Names of families with official weights."""
+    return [name for name, family in FAMILIES.items() if family.is_published]
 
 
 def _official_family(name: str) -> Family | None:
