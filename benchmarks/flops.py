@@ -143,8 +143,9 @@ def _parts(counts: dict[str, dict[object, int]]) -> dict[str, int]:
     for name, operations in counts.items():
         path = name.split(".")[1:]
         kinds = ("resnets", "attentions", "motion_modules", "downsamplers", "upsamplers")
-        if len(path) == 1 or (len(path) == 4 and path[2] in kinds):
-            key = path[0] if len(path) == 1 else f"{path[0]}.*.{path[2]}"
+        blocks = len(path) == 2 and path[0] in ("transformer_blocks", "motion_modules")
+        if len(path) == 1 or blocks or (len(path) == 4 and path[2] in kinds):
+            key = ".*.".join([path[0], *path[2:3]]) if len(path) != 2 else f"{path[0]}.*"
             parts[key] = parts.get(key, 0) + sum(operations.values())
     return parts
 
