@@ -27,10 +27,10 @@ from megactor_core.weights.loading import LoadedModel, load_model
 from megactor_core.weights.random_model import write_random_model
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+@pytest.fixture(scope="module", params=["megactor-sigma", "megactor-sigma-dit"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     folder = tmp_path_factory.mktemp("sigma") / "model"
-    write_random_model("megactor-sigma", folder)
+    write_random_model(request.param, folder)
     return load_model(folder)
 
 

@@ -154,6 +154,17 @@ def test_shape_and_values_hold_in_channels_last(size: tuple[int, int]) -> None:
     torch.testing.assert_close(predict(network, sample), expected)
 
 
+@torch.inference_mode()
+def test_a_picture_of_half_patches_is_filled_with_its_edge() -> None:
+    network, sample = network_of(), numbers(1, 8, FRAMES, 7, 9)
+    filled = torch.nn.functional.pad(sample.flatten(0, 1), (0, 1, 0, 1), mode="replicate")[None]
+    found = predict(network, sample)
+    torch.testing.assert_close(found, predict(network, filled)[..., :7, :9])
+    hidden = torch.zeros(1, 7, 9, dtype=torch.bool)
+    hidden[:, 6:, 8:] = True
+    assert not predict(network, sample, regions=Regions(hidden=hidden)).equal(found)
+
+
 def test_gradient_checkpointing_changes_no_bit() -> None:
     gradients = []
     for checkpointing in (False, True):

@@ -30,17 +30,20 @@ from .config import MOTION_GROUPS, MOTION_INTERVAL, DiTConfig
 
 
 class PatchEmbedding(nn.Module):
-    """Tokens of a picture's patches, with where they are in it."""
+    """Tokens of a picture's patches and where they are in it; its edge is repeated to fill the last ones."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
+        self.patch_size = config.patch_size
         self.proj = nn.Conv2d(config.in_channels, config.width, config.patch_size, config.patch_size)
         self.base_size = config.sample_size // config.patch_size
         self.interpolation_scale = max(config.sample_size // 64, 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """``(n, channels, h, w)`` -> ``(n, tokens, width)``, row by row."""
-        patches = self.proj(pictures)
+        height, width = pictures.shape[-2:]
+        missing = (0, -width % self.patch_size, 0, -height % self.patch_size)
+        patches = self.proj(F.pad(pictures, missing, mode="replicate") if any(missing) else pictures)
         height, width = patches.shape[-2:]
         positions = get_2d_sincos_pos_embed(
             patches.shape[1],
@@ -55,11 +58,12 @@ class PatchEmbedding(nn.Module):
 def unpatchify(patches: Tensor, size: Sequence[int], patch: int) -> Tensor:
     """Pictures ``(n, channels, h, w)`` of patches ``(n, tokens, patch * patch * channels)``.
 
-    Tokens and the cells of each come row by row, the channels of a cell together.
+    Tokens and the cells of each come row by row, the channels of a cell together. What the last ones have
+    beyond the picture is left out.
     """
     height, width = size
-    cells = patches.unflatten(2, (patch, patch, -1)).unflatten(1, (height // patch, width // patch))
-    return cells.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+    cells = patches.unflatten(2, (patch, patch, -1)).unflatten(1, (-(-height // patch), -(-width // patch)))
+    return cells.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)[..., :height, :width]
 
 
 class TransformerTrunk(ConditionedNetwork):
@@ -138,7 +142,8 @@ class DenoisingTransformer(TransformerTrunk, ConditionedDenoiser):
 
     def of_levels(self, region: Tensor) -> dict[int, Tensor]:
         """See ``ConditionedDenoiser.of_levels``: a token belongs to it if any of its cells does."""
-        cells = F.max_pool2d(region.flatten(0, -3)[:, None].float(), self.config.patch_size)
+        cells = region.flatten(0, -3)[:, None].float()
+        cells = F.max_pool2d(cells, self.config.patch_size, ceil_mode=True)
         return {cells[0].numel(): cells.flatten(1)}
 
     def predict(self, frames: Tensor, shared: Pass) -> Tensor:
