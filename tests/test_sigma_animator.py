@@ -168,10 +168,11 @@ def test_the_work_is_done_once(model: LoadedModel, driver: Path, tmp_path: Path)
         return lambda *_: calls.__setitem__(name, calls[name] + 1)
 
     networks = model.networks
+    reference = networks.module("reference_network")
     assert networks.audio_encoder is not None
-    block = networks.denoiser.mid_block.attentions[0].transformer_blocks[0]
+    block = next(one for one in networks.denoiser.attending_blocks().values() if one.hears)
     handles = [
-        networks.reference_network.conv_in.register_forward_pre_hook(count("reference")),
+        reference.get_submodule(reference.input_layer).register_forward_pre_hook(count("reference")),
         networks.audio_encoder.conv1.register_forward_pre_hook(count("sound")),
         block.attn_audio.to_k.register_forward_pre_hook(count("keys of sound")),
     ]

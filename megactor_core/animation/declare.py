@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from ..errors import InputError
 from ..families.features import Feature
-from ..families.registry import FAMILIES, families_with
+from ..families.registry import FAMILIES, families_with, labels_of
 from ..section import Section
 
 Node = Literal["Animate Portrait", "Sample MegActor Clip", "Apply MegActor"]
@@ -97,7 +97,7 @@ class ModelNames:
 
     def __format__(self, wishes: str) -> str:
         families = FAMILIES.values() if self.feature is None else families_with(self.feature)
-        labels = [family.label for family in families]
+        labels = labels_of(families)
         if "reversed" in wishes:
             labels.reverse()
         return (" and " if "and" in wishes else ", ").join(labels)

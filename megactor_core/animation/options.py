@@ -115,11 +115,11 @@ _MODE_TOOLTIP = {
 
 def _by_family(texts: Mapping[tuple[str, ...], str]) -> str:
     """A sentence for every family: what its modes show, by these modes."""
-    sentences = []
+    sentences = {}
     for family in FAMILIES.values():
         modes = family.config.driving_modes
-        sentences.append(f"{family.label}: {texts.get(tuple(modes), ', '.join(modes))}.")
-    return " ".join(sentences)
+        sentences[family.label] = f"{family.label}: {texts.get(tuple(modes), ', '.join(modes))}."
+    return " ".join(sentences.values())
 
 
 class DrivingOptions(Options):

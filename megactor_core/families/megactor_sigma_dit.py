@@ -28,8 +28,8 @@ _FOLDER = f"official/{_NAME}"
 _NETWORKS = ("denoiser", "reference_network", "vae", "constant_context", "audio_encoder")
 
 FAMILY = Family(
-    label="MegActor-Sigma DiT",
-    phrase="a MegActor-Sigma DiT",
+    label=megactor_sigma.FAMILY.label,
+    phrase=megactor_sigma.FAMILY.phrase,
     config=CONFIG,
     checkpoints=(
         Kind(

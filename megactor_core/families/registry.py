@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..errors import InputError
 from . import megactor, megactor_sigma, megactor_sigma_dit, xportrait
 from .family import Family
@@ -51,12 +53,17 @@ def families_with(feature: Feature) -> tuple[Family, ...]:
     return tuple(family for family in FAMILIES.values() if feature(family.config))
 
 
+def labels_of(families: Iterable[Family]) -> list[str]:
+    """Labels of families, each once: two may be one system with other networks."""
+    return list(dict.fromkeys(family.label for family in families))
+
+
 def labels_with(feature: Feature, last: str = "and") -> str:
     """Labels of the families with a feature, as a list in a sentence: "A, B and C"."""
-    *most, final = [family.label for family in families_with(feature)]
+    *most, final = labels_of(families_with(feature))
     return f"{', '.join(most)} {last} {final}" if most else final
 
 
 def model_with(feature: Feature) -> str:
     """Models to use instead, in a remedy: "an A or a B model"."""
-    return " or ".join(family.phrase for family in families_with(feature)) + " model"
+    return " or ".join(dict.fromkeys(family.phrase for family in families_with(feature))) + " model"

@@ -144,7 +144,7 @@ def test_a_folder_without_permission(refused: Refused) -> None:
 
 
 def test_an_unknown_model(job: Job, refused: Refused) -> None:
-    models = "demo, megactor, megactor-sigma, xportrait or a model folder"
+    models = "demo, megactor, megactor-sigma, xportrait, megactor-sigma-dit or a model folder"
     assert f"dmeo: is no known model. Use {models}" in refused(model="dmeo")
     assert "weights download megactor" in refused(model="megactor")
     assert "no config.json" in refused(model=job.folder)

@@ -60,7 +60,11 @@ def test_a_batch_holds_what_the_family_is_shown(tmp_path: Path) -> None:
     assert sizes["xportrait"]["face_control"] == sizes["xportrait"]["patch_control"] == hint
     assert "backgrounds" in sizes["megactor"] and "backgrounds" not in sizes["xportrait"]
     heard = [family for family in FAMILIES if "sound" in sizes[family]]
-    assert heard == ["megactor-sigma"] and sizes["megactor-sigma"]["sound_rows"] == (3, 2, 10)
+    assert heard == ["megactor-sigma", "megactor-sigma-dit"] and sizes["megactor-sigma"]["sound_rows"] == (
+        3,
+        2,
+        10,
+    )
 
 
 def test_sigma_is_shown_patches_on_black(tmp_path: Path) -> None:

@@ -208,6 +208,12 @@ class DenoiserTaskConfig(Section):
     auxiliary_steps: int = Field(
         1, ge=1, le=limits.COUNT, description="steps over which that weight falls to 0"
     )
+    correspondence_weight: float = Field(
+        0.0,
+        ge=0,
+        le=_HEAVIEST,
+        description="weight of the error of where attention looks in the reference, which puppets know",
+    )
     channels_last: bool = Field(False, description="memory format of the convolutions")
     export_precision: Literal["fp32", "fp16"] = Field("fp32", description="of the exported weights")
     validation: ValidationConfig = Field(ValidationConfig(), description="what is rendered while training")
@@ -232,6 +238,8 @@ class DenoiserTaskConfig(Section):
             raise ValueError("lora goes with initial_weights and without trainable")
         if self.auxiliary_weight and not isinstance(self.data, PuppetClipsConfig):
             raise ValueError("auxiliary_weight is for puppets alone")
+        if self.correspondence_weight and not isinstance(self.data, PuppetClipsConfig):
+            raise ValueError("correspondence_weight is for puppets alone")
         if self.cached_batches and self.sample_latents:
             raise ValueError("cached_batches keeps latents, so sample_latents must be false")
         return self

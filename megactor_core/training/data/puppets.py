@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils.data import Dataset
 from ...puppets.clips import puppet_faces
 from ...puppets.identity import sample_identity
 from ...puppets.motion import FloatArray, at_rest, sample_motion, sample_pose
-from ...puppets.renderer import Puppet
+from ...puppets.renderer import Puppet, PuppetFrame
 from ...puppets.sound import mouth_sound
 from ...puppets.speaking import EMOTION, speak
 from ...puppets.speech.corpus import SpeechCorpus
@@ -31,6 +32,8 @@ class PuppetClips(Dataset[Batch]):
       motion, and its sound is that of its mouth: speech of the config's corpus, of which each frame hears its
       own moment, or a hum, see ``mouth_sound``
     - ``motion`` float32 (R, F, 15), that of the driver
+    - ``reference_points`` float32 (R, P, 2) and ``target_points`` float32 (R, F, P, 2): the same points of a
+      face, in sides of the picture
 
     ``feature_weight`` is the weight around eyes, brows and mouth.
 
@@ -109,6 +112,8 @@ class PuppetClips(Dataset[Batch]):
         return {
             **make_sample(clip, self.wanted, weights, modality),
             "motion": torch.from_numpy(driving),
+            "reference_points": self._points([reference])[0],
+            "target_points": self._points(targets),
         }
 
     def _spoken(
@@ -133,6 +138,10 @@ class PuppetClips(Dataset[Batch]):
             emotion=emotion,
         )
         return spoken.motion, *sound_around(spoken.sound, spoken.start, seconds)
+
+    def _points(self, pictures: Sequence[PuppetFrame]) -> Tensor:
+        """The same points of the face in pictures, float32 (n, 68, 2), in sides of the picture."""
+        return torch.from_numpy(np.stack([one.landmarks for one in pictures]) / np.float32(self.config.size))
 
     def _weights(self, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
         scaled = landmarks * (self.wanted.latent_size / self.config.size)

@@ -35,6 +35,7 @@ from ..data.loader import Batch, BatchPart
 from ..data.pictures import to_signed
 from ..distributed import ProcessGroup
 from .base import StepContext
+from .correspondence import Correspondence
 from .draws import draw_clips
 from .frozen import hold_in_bf16
 from .held_out import held_out_loss, measured_config
@@ -169,11 +170,15 @@ class DenoiserTask:
             noisy[rows] = after_start[: len(rows)]
             target[rows] = schedule.prediction(noisy[rows], latents[rows], timesteps[rows])
             sizes[rows] = schedule.error_scale(noisy[rows], timesteps[rows])
+        watch = None
+        if config.correspondence_weight:
+            watch = Correspondence(batch["reference_points"], batch["target_points"])
         prediction = predict_clips(
             networks,
             conditions,
             noisy,
             timesteps,
+            watch=watch,
             reads=draws.kept.reference,
             joins=draws.joins_reading,
             motion=config.motion_modules,
@@ -184,6 +189,9 @@ class DenoiserTask:
         scalars = {"mse": difference.detach().square().mean()}
         if "broken" in batch:
             scalars["broken_clips"] = batch["broken"].float() * processes.count
+        if watch is not None:
+            loss = loss + config.correspondence_weight * watch.error
+            scalars["correspondence"] = watch.error.detach()
         if config.auxiliary_weight:
             assert composed.driving_features is not None
             motion_error = self._motion_error(composed.driving_features, batch["motion"])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
+from ...models.conditioned import ConditionedDenoiser
 from ...models.conditions import Conditions
 from ...models.denoiser import ONE_PICTURE, Regions
 from ...models.networks import Networks
 from ...sampling.clip_reader import ClipReader
+from .correspondence import Correspondence
 
 _ALL = slice(None)
 
@@ -23,6 +27,7 @@ def predict_clips(
     joins: bool = True,
     motion: bool = True,
     regions: Regions = ONE_PICTURE,
+    watch: Correspondence | None = None,
 ) -> Tensor:
     """Noise or velocity (R, C, F, h, w) of noisy latents.
 
@@ -37,6 +42,7 @@ def predict_clips(
             spread over processes want all of them to call the same networks.
         motion: let the frames of a clip know of each other.
         regions: parts of the picture that are treated apart.
+        watch: measures where attention looks in the reference.
     """
     denoiser, count = networks.denoiser, len(noisy)
     reading = count if reads is None else int(reads.sum())
@@ -51,6 +57,7 @@ def predict_clips(
             reads=reads[order.to(reads.device)],
             joins=joins,
             motion=motion,
+            watch=None if watch is None else watch.of_rows(order),
             regions=regions if regions is ONE_PICTURE else Regions(*(_of(part, order) for part in regions)),
         )
         return prediction[order.argsort()]
@@ -63,18 +70,23 @@ def predict_clips(
         # the channels-last kernel of PyTorch 2.13 crashes on that (CPU).
         sample.requires_grad_()
     read = reader.reference(timesteps) if joins else None
-    prediction = denoiser(
-        sample,
-        timesteps,
-        reader.context,
-        read if reading else None,
-        rows=count,
-        reference_rows=reading,
-        control=reader.control(noisy.transpose(1, 2).flatten(0, 1), timesteps, _ALL),
-        motion=motion,
-        **({} if regions is ONE_PICTURE else {"regions": regions}),  # few denoisers part pictures
-        **reader.sound(_ALL),
-    )
+    watching: AbstractContextManager[None] = nullcontext()
+    if watch is not None and read is not None and reading:
+        assert isinstance(denoiser, ConditionedDenoiser)
+        watching = watch.watching(denoiser, read, reading)
+    with watching:
+        prediction = denoiser(
+            sample,
+            timesteps,
+            reader.context,
+            read if reading else None,
+            rows=count,
+            reference_rows=reading,
+            control=reader.control(noisy.transpose(1, 2).flatten(0, 1), timesteps, _ALL),
+            motion=motion,
+            **({} if regions is ONE_PICTURE else {"regions": regions}),  # few denoisers part pictures
+            **reader.sound(_ALL),
+        )
     if read is not None and not reading:
         prediction = prediction + 0 * sum(pair.key.sum() + pair.value.sum() for pair in read.values())
     return prediction
