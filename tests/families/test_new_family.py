@@ -113,7 +113,7 @@ def test_it_trains_a_step(folder: Path, tmp_path: Path) -> None:
 
 def test_messages_name_it_for_what_it_has(made_up: Family) -> None:
     assert labels_with(encodes_driver) == "MegActor, MegActor-Sigma and Made-Up"
-    with pytest.raises(InputError, match="Leave it off, or use a MegActor-Sigma or a MegActor"):
+    with pytest.raises(InputError, match="Leave it off, or use a MegActor-Sigma model"):
         check_fixed_patches(made_up.config)
 
 
