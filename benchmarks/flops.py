@@ -145,7 +145,7 @@ def _parts(counts: dict[str, dict[object, int]]) -> dict[str, int]:
         kinds = ("resnets", "attentions", "motion_modules", "downsamplers", "upsamplers")
         blocks = len(path) == 2 and path[0] in ("transformer_blocks", "motion_modules")
         if len(path) == 1 or blocks or (len(path) == 4 and path[2] in kinds):
-            key = ".*.".join([path[0], *path[2:3]]) if len(path) != 2 else f"{path[0]}.*"
+            key = f"{path[0]}.*" if blocks else ".*.".join([path[0], *path[2:3]])
             parts[key] = parts.get(key, 0) + sum(operations.values())
     return parts
 

@@ -94,6 +94,12 @@ def repeat_rows(tensor: Tensor, batch: int) -> Tensor:
     return tensor if times == 1 else tensor.repeat(times, *[1] * (tensor.ndim - 1))
 
 
+def self_attend(attention: Attention, tokens: Tensor) -> Tensor:
+    """Plain self-attention of tokens ``(n, tokens, width)``, before its output layer."""
+    query = split_heads(attention.to_q(tokens), attention.heads)
+    return merge_heads(attend(query, *project(attention, tokens)))
+
+
 def project(attention: Attention, tokens: Tensor) -> KeyValues:
     """Keys and values of tokens ``(rows, tokens, width)`` through an attention's own projections."""
     heads = attention.heads
@@ -115,7 +121,7 @@ class ConditionedAttention:
         name: of the block, key of its keys and values.
         attn1, attn2: self-attention and attention to the context.
         hears: whether the block attends to the sound.
-        attn_audio: that attention, where it does.
+        attn_audio, norm_audio: that attention and the norm before it, where it does.
     """
 
     name: str
@@ -123,6 +129,27 @@ class ConditionedAttention:
     attn1: Attention
     attn2: Attention
     attn_audio: Attention
+    norm_audio: nn.LayerNorm
+
+    def _make_hearing(self, audio_dim: int) -> None:
+        """Attention to audio tokens of this width, 0 for none; training with sound begins as without it."""
+        self.hears = audio_dim > 0
+        if not self.hears:
+            return
+        width, heads = self.attn1.to_q.in_features, self.attn1.heads
+        self.attn_audio = Attention(
+            width, cross_attention_dim=audio_dim, heads=heads, dim_head=width // heads
+        )
+        self.norm_audio = nn.LayerNorm(width)
+        for parameter in self.attn_audio.to_out[0].parameters():
+            nn.init.zeros_(parameter)
+
+    def _hear(self, tokens: Tensor, shared: Pass) -> Tensor:
+        """Tokens and what they hear, with all rows if that parts them."""
+        if not self.hears:
+            return tokens
+        heard = self._audio_attention(self.norm_audio(tokens), shared)
+        return repeat_rows(tokens, max(tokens.shape[0], heard.shape[0])) + heard
 
     def _self_attention(self, normed: Tensor, shared: Pass) -> Tensor:
         attention = self.attn1

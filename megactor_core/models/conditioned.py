@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,7 +39,7 @@ class ConditionedNetwork(nn.Module):
         return self.get_parameter(f"{self.input_layer}.weight").dtype
 
 
-class ConditionedDenoiser(ConditionedNetwork):
+class ConditionedDenoiser(ConditionedNetwork, ABC):
     """A denoiser of clips whose blocks read reference, context and sound; see ``denoiser.Denoiser``.
 
     Attributes:

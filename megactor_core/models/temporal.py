@@ -9,7 +9,7 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-from .attention import Pass, attend, feed_forward, merge_heads, split_heads
+from .attention import Pass, feed_forward, self_attend
 
 
 class PositionTable(nn.Module):
@@ -40,11 +40,7 @@ class TemporalAttention(Attention):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """``(n, frames, width)`` -> the same."""
-        tokens = self.pos_encoder(tokens)
-        query, key, value = (
-            split_heads(layer(tokens), self.heads) for layer in (self.to_q, self.to_k, self.to_v)
-        )
-        return self.to_out[0](merge_heads(attend(query, key, value)))
+        return self.to_out[0](self_attend(self, self.pos_encoder(tokens)))
 
 
 class TemporalBlock(nn.Module):

@@ -88,19 +88,27 @@ def export_official(
     with new_folder(output, size * dtype.itemsize) as made:
         entries = {CONFIG_ENTRY: json.dumps(config.to_dict())} if layout.whole else {}
         _write(made / CHECKPOINT_NAME, trained, dtype, entries)
-        for name, values in ({} if layout.whole else _configs(config)).items():
-            place = made / official.places[name][0]
-            place.mkdir(parents=True)
-            (place / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        for name in () if layout.whole else ("image_encoder", "vae"):
-            file = files[name]
-            _write(
-                made / official.places[name][0] / _WEIGHTS,
-                [_Part(file, {key: key for key in file.shapes})],
-                dtype,
-            )
+        if not layout.whole:
+            _write_beside(made, official.places, files, config, dtype)
         written = [path.relative_to(made) for path in sorted(made.rglob("*")) if path.is_file()]
     return [output / path for path in written]
+
+
+def _write_beside(
+    folder: Path,
+    places: Mapping[str, tuple[str, ...]],
+    files: Mapping[str, TensorFile],
+    config: ModelConfig,
+    dtype: torch.dtype,
+) -> None:
+    """What a checkpoint does not hold: configurations, image encoder and autoencoder, in their places."""
+    for name, values in _configs(config).items():
+        place = folder / places[name][0]
+        place.mkdir(parents=True)
+        (place / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    for name in ("image_encoder", "vae"):
+        part = _Part(files[name], {key: key for key in files[name].shapes})
+        _write(folder / places[name][0] / _WEIGHTS, [part], dtype)
 
 
 def _configs(config: ModelConfig) -> dict[str, Mapping[str, Any]]:

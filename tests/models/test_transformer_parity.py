@@ -7,52 +7,34 @@ from collections.abc import Mapping
 import pytest
 import torch
 from diffusers import LatteTransformer3DModel, PixArtTransformer2DModel
+from tiny_pixart import PIXART
 from torch import Tensor
 
 from megactor_core.models.dit.config import DiTConfig
 from megactor_core.models.dit.transformer import DenoisingTransformer
-
-SHAPE = {
-    "num_attention_heads": 4,
-    "attention_head_dim": 16,
-    "in_channels": 4,
-    "out_channels": 8,
-    "num_layers": 2,
-    "cross_attention_dim": 64,
-    "caption_channels": 12,
-    "sample_size": 16,
-    "patch_size": 2,
-    "activation_fn": "gelu-approximate",
-    "attention_bias": True,
-    "norm_type": "ada_norm_single",
-    "norm_elementwise_affine": False,
-    "norm_eps": 1e-6,
-    "num_embeds_ada_norm": 1000,
-}
+from megactor_core.weights.pixart import CAPTIONS, transformer_key
 
 
 def ours(theirs: Mapping[str, Tensor], temporal: str, tokens: Tensor) -> tuple[DenoisingTransformer, Tensor]:
     """Our network with their weights."""
     config = DiTConfig(
-        num_layers=2,
+        num_layers=PIXART["num_layers"],
         num_attention_heads=4,
         attention_head_dim=16,
         cross_attention_dim=64,
         sample_size=16,
         temporal_blocks=temporal,  # type: ignore[arg-type]
-        first_reading_block=2,
+        first_reading_block=PIXART["num_layers"],
     )
     network = DenoisingTransformer(config, None).eval()
     renamed = {}
     for key, tensor in theirs.items():
-        name = key.replace("temporal_transformer_blocks", "motion_modules")
-        if name.endswith("scale_shift_table"):
-            name += ".weight"
+        name = transformer_key(key)
         if name == "pos_embed.proj.weight":
             tensor = torch.cat([tensor, torch.zeros_like(tensor)], 1)
         if name.startswith("proj_out"):
             tensor = tensor.unflatten(0, (4, 8))[:, :4].flatten(0, 1)
-        if not name.startswith("caption_projection"):
+        if not name.startswith(CAPTIONS):
             renamed[name] = tensor
     network.load_state_dict(renamed)
     return network, tokens
@@ -62,7 +44,7 @@ def ours(theirs: Mapping[str, Tensor], temporal: str, tokens: Tensor) -> tuple[D
 @torch.inference_mode()
 def test_one_frame_is_pixarts(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    theirs = PixArtTransformer2DModel(**SHAPE).eval()
+    theirs = PixArtTransformer2DModel(**PIXART).eval()
     captions, timesteps = torch.randn(2, 5, 12), torch.tensor([700, 40])
     latents = torch.randn(2, 4, *size)
     expected = theirs(latents, captions, timesteps).sample[:, :4]
@@ -76,7 +58,7 @@ def test_one_frame_is_pixarts(size: tuple[int, int]) -> None:
 @torch.inference_mode()
 def test_a_window_is_lattes(frames: int) -> None:
     torch.manual_seed(0)
-    theirs = LatteTransformer3DModel(**SHAPE, video_length=frames).eval()
+    theirs = LatteTransformer3DModel(**PIXART, video_length=frames).eval()
     captions, timesteps = torch.randn(2, 5, 12), torch.tensor([700, 40])
     latents = torch.randn(2, 4, frames, 16, 16)
     expected = theirs(latents, timesteps, captions).sample[:, :4]

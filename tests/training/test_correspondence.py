@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from patch_mixer import KIND, PatchMixerConfig
 from pydantic import ValidationError
-from tiny_model import tiny_networks
+from test_family_losses import task_of
+from tiny_model import tiny_config, tiny_networks
 
-from megactor_core.families.registry import FAMILIES
+from megactor_core.errors import InputError
+from megactor_core.models.kinds import DENOISERS
 from megactor_core.seeds import torch_generator
 from megactor_core.training.config.tasks import DenoiserTaskConfig
 from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.tasks.animation import DenoiserTask
 from megactor_core.training.tasks.base import StepContext
 from megactor_core.training.tasks.correspondence import correspondence_error
-from megactor_core.weights.random_model import tiny_config
 
 SIDE, HEADS, WIDTH = 4, 2, 16
 
@@ -56,16 +57,6 @@ def test_points_outside_a_picture_count_not() -> None:
     assert error(query, reference[:, 1:2], targets[:, :, 1:2]) == 0
 
 
-def task_of(family: str, folder: Path, **changes: Any) -> DenoiserTask:
-    settings = {"data": {"size": 64, "references": 2, "frames": 2}, **changes}
-    config = DenoiserTaskConfig(initial_weights=folder, start="noise", sample_latents=False, **settings)
-    model = tiny_config(FAMILIES[family].config)
-    networks = tiny_networks(model)
-    for _, network in networks.items():
-        network.requires_grad_(True)
-    return DenoiserTask(config, model, networks, 0, folder)
-
-
 @pytest.mark.parametrize("family", ["megactor", "xportrait", "megactor-sigma-dit"])
 def test_a_few_steps_teach_it(family: str, tmp_path: Path) -> None:
     task = task_of(family, tmp_path, correspondence_weight=1.0, reference_dropout=0.3)
@@ -74,10 +65,10 @@ def test_a_few_steps_teach_it(family: str, tmp_path: Path) -> None:
     optimizer = torch.optim.Adam(parameters, lr=3e-3)
     errors = []
     for _ in range(6):
-        _, scalars = loss = task.loss(batch, StepContext(0, 1, torch_generator(1, 1, 1), ProcessGroup()))
+        loss, scalars = task.loss(batch, StepContext(0, 1, torch_generator(1, 1, 1), ProcessGroup()))
         errors.append(float(scalars["correspondence"]))
         optimizer.zero_grad()
-        loss[0].backward()
+        loss.backward()
         optimizer.step()
     assert 0 < errors[-1] < errors[0] - 0.1
 
@@ -93,6 +84,17 @@ def test_recomputed_activations_have_the_same_gradients(tmp_path: Path) -> None:
         loss.backward()
         gradients.append([p.grad for p in task.networks["denoiser"].parameters() if p.grad is not None])
     assert all(map(torch.equal, *gradients))
+
+
+def test_a_denoiser_without_such_attention_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(DENOISERS, "patch_mixer", KIND)
+    mixer, writer = PatchMixerConfig(), PatchMixerConfig(in_channels=4)
+    model = tiny_config(denoiser=mixer, reference_network=writer)
+    config = DenoiserTaskConfig(initial_weights=tmp_path, start="noise", correspondence_weight=0.1)
+    with pytest.raises(InputError, match=r"correspondence_weight: is for denoisers .* a patch_mixer"):
+        DenoiserTask(config, model, tiny_networks(model), 0, tmp_path)
 
 
 def test_shards_do_not_know_it() -> None:

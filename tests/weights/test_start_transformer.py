@@ -15,6 +15,7 @@ import torch
 from diffusers import AutoencoderKL, LatteTransformer3DModel, PixArtTransformer2DModel
 from safetensors.torch import load_file, save_file
 from tiny_model import tiny_networks
+from tiny_pixart import PIXART
 from torch import Tensor
 from transformers import WhisperConfig, WhisperModel
 
@@ -30,35 +31,18 @@ from megactor_core.weights.saving import save_model
 
 FAMILY = "megactor-sigma-dit"
 EAR = Path(__file__).parents[2] / "megactor_core" / "weights" / "mouth_reader"
-SHAPE: dict[str, Any] = {
-    "num_attention_heads": 4,
-    "attention_head_dim": 16,
-    "in_channels": 4,
-    "out_channels": 8,
-    "num_layers": 3,
-    "cross_attention_dim": 64,
-    "caption_channels": 12,
-    "sample_size": 16,
-    "patch_size": 2,
-    "activation_fn": "gelu-approximate",
-    "attention_bias": True,
-    "norm_type": "ada_norm_single",
-    "norm_elementwise_affine": False,
-    "norm_eps": 1e-6,
-    "num_embeds_ada_norm": 1000,
-}
 
 
 @pytest.fixture(scope="module")
 def pixart() -> PixArtTransformer2DModel:
     torch.manual_seed(0)
-    return PixArtTransformer2DModel(**SHAPE).eval()
+    return PixArtTransformer2DModel(**PIXART).eval()
 
 
 @pytest.fixture(scope="module")
 def latte() -> LatteTransformer3DModel:
     torch.manual_seed(1)
-    return LatteTransformer3DModel(**SHAPE, video_length=4).eval()
+    return LatteTransformer3DModel(**PIXART, video_length=4).eval()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ Tokens flow as ``(rows * frames, tokens, width)``, see ``models.attention``.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
@@ -15,12 +17,9 @@ from torch import Tensor, nn
 from ..attention import (
     ConditionedAttention,
     Pass,
-    attend,
     feed_forward,
-    merge_heads,
-    project,
     repeat_rows,
-    split_heads,
+    self_attend,
 )
 from .config import DiTConfig
 
@@ -54,7 +53,7 @@ def _for_all(part: Tensor, tokens: Tensor) -> Tensor:
     return part if part.shape[0] == 1 else repeat_rows(part, tokens.shape[0])
 
 
-class _Block(nn.Module):
+class _Block(ABC, nn.Module):
     """Self-attention and feed-forward layer, each gated, between modulated norms."""
 
     def __init__(self, name: str, config: DiTConfig) -> None:
@@ -77,9 +76,9 @@ class _Block(nn.Module):
         shift, scale, gate = of_feed_forward
         return tokens + _for_all(gate, tokens) * feed_forward(self.ff, normalise(tokens, scale, shift))
 
+    @abstractmethod
     def attend_to_each_other(self, normed: Tensor, shared: Pass) -> Tensor:
         """Self-attention before its output layer."""
-        raise NotImplementedError
 
     def attend_to_conditions(self, tokens: Tensor, shared: Pass) -> Tensor:
         """Tokens and what they read of the clip's conditions."""
@@ -99,30 +98,20 @@ class SpatialBlock(ConditionedAttention, _Block):
         self.attn2 = Attention(
             width, cross_attention_dim=config.cross_attention_dim, heads=heads, dim_head=head_dim, bias=True
         )
-        self.hears = hears
-        if hears:
-            self.attn_audio = Attention(
-                width, cross_attention_dim=config.audio_dim, heads=heads, dim_head=head_dim
-            )
-            self.norm_audio = nn.LayerNorm(width)
-            for parameter in self.attn_audio.to_out[0].parameters():
-                nn.init.zeros_(parameter)
+        self._make_hearing(config.audio_dim if hears else 0)
 
     def attend_to_each_other(self, normed: Tensor, shared: Pass) -> Tensor:
         return self._self_attention(normed, shared)
 
     def attend_to_conditions(self, tokens: Tensor, shared: Pass) -> Tensor:
-        tokens = tokens + self._context_attention(tokens, shared.context[self.name])
-        if not self.hears:
-            return tokens
-        heard = self._audio_attention(self.norm_audio(tokens), shared)
-        return repeat_rows(tokens, max(tokens.shape[0], heard.shape[0])) + heard
+        return self._hear(tokens + self._context_attention(tokens, shared.context[self.name]), shared)
 
 
 class TemporalBlock(_Block):
     """Attention of the tokens at one place to each other over the frames (Latte, arXiv 2401.03048).
 
-    A fresh one does nothing: its gates depend on the timestep, so that its output layers are zero.
+    A fresh one adds nothing: its gates depend on the timestep, so that its output layers are zero. The
+    frames' positions, which come before the first, are not without effect.
     """
 
     def __init__(self, name: str, config: DiTConfig) -> None:
@@ -133,9 +122,7 @@ class TemporalBlock(_Block):
 
     def attend_to_each_other(self, normed: Tensor, shared: Pass) -> Tensor:
         places = normed.unflatten(0, (-1, shared.num_frames)).transpose(1, 2)
-        sequences, heads = places.flatten(0, 1), self.attn1.heads
-        query = split_heads(self.attn1.to_q(sequences), heads)
-        attended = merge_heads(attend(query, *project(self.attn1, sequences)))
+        attended = self_attend(self.attn1, places.flatten(0, 1))
         return attended.view(places.shape).transpose(1, 2).flatten(0, 1)
 
 

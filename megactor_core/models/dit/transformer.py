@@ -185,8 +185,8 @@ class ReferenceTransformer(TransformerTrunk):
         """Tokens ``{block name: (rows, tokens, width)}``; see ``denoiser.ReferenceWriter``."""
         written: dict[str, Tensor] = {}
         embedding = self.embed_time(timestep, latents.dtype)
-        shared = Pass(1, embedding, context=context, rows=latents.shape[0], written=written)
+        shared = self.spread(Pass(1, embedding, context=context, rows=latents.shape[0], written=written))
         tokens = self.pos_embed(latents)
         for block in self.transformer_blocks:
-            tokens = self.run(block, tokens, self.spread(shared))
+            tokens = self.run(block, tokens, shared)
         return {name: tokens for name, tokens in written.items() if self.config.reads(name)}

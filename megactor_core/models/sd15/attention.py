@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
-from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from ..attention import ConditionedAttention, Pass, feed_forward, repeat_rows
@@ -36,15 +35,7 @@ class TransformerBlock(ConditionedAttention, BasicTransformerBlock):
     def __init__(self, name: str, width: int, heads: int, context_dim: int, audio_dim: int = 0) -> None:
         super().__init__(width, heads, width // heads, cross_attention_dim=context_dim)
         self.name = name
-        self.hears = audio_dim > 0
-        if self.hears:
-            self.attn_audio = Attention(
-                width, cross_attention_dim=audio_dim, heads=heads, dim_head=width // heads
-            )
-            self.norm_audio = nn.LayerNorm(width)
-            # Training with sound begins as the model was without it.
-            for parameter in self.attn_audio.to_out[0].parameters():
-                nn.init.zeros_(parameter)
+        self._make_hearing(audio_dim)
 
     def forward(self, tokens: Tensor, shared: Pass) -> Tensor:
         """``(rows * frames, tokens, width)`` in; out the same, with all rows if this block parts them."""
@@ -54,9 +45,7 @@ class TransformerBlock(ConditionedAttention, BasicTransformerBlock):
         attended = self._self_attention(normed, shared)
         tokens = self.attn1.to_out[0](attended) + repeat_rows(tokens, attended.shape[0])
         tokens = tokens + self._context_attention(self.norm2(tokens), shared.context[self.name])
-        if self.hears:
-            heard = self._audio_attention(self.norm_audio(tokens), shared)
-            tokens = repeat_rows(tokens, max(tokens.shape[0], heard.shape[0])) + heard
+        tokens = self._hear(tokens, shared)
         return tokens + feed_forward(self.ff, self.norm3(tokens))
 
 

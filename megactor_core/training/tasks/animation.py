@@ -17,6 +17,7 @@ from ...conditioning.compose import Clips, Kept, compose, driving_width
 from ...errors import InputError
 from ...families.features import encodes_driver, has_controls, has_plain_base, hears
 from ...families.registry import families_with
+from ...models.conditioned import ConditionedDenoiser
 from ...models.conditions import Conditions
 from ...models.config import ModelConfig
 from ...models.denoiser import ONE_PICTURE, Regions
@@ -69,6 +70,9 @@ class DenoiserTask:
             raise InputError("task.controls", problem, "Leave it out")
         if config.modalities is not None:
             _check_modalities(config, config.modalities, model)
+        if config.correspondence_weight and not isinstance(networks.denoiser, ConditionedDenoiser):
+            problem = f"is for denoisers that attend to the reference; this one is a {model.denoiser.kind}"
+            raise InputError("task.correspondence_weight", problem, "Leave it out")
         if config.zero_terminal_snr is not None:
             schedule = replace(model.training_scheduler, rescale_betas_zero_snr=config.zero_terminal_snr)
             model = replace(model, training_scheduler=schedule)

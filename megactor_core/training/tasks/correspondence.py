@@ -38,11 +38,11 @@ class Correspondence:
         self, denoiser: ConditionedDenoiser, read: Mapping[str, KeyValues], reading: int
     ) -> Iterator[None]:
         """Measure a pass of the denoiser, in which the last ``reading`` clips read ``read``."""
-        finest = max(pair.key.shape[2] for pair in read.values())
-        blocks = [n for n in denoiser.attending_blocks() if n in read and read[n].key.shape[2] == finest]
+        finest, attending = max(pair.key.shape[2] for pair in read.values()), denoiser.attending_blocks()
+        blocks = [name for name, pair in read.items() if pair.key.shape[2] == finest]
         queries: dict[str, Tensor] = {}
         hooks = [
-            denoiser.attending_blocks()[name].attn1.to_q.register_forward_hook(
+            attending[name].attn1.to_q.register_forward_hook(
                 lambda layer, inputs, output, name=name: queries.update({name: output})
             )
             for name in blocks
