@@ -101,7 +101,7 @@ def test_from_videos_to_a_report(
         "held_out": 0.01,
     }
     task = {**denoiser_data["task"], "data": data, "auxiliary_weight": 0.0}
-    first = write_yaml({**denoiser_data, "steps": 40, "device": "cpu", "task": task}, "first.yaml")
+    first = write_yaml({**denoiser_data, "steps": 16, "device": "cpu", "task": task}, "first.yaml")
     kill_after_a_checkpoint(train(first, tmp_path / "first"), tmp_path / "first")
     model = finish(train(first, tmp_path / "first"), tmp_path / "first")
 
