@@ -73,6 +73,9 @@ class TrainingConfig(Section):
         "fp32", description="of activations (autocast); weights stay fp32. fp16 scales its gradients"
     )
     gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
+    compile: bool = Field(
+        False, description="compile residual and feed-forward blocks by torch.compile; needs a compiler"
+    )
     device: str = Field(
         "auto", description="auto, cpu, cuda, cuda:1 ...; accelerate gives each process its GPU"
     )
@@ -122,6 +125,7 @@ class TrainingConfig(Section):
 FREE_FIELDS = frozenset(
     {
         "device",
+        "compile",
         "num_workers",
         "checkpoint_interval",
         "checkpoint_minutes",

@@ -13,6 +13,7 @@ from ..config.run import TrainingConfig
 from ..data.loader import Batch
 from ..distributed import ProcessGroup
 from ..tasks.base import StepContext, Task
+from .compiled import compile_blocks
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -61,6 +62,8 @@ def prepare_step(
             parameter.requires_grad_(task.trainable(name))
     if config.gradient_checkpointing:
         task.set_gradient_checkpointing()
+    if config.compile:
+        compile_blocks(task.networks.values())
     step = processes.wrap(TrainingStep(task, config.precision), PRECISIONS[config.precision])
     # Only now: spreading them over processes makes new parameters.
     parameters = {
