@@ -11,9 +11,9 @@ _SPLIT_KEYS = {"train": 1, "held-out": 2}
 
 Split = Literal["train", "held-out"]
 
-MODALITY, SPEECH, HINTS = 1, 2, 3
+MODALITY, SPEECH, HINTS, PICTURES = 1, 2, 3, 4
 """Purposes of a clip's generator beside its content: what is shown and heard of it; what its puppet says, and
-in which mood; how hints of ControlNets are changed."""
+in which mood; how hints of ControlNets are changed; whether a picture is a puppet."""
 
 # Separate streams, so that data and noise of one step, or training and held-out data, never share a sequence.
 TRAINING_DATA, NOISE, VALIDATION_DATA, VALIDATION_NOISE, INITIAL_WEIGHTS = range(5)

@@ -41,6 +41,7 @@ def test_a_run_goes_on_compiled_with_the_same_losses_and_names(autoencoder_data,
     shutil.rmtree(tmp_path / "mixed" / "checkpoints" / "step_00000004")
     compiled = train({**data, "compile": True}, tmp_path / "mixed")
     torch.testing.assert_close(compiled, plain, rtol=1e-5, atol=1e-6)
-    expected, found = (load_file(tmp_path / name / "model" / "vae.safetensors") for name in ("plain", "mixed"))
+    names = ("plain", "mixed")
+    expected, found = (load_file(tmp_path / name / "model" / "vae.safetensors") for name in names)
     assert expected.keys() == found.keys()
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)

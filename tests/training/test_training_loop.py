@@ -217,6 +217,21 @@ def test_the_autoencoder_exports_its_measured_scaling_factor(autoencoder_data, t
     assert "validation_psnr" in records[-1]
 
 
+def test_an_autoencoder_goes_on_from_a_trained_one(autoencoder_data, tmp_path):
+    train(autoencoder_data, tmp_path / "first")
+    first = tmp_path / "first" / "model"
+    task = {key: value for key, value in autoencoder_data["task"].items() if key != "vae"}
+    task |= {"initial_weights": str(first), "procedural_share": 0.5}
+    still = {**autoencoder_data, "optimizer": {"name": "adamw", "learning_rate": 1e-12}}
+    train({**still, "task": task}, tmp_path / "second")
+    before, after = (load_file(tmp_path / name / "model" / "vae.safetensors") for name in ("first", "second"))
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-6)
+    assert "validation_procedural_psnr" in (tmp_path / "second" / "log.jsonl").read_text()
+    task["initial_weights"] = str(tmp_path)
+    with pytest.raises(InputError, match=r"is no exported autoencoder"):
+        train({**still, "task": task}, tmp_path / "third")
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(autoencoder_data, tmp_path, monkeypatch):
     loss = AutoencoderTask.loss
 

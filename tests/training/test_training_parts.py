@@ -16,7 +16,7 @@ from megactor_core.seeds import torch_generator
 from megactor_core.training.config.run import OptimizerConfig, TrainingConfig, differences
 from megactor_core.training.config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from megactor_core.training.data.loader import BatchPart
-from megactor_core.training.data.pictures import PuppetPictures
+from megactor_core.training.data.pictures import RenderedPictures
 from megactor_core.training.data.puppets import PuppetClips
 from megactor_core.training.data.sample import SampleFormat
 from megactor_core.training.distributed import ProcessGroup
@@ -223,13 +223,35 @@ def test_a_part_of_a_batch_is_made_of_the_same_entries():
 
 
 def test_a_batch_depends_on_its_index_alone():
-    pictures = PuppetPictures(1, "train", 32, 2, 2.0)
+    pictures = RenderedPictures(1, "train", 32, 2, 2.0)
     first = pictures[5]
     pictures[6]
-    assert torch.equal(first["pictures"], PuppetPictures(1, "train", 32, 2, 2.0)[5]["pictures"])
+    assert torch.equal(first["pictures"], RenderedPictures(1, "train", 32, 2, 2.0)[5]["pictures"])
     assert not torch.equal(first["pictures"], pictures[6]["pictures"])
-    assert not torch.equal(first["pictures"], PuppetPictures(1, "held-out", 32, 2, 2.0)[5]["pictures"])
+    assert not torch.equal(first["pictures"], RenderedPictures(1, "held-out", 32, 2, 2.0)[5]["pictures"])
     assert set(first["weights"].unique().tolist()) == {1.0, 2.0}
+
+
+def test_a_share_of_pictures_shows_no_puppet_and_the_others_stay_the_same():
+    alone = RenderedPictures(1, "train", 32, 40, 2.0)[0]
+    mixed = RenderedPictures(1, "train", 32, 40, 2.0, procedural_share=0.4)[0]
+    puppets = (mixed["pictures"] == alone["pictures"]).flatten(1).all(1)
+    assert 0.4 < puppets.float().mean() < 0.8
+    others = mixed["pictures"][~puppets].float()
+    assert (mixed["weights"][~puppets] == 1).all()
+    # none is empty, no two are alike
+    assert (others.std((1, 2, 3)) > 1).all()
+    assert (others[:, None] - others[None]).abs().mean((2, 3, 4)).fill_diagonal_(255).min() > 5
+
+
+def test_a_crop_is_a_piece_of_the_picture():
+    whole = RenderedPictures(1, "train", 64, 1, 2.0)[7]
+    piece = RenderedPictures(1, "train", 64, 1, 2.0, crop=32)[7]
+    windows = whole["pictures"][0].unfold(1, 32, 1).unfold(2, 32, 1).permute(1, 2, 0, 3, 4)
+    places = (windows == piece["pictures"][0]).flatten(2).all(2).nonzero()
+    assert len(places) == 1
+    (top, left) = places[0].tolist()
+    assert torch.equal(piece["weights"], whole["weights"][..., top : top + 32, left : left + 32])
 
 
 def test_driver_and_target_are_different_people_in_the_same_motion():

@@ -24,12 +24,25 @@ Timestep = Annotated[int, Field(ge=0, le=_LAST_TIMESTEP)]
 
 
 class AutoencoderTaskConfig(Section):
-    """diffusers' AutoencoderKL on puppets that are rendered while it trains."""
+    """diffusers' AutoencoderKL on puppets and other pictures that are rendered while it trains."""
 
     name: Literal["autoencoder"] = "autoencoder"
     size: int = Field(128, ge=32, le=8192, multiple_of=8, description="side of the pictures in pixels")
+    crop: int | None = Field(
+        None, ge=32, le=8192, multiple_of=8, description="side of the piece of a picture that is trained on"
+    )
     batch_size: int = Field(16, ge=1, le=100_000, description="pictures per batch, shared by all processes")
-    vae: dict[str, Any] = Field(description="keyword arguments of AutoencoderKL; scaling_factor is measured")
+    vae: dict[str, Any] | None = Field(
+        None, description="keyword arguments of AutoencoderKL, with fresh weights; scaling_factor is measured"
+    )
+    initial_weights: Path | None = Field(
+        None,
+        description="autoencoder to start from, instead of vae: what a training of one exported, a model "
+        "folder, or demo",
+    )
+    procedural_share: float = Field(
+        0.0, ge=0, le=1, description="share of pictures of shapes and textures of all kinds, not puppets"
+    )
     l1_weight: float = Field(
         1.0, ge=0, le=_HEAVIEST, description="weight of the absolute error of pixels in [-1, 1]"
     )
@@ -43,6 +56,14 @@ class AutoencoderTaskConfig(Section):
     validation_pictures: int = Field(
         64, ge=1, le=100_000, description="held-out pictures whose PSNR is logged"
     )
+
+    @model_validator(mode="after")
+    def _check_source(self) -> AutoencoderTaskConfig:
+        if (self.vae is None) == (self.initial_weights is None):
+            raise ValueError("give either vae or initial_weights")
+        if self.crop is not None and self.crop > self.size:
+            raise ValueError("crop is larger than size")
+        return self
 
 
 def _data_name(data: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Task: train the autoencoder on puppet pictures."""
+"""Task: train the autoencoder on rendered pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...media.contact_sheet import save_sheet, to_images
 from ...weights.saving import save_networks
 from ..config.tasks import AutoencoderTaskConfig
 from ..data.loader import Batch, BatchPart
-from ..data.pictures import PuppetPictures, to_signed
+from ..data.pictures import RenderedPictures, to_signed
 from ..distributed import ProcessGroup
 from .base import StepContext
 
@@ -24,19 +24,33 @@ from .base import StepContext
 class AutoencoderTask:
     """Absolute, squared and normal-divergence errors; eyes, brows and mouth count more.
 
+    Args:
+        config: of the task.
+        seed: of fresh weights and of the pictures.
+        initial: arguments and weights of the autoencoder to start from.
+
     Raises:
         InputError: ``task.vae`` describes no autoencoder.
     """
 
-    def __init__(self, config: AutoencoderTaskConfig, seed: int) -> None:
+    def __init__(
+        self,
+        config: AutoencoderTaskConfig,
+        seed: int,
+        initial: tuple[Mapping[str, Any], Mapping[str, Tensor]] | None = None,
+    ) -> None:
         self.config, self.seed = config, seed
+        arguments, state = initial or (config.vae, None)
+        self._arguments: Mapping[str, Any] = arguments or {}
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
             try:
-                self.vae = AutoencoderKL(**config.vae)
+                self.vae = AutoencoderKL(**self._arguments)
             except Exception as error:  # diffusers and torch refuse in many ways
                 problem = f"describes no autoencoder that can be built ({error})"
                 raise InputError("task.vae", problem, "See configs/train/demo_autoencoder.yaml") from error
+        if state is not None:
+            self.vae.load_state_dict(state)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -59,7 +73,9 @@ class AutoencoderTask:
 
     def dataset(self, processes: ProcessGroup) -> Dataset[Batch]:
         config = self.config
-        single = PuppetPictures(self.seed, "train", config.size, 1, config.feature_weight)
+        single = RenderedPictures(
+            self.seed, "train", config.size, 1, config.feature_weight, config.procedural_share, config.crop
+        )
         return BatchPart(single, config.batch_size, processes.part(config.batch_size))
 
     def set_gradient_checkpointing(self) -> None:
@@ -93,29 +109,36 @@ class AutoencoderTask:
         return None
 
     def validate(self, device: torch.device, folder: Path | None) -> Mapping[str, float]:
-        """PSNR of held-out pictures in dB over 0..255: mean over pictures, and around the features."""
-        pictures, weights = self._held_out(device)
-        output = torch.cat([self._reconstruct(part) for part in pictures.split(16)])
-        error = (output - pictures).square().mean(1, keepdim=True) / 4
+        """PSNR of held-out pictures in dB over 0..255: mean over pictures, and around a puppet's features."""
+        pictures, weights = self._held_out(device, 0.0)
+        error, output = self._errors(pictures)
         inside = (weights > 1).float()
         features = (error * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))
-        truth, result = to_images(pictures[:16]), to_images(output[:16])
+        values = {"psnr": _psnr(error.mean((1, 2, 3))), "feature_psnr": _psnr(features)}
+        rows = [pictures[:8], output[:8], pictures[8:16], output[8:16]]
+        if self.config.procedural_share:
+            pictures, _ = self._held_out(device, 1.0)
+            error, output = self._errors(pictures)
+            values["procedural_psnr"] = _psnr(error.mean((1, 2, 3)))
+            rows += [pictures[:8], output[:8]]
         if folder is not None:
-            save_sheet(folder / "pictures.png", [truth[:8], result[:8], truth[8:], result[8:]])
-        return {
-            "psnr": float(-10 * error.mean((1, 2, 3)).log10().mean()),
-            "feature_psnr": float(-10 * features.log10().mean()),
-        }
+            save_sheet(folder / "pictures.png", [to_images(row) for row in rows])
+        return values
 
     def export(self, folder: Path | None) -> None:
         """``vae.safetensors`` (fp32) and ``vae.json``: its config with the measured scaling factor."""
-        config: dict[str, Any] = {**self.config.vae, "scaling_factor": self._scaling_factor()}
+        config: dict[str, Any] = {**self._arguments, "scaling_factor": self._scaling_factor()}
         save_networks([("vae", self.vae)], config, "vae.json", folder, torch.float32)
 
-    def _held_out(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        config = self.config
-        batch = PuppetPictures(self.seed, "held-out", config.size, config.validation_pictures, 2.0)[0]
+    def _held_out(self, device: torch.device, procedural_share: float) -> tuple[Tensor, Tensor]:
+        size, count = self.config.size, self.config.validation_pictures
+        batch = RenderedPictures(self.seed, "held-out", size, count, 2.0, procedural_share)[0]
         return to_signed(batch["pictures"].to(device)), batch["weights"].to(device)
+
+    def _errors(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared errors over 0..1, (B, 1, S, S), and the pictures that come back."""
+        output = torch.cat([self._reconstruct(part) for part in pictures.split(16)])
+        return (output - pictures).square().mean(1, keepdim=True) / 4, output
 
     def _reconstruct(self, pictures: Tensor) -> Tensor:
         return self.vae.decode(self.vae.encode(pictures).latent_dist.mean).sample.clamp(-1, 1)
@@ -124,7 +147,12 @@ class AutoencoderTask:
     def _scaling_factor(self) -> float:
         """1 / deviation of the latents of training pictures, as in latent diffusion (Rombach et al. 2022)."""
         device = next(self.vae.parameters()).device
-        batch = PuppetPictures(self.seed, "train", self.config.size, 256, 1.0)[0]
+        batch = RenderedPictures(self.seed, "train", self.config.size, 256, 1.0)[0]
         pictures = to_signed(batch["pictures"].to(device))
         means = torch.cat([self.vae.encode(part).latent_dist.mean for part in pictures.split(16)])
         return float(1 / means.std())
+
+
+def _psnr(errors: Tensor) -> float:
+    """Mean over pictures, of squared errors over 0..1."""
+    return float(-10 * errors.log10().mean())

@@ -33,7 +33,8 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
     if isinstance(config.task, AutoencoderTaskConfig):
         from .autoencoder import AutoencoderTask
 
-        return AutoencoderTask(config.task, config.seed)
+        source = config.task.initial_weights
+        return AutoencoderTask(config.task, config.seed, _read_autoencoder(source) if source else None)
     if isinstance(config.task, MouthReaderTaskConfig):
         from .mouth_reader import MouthReaderTask
 
