@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..families.registry import default_family
-from . import evaluate_speech
+from . import evaluate_pictures, evaluate_speech
 from .arguments import whole_number
 from .evaluate_reenactment import add_tests
 from .puppet_flags import add_clip_flags, add_report_flags, heading, puppet_sampling, write_report
@@ -86,6 +86,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_report_flags(puppets)
     puppets.set_defaults(run=run_puppets)
     evaluate_speech.add_test(tests)
+    evaluate_pictures.add_test(tests)
     add_tests(tests)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...weights.download import file_sha256
 from ...weights.loading import LoadedModel
 from ..measures.bootstrap import mean_with_interval
 from ..measures.correlation import pearson
 from ..measures.pixels import motion_correlation
+from ..model_record import model_record
 from .drives import STRETCHES
 from .evaluate import ClipFrames, ClipResult, EvaluationSettings, Scores
 
@@ -46,10 +46,7 @@ def build_report(
     autoencoder and truth frames); ``face_axes`` (see ``_face_axes``); ``clips`` (each clip's measures).
     """
     return {
-        "model": {
-            "folder": str(model.source),
-            "sha256": {path.name: file_sha256(path) for path in sorted(model.source.glob("*.safetensors"))},
-        },
+        "model": model_record(model),
         "settings": dataclasses.asdict(settings),
         **({"sound": _SOUND} if model.config.audio_encoder is not None else {}),
         "means": puppet_means(results),

@@ -14,6 +14,7 @@ from ...puppets.motion import MOUTH_COLUMNS
 from ...puppets.speech.corpus import SpeechCorpus
 from ...weights.download import file_sha256
 from ...weights.loading import LoadedModel
+from ..model_record import model_record
 from .drives import SpeakingPuppet
 from .evaluate import SpeechSettings
 from .reading import SpeechReading
@@ -32,10 +33,7 @@ def build_report(
     opening: frames ``at`` which it was read, ``truth``, ``loudness``, and by drive what was read).
     """
     return {
-        "model": {
-            "folder": str(model.source),
-            "sha256": {path.name: file_sha256(path) for path in sorted(model.source.glob("*.safetensors"))},
-        },
+        "model": model_record(model),
         "corpus": {
             "file": str(corpus.path),
             "sha256": file_sha256(corpus.path),
