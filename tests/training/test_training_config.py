@@ -53,7 +53,7 @@ def test_an_unknown_field_is_named_with_the_allowed_ones(denoiser_data, write_ya
         ({"steps": 0}, "field steps: .*greater than 0"),
         ({"precision": "fp8"}, "field precision: .*'fp32', 'bf16' or 'fp16'"),
         ({"task": {"name": "sculptor"}}, "field task: .*'autoencoder', 'denoiser'"),
-        ({"task": {"name": "denoiser"}}, "give either model or initial_weights"),
+        ({"task": {"name": "denoiser"}}, "give model or initial_weights"),
         ({"task": {"name": "denoiser", "model": {}, "own_start": True}}, "own_start needs a start_share"),
         ({"optimizer": {"warmup_steps": 9}}, "exceed steps"),
         ({"task": {"name": "denoiser", "model": {}, "lora": {}}}, "lora goes with initial_weights"),

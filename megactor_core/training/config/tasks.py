@@ -121,7 +121,9 @@ class DenoiserTaskConfig(Section):
 
     name: Literal["denoiser"] = "denoiser"
     model: ModelConfig | None = Field(None, description="networks and schedules, with fresh weights")
-    initial_weights: Path | None = Field(None, description="model folder to start from, instead of model")
+    initial_weights: Path | None = Field(
+        None, description="model folder to start from; beside model, what of it fits: same name, same shape"
+    )
     vae: Path | None = Field(
         None,
         description="with a model of fresh weights, whose autoencoder it gets: what a training of one "
@@ -241,8 +243,8 @@ class DenoiserTaskConfig(Section):
 
     @model_validator(mode="after")
     def _check_source(self) -> DenoiserTaskConfig:
-        if (self.model is None) == (self.initial_weights is None):
-            raise ValueError("give either model or initial_weights")
+        if self.model is None and self.initial_weights is None:
+            raise ValueError("give model or initial_weights")
         if self.vae is not None and self.model is None:
             raise ValueError("vae goes with model; initial_weights have their own")
         if self.own_start and not self.start_share:

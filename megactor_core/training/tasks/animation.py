@@ -245,7 +245,8 @@ class DenoiserTask:
         denoiser = self.all_networks.module("denoiser").named_parameters(prefix="denoiser")
         names = [name for name, _ in denoiser if ".motion_modules." not in name]
         based = has_plain_base(self.model) and has_controls(self.model)
-        return self.config.initial_weights is not None and based and not any(map(self.trainable, names))
+        whole = self.config.initial_weights is not None and self.config.model is None
+        return whole and based and not any(map(self.trainable, names))
 
     def _encoded(
         self, batch: Batch, references: Tensor, context: StepContext

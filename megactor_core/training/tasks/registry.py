@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from tqdm import tqdm
 
 from ...errors import InputError
 from ...models.config import ModelConfig
@@ -48,16 +50,16 @@ def build_task(config: TrainingConfig, folder: Path) -> Task:
 
 
 def initial_networks(config: DenoiserTaskConfig, seed: int) -> tuple[ModelConfig, Networks]:
-    """The networks a run starts from: loaded, or fresh from the seed with a trained autoencoder.
+    """The networks a run starts from: loaded, or fresh from the seed with what is given of trained ones.
 
     Raises:
         InputError: the folder of the autoencoder or of the initial weights is unusable.
     """
-    if config.initial_weights is not None:
+    model = config.model
+    if model is None:
+        assert config.initial_weights is not None  # the config has checked it
         loaded = load_model(config.initial_weights)
         return loaded.config, loaded.networks
-    model = config.model
-    assert model is not None  # the config has checked it
     state: dict[str, Tensor] | None = None
     if config.vae is not None:
         vae, state = _read_autoencoder(config.vae)
@@ -65,9 +67,32 @@ def initial_networks(config: DenoiserTaskConfig, seed: int) -> tuple[ModelConfig
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         networks = build_networks(model)
+    if config.initial_weights is not None:
+        _take_what_fits(networks, config.initial_weights)
     if state is not None:
         networks.vae.load_state_dict(state)
     return model, networks
+
+
+def _take_what_fits(networks: Networks, source: Path) -> None:
+    """Weights of another model where names and shapes are the same; the others stay as they are.
+
+    Raises:
+        InputError: less than half of the denoiser's are.
+    """
+    known = dict(load_model(source).networks.items())
+    taken: list[str] = []
+    for name, network in networks.items():
+        own = network.state_dict()
+        given = known[name].state_dict() if name in known else {}
+        shapes = {key: value.shape for key, value in given.items()}
+        fitting = {key: given[key] for key, value in own.items() if shapes.get(key) == value.shape}
+        network.load_state_dict(own | fitting)
+        taken.append(f"{len(fitting)} of {len(own)} tensors of {name}")
+        if name == "denoiser" and 2 * len(fitting) < len(own):
+            problem = f"has {taken[-1]} as task.model describes it, less than half"
+            raise InputError(source, problem, "Give a model of the same widths, or leave it out")
+    tqdm.write(f"{source}: {', '.join(taken)} fit; the others are new", file=sys.stderr)
 
 
 def _read_autoencoder(source: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
