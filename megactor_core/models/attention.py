@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention as attend
 
-from .blocked_attention import attend_in_blocks
 from .denoiser import Control, KeyValues
 from .denoiser_config import FEED_FORWARD_TOKENS
 
@@ -65,17 +65,6 @@ class Pass:
     hidden: Mapping[int, Tensor] = field(default_factory=dict)
     sounding: Mapping[int, Tensor] = field(default_factory=dict)
     written: dict[str, Tensor] | None = None
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Softmax attention over ``(batch, heads, tokens, head_width)``; the one place that chooses a kernel.
-
-    ``bias``, which broadcasts to ``(batch, 1, queries, keys)``, is added to the scores.
-    """
-    if query.device.type == "cpu" and query.requires_grad:
-        # The fused kernel's backward pass is several times slower on a CPU than the plain products.
-        return attend_in_blocks(query, key, value, bias)
-    return F.scaled_dot_product_attention(query, key, value, bias)
 
 
 def split_heads(tokens: Tensor, heads: int) -> Tensor:
