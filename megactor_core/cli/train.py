@@ -56,6 +56,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="folder of the run; a run found there goes on",
     )
     parser.add_argument(
+        "--set",
+        nargs="+",
+        default=(),
+        metavar="FIELD=VALUE",
+        help="values instead of the file's, e.g. precision=bf16 task.data.references=8",
+    )
+    parser.add_argument(
         "--export",
         type=Path,
         metavar="FOLDER",
@@ -93,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     if args.step is not None and args.export is None:
         raise InputError(f"--step {args.step}", "tells which checkpoint is exported", "Give --export FOLDER")
     resume = Resume(tuple(args.change), args.restart_optimizer, args.step)
-    config = read_config(args.config)
+    config = read_config(args.config, args.set)
     processes = join_process_group(config.device)
     trainer = Trainer(config, build_task(config, args.output), args.output, processes, resume)
     if args.export:

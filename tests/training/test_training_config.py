@@ -46,6 +46,35 @@ def test_an_unknown_field_is_named_with_the_allowed_ones(denoiser_data, write_ya
         read_config(write_yaml(denoiser_data))
 
 
+def test_values_may_be_given_instead_of_the_files(denoiser_data, write_yaml):
+    path = write_yaml(denoiser_data)
+    given = ("steps=7", "task.data.references=6", "optimizer.betas=[0.8, 0.9]", "task.validation={clips: 2}")
+    config = read_config(path, given)
+    assert config.steps == 7 and config.optimizer.betas == (0.8, 0.9)
+    assert config.task.data.references == 6 and config.task.data.frames == 2
+    assert config.task.validation.clips == 2 and config.task.validation.num_inference_steps == 10
+    assert read_config(path) == read_config(path, ("seed=3",))
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("steps", "--set steps: is not of the form FIELD=VALUE"),
+        ("=3", "is not of the form"),
+        ("steps=[", r"--set steps=\[: is not valid YAML"),
+        ("steps.more=3", "--set steps.more=3: steps is no mapping"),
+        (
+            "task.data.reference=3",
+            "unknown field task.denoiser.data.puppets.reference .*did you mean references",
+        ),
+        ("steps=few", "field steps: .*integer"),
+    ],
+)
+def test_values_that_cannot_be_set_are_named(denoiser_data, write_yaml, setting, expected):
+    with pytest.raises(InputError, match=expected):
+        read_config(write_yaml(denoiser_data), [setting])
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from ...errors import InputError
 from ...section import Section
 from ...validation import explain
 from .tasks import DenoiserTaskConfig, TaskConfig
-from .yaml_file import read_yaml
+from .yaml_file import read_yaml, set_fields
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(gt=0, le=1000)]
@@ -146,14 +147,19 @@ CHANGEABLE_FIELDS = frozenset(
 """These may change on purpose when a run goes on: the weights, and what is known of them, stay of use."""
 
 
-def read_config(path: Path) -> TrainingConfig:
+def read_config(path: Path, settings: Sequence[str] = ()) -> TrainingConfig:
     """Read and validate a YAML file.
+
+    Args:
+        path: of the file.
+        settings: values instead of the file's, see ``yaml_file.set_fields``.
 
     Raises:
         InputError: the file is missing, is not YAML, or has an unknown, repeated, missing or wrong field; the
             message names each such field and says what is allowed.
     """
     data = read_yaml(path)
+    set_fields(data, settings)
     try:
         return TrainingConfig.model_validate(data)
     except ValidationError as error:

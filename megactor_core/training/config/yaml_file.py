@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,26 +35,53 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     Raises:
         InputError: the file is missing, is no text in UTF-8, is not YAML, repeats a key, or is not a mapping.
     """
-    remedy = "Correct it; see configs/train"
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise InputError(path, f"cannot be read: {reason}", "Give a YAML file as in configs/train") from None
+    data = _parsed(text, path, "Correct it; see configs/train")
+    if not isinstance(data, dict):
+        raise InputError(path, "is not a mapping of fields", "See configs/train for examples")
+    return data
+
+
+def set_fields(data: dict[Any, Any], settings: Sequence[str]) -> None:
+    """Put values into the mapping of a config, in place.
+
+    Args:
+        data: from ``read_yaml``.
+        settings: ``FIELD=VALUE`` each, the field with dots between its parts, the value in YAML.
+
+    Raises:
+        InputError: no such form, no valid YAML, or a part of the field's name is no mapping.
+    """
+    for setting in settings:
+        subject, (field, equals, text) = f"--set {setting}", setting.partition("=")
+        if not equals or not field:
+            problem = "is not of the form FIELD=VALUE"
+            raise InputError(subject, problem, "Write it like task.data.references=8")
+        *parents, name = field.split(".")
+        place: Any = data
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise InputError(subject, f"{parent} is no mapping in the file", "Check the field's name")
+        place[name] = _parsed(text, subject, "Write the value as in a YAML file")
+
+
+def _parsed(text: str, subject: object, remedy: str) -> Any:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         if _is_large(node):
-            raise InputError(path, f"stands for more than {_MOST_NODES} values", remedy)
-        data = None if node is None else loader.construct_document(node)
+            raise InputError(subject, f"stands for more than {_MOST_NODES} values", remedy)
+        return None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
-        raise InputError(path, f"is not valid YAML: {error}", remedy) from None
+        raise InputError(subject, f"is not valid YAML: {error}", remedy) from None
     except (ValueError, RecursionError) as error:
         # Numbers and dates that Python cannot hold, and lists in lists in lists.
-        raise InputError(path, f"holds what cannot be read ({error})", remedy) from None
-    if not isinstance(data, dict):
-        raise InputError(path, "is not a mapping of fields", "See configs/train for examples")
-    return data
+        raise InputError(subject, f"holds what cannot be read ({error})", remedy) from None
 
 
 def _is_large(root: yaml.Node | None) -> bool:
