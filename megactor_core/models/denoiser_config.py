@@ -42,9 +42,13 @@ class DenoiserConfig(ReferenceConfig, Protocol):
     """Facts of a denoiser that do not depend on its weights.
 
     Attributes:
+        patch_size: latent cells along a side of its finest token.
         motion_max_positions: frames of the longest window.
         audio_dim: width of the audio tokens; 0 where it hears nothing.
     """
+
+    @property
+    def patch_size(self) -> int: ...
 
     @property
     def motion_max_positions(self) -> int: ...

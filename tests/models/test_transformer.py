@@ -108,12 +108,13 @@ def test_the_reference_is_read_from_its_block_on_and_twice_weighs_double() -> No
     assert not torch.allclose(read, predict(network, sample), atol=1e-3)
 
 
+@pytest.mark.parametrize("frames", [1, FRAMES])
 @pytest.mark.parametrize("training", [True, False])
-def test_a_hidden_region_tells_nothing_to_the_rest(training: bool) -> None:
+def test_a_hidden_region_tells_nothing_to_the_rest(training: bool, frames: int) -> None:
     network = network_of()
     hidden = torch.zeros(1, CELLS, CELLS, dtype=torch.bool)
     hidden[:, 2:6, 2:4] = True  # whole tokens
-    sample = numbers(1, 8, FRAMES, CELLS, CELLS)
+    sample = numbers(1, 8, frames, CELLS, CELLS)
     inside = hidden[:, None, None].expand_as(sample)
     other = torch.where(inside, sample + 1, sample)
     sample.requires_grad_(training)
@@ -125,6 +126,27 @@ def test_a_hidden_region_tells_nothing_to_the_rest(training: bool) -> None:
         first[outside].sum().backward()
         assert sample.grad is not None
         assert not sample.grad[inside].any() and sample.grad[~inside].any()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("frames", [1, FRAMES])
+def test_to_hide_nothing_is_to_hide_no_region(frames: int) -> None:
+    network, sample = network_of(), numbers(1, 8, frames, CELLS, CELLS)
+    nothing = Regions(hidden=torch.zeros(1, CELLS, CELLS, dtype=torch.bool))
+    reference = reference_of(network)
+    plain, masked = (
+        predict(network, sample, reference=reference, regions=regions) for regions in (Regions(), nothing)
+    )
+    torch.testing.assert_close(masked, plain, atol=1e-6, rtol=1e-5)  # a mask takes another kernel
+
+
+@torch.inference_mode()
+def test_it_compiles() -> None:
+    network, sample = network_of(), numbers(1, 8, FRAMES, CELLS, CELLS)
+    reference = reference_of(network)
+    expected = predict(network, sample, reference=reference)
+    network.compile(backend="aot_eager")
+    torch.testing.assert_close(predict(network, sample, reference=reference), expected)
 
 
 @torch.inference_mode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from tiny_model import tiny_networks
 
+from megactor_core.conditioning.audio import encode_audio
 from megactor_core.families.registry import FAMILIES
 from megactor_core.models.attention import Pass
-from megactor_core.models.denoiser import KeyValues
+from megactor_core.models.denoiser import KeyValues, Regions
 from megactor_core.models.sd15.attention import TransformerBlock
 from megactor_core.puppets.clips import puppet_faces, render_motion
 from megactor_core.puppets.identity import sample_identity
@@ -115,6 +117,65 @@ def test_masked_parts_weigh_nothing_and_speech_weighs_in_the_lower_face():
     assert (eyes | ~lower).all() and eyes.sum() > lower.sum()
 
 
+def test_masks_reach_to_the_borders_of_tokens_so_that_nothing_is_learnt_from_what_they_hide():
+    """MegActor-Sigma's cut is exact in a transformer: the error outside depends on nothing inside."""
+    model = tiny_config(FAMILIES["megactor-sigma-dit"].config)
+    masked = modalities({"share": 1.0, "show": "eyes", "sound": "silence", "masked": ["mouth"]})
+    data = PuppetClipsConfig(size=64, references=1, frames=1)
+    odd = [PuppetClips(data, 4, "train", SampleFormat.of(SIGMA, 64, masked))[i]["hidden"] for i in range(8)]
+    assert any(not torch.equal(one, whole(one)) for one in odd), "the parts lie across borders"
+    denoiser = tiny_networks(model).denoiser
+    context = denoiser.context_keys_values(torch.randn(1, 1, model.denoiser.cross_attention_dim))
+    for index in range(8):
+        clip = PuppetClips(data, 4, "train", SampleFormat.of(model, 64, masked))[index]
+        hidden, weights = clip["hidden"], clip["weights"]
+        assert torch.equal(hidden, whole(hidden)) and torch.equal(weights[0] == 0, hidden) and hidden.any()
+        sample = torch.randn(1, model.denoiser.in_channels, 1, 8, 8, requires_grad=True)
+        output = denoiser(sample, torch.tensor([300]), context, regions=Regions(hidden=hidden))
+        prediction_error(output, weights, 0).backward()
+        inside = hidden[:, None, None].expand_as(sample)
+        assert not sample.grad[inside].any() and sample.grad[~inside].any()
+
+
+def whole(cells: torch.Tensor) -> torch.Tensor:
+    """Cells (1, 8, 8) grown to squares of two by two."""
+    return F.interpolate(F.max_pool2d(cells[None].float(), 2), scale_factor=2)[0].bool()
+
+
+@pytest.mark.parametrize("size", [(8, 8), (6, 10), (7, 5)])
+def test_a_coarse_cell_of_a_unet_is_hidden_if_any_of_its_fine_cells_is(size: tuple[int, int]):
+    denoiser = tiny_networks(SIGMA).denoiser
+    height, width = size
+    coarse = (-(-height // 2), -(-width // 2))
+    for y, x in ((0, 0), (height - 1, width - 1), (2, 3)):
+        hidden = torch.zeros(1, height, width, dtype=torch.bool)
+        hidden[0, y, x] = True
+        levels = denoiser.of_levels(hidden)
+        assert set(levels) == {height * width, coarse[0] * coarse[1]}
+        assert levels[coarse[0] * coarse[1]].view(1, *coarse).nonzero().tolist() == [[0, y // 2, x // 2]]
+        assert torch.equal(levels[height * width].view(1, height, width).bool(), hidden)
+
+
+def test_what_is_hidden_is_hidden_in_every_level_of_a_unet():
+    """Convolutions and norms cross the border, so that a changed prediction is all there is to see."""
+    denoiser = tiny_networks(SIGMA).denoiser
+    seen: list[int] = []
+    for name, block in denoiser.attending_blocks().items():
+        block.register_forward_pre_hook(
+            lambda _, given, name=name: seen.append(given[0].shape[1] in given[1].hidden)
+        )
+    hidden = torch.zeros(1, 8, 8, dtype=torch.bool)
+    hidden[:, 5:, 2:6] = True
+    sample = torch.randn(1, SIGMA.denoiser.in_channels, 2, 8, 8)
+    context = denoiser.context_keys_values(torch.randn(1, 4, SIGMA.denoiser.cross_attention_dim))
+    plain = denoiser(sample, torch.tensor([300]), context)
+    seen.clear()
+    masked = denoiser(sample, torch.tensor([300]), context, regions=Regions(hidden=hidden))
+    assert seen and all(seen) and not torch.allclose(plain, masked, atol=1e-4)
+    nothing = denoiser(sample, torch.tensor([300]), context, regions=Regions(hidden=hidden & False))
+    torch.testing.assert_close(nothing, plain, atol=1e-6, rtol=1e-5)  # a mask takes another kernel
+
+
 def test_silence_is_a_waveform_and_no_sound_is_no_feature():
     data = {sound: clips(modalities({"share": 1.0, "show": "eyes", "sound": sound}))[1] for sound in
             ("speech", "silence", "none")}  # fmt: skip
@@ -149,8 +210,14 @@ def test_masked_error_is_that_of_the_rest():
     prediction_error(difference, weights, 0).backward()
     expected = 2 * weights[:, None].expand_as(truth) / (3 * weights.sum())
     torch.testing.assert_close(difference.grad, expected)
+    assert not difference.grad[(weights == 0)[:, None].expand_as(truth)].any()
     everywhere = prediction_error(truth, torch.ones(2, 2, 4, 4), 0)
     torch.testing.assert_close(everywhere, F.mse_loss(truth, torch.zeros_like(truth)), rtol=1e-6, atol=0)
+    # (1 * 1 + 4 * 9 + 0 * 25 + 1 * 4) / (1 + 4 + 0 + 1)
+    by_hand = prediction_error(
+        torch.tensor([1.0, 3, 5, 2]).view(1, 1, 1, 2, 2), torch.tensor([1.0, 4, 0, 1]).view(1, 1, 2, 2), 0
+    )
+    assert by_hand.item() == pytest.approx(41 / 6)
     assert prediction_error(truth, torch.zeros(2, 2, 4, 4), 1.0).item() == 0
 
 
@@ -206,12 +273,18 @@ def test_fresh_sound_layers_add_nothing_whatever_is_heard():
     assert torch.equal(outputs[0], outputs[1]) and torch.equal(outputs[0], outputs[2])
 
 
-def test_without_weight_no_waveform_is_heard():
-    networks = tiny_networks(SIGMA)
+@pytest.mark.parametrize("family", ["megactor-sigma", "megactor-sigma-dit"])
+def test_without_weight_no_waveform_is_heard(family: str):
+    model = tiny_config(FAMILIES[family].config)
+    networks = tiny_networks(model)
     denoiser = networks.denoiser
-    sample = torch.randn(1, SIGMA.denoiser.in_channels, 2, 8, 8)
-    context = denoiser.context_keys_values(torch.randn(1, 4, SIGMA.denoiser.cross_attention_dim))
-    audio = [denoiser.audio_keys_values(torch.randn(2, 6, SIGMA.denoiser.audio_dim)) for _ in range(2)]
+    sample = torch.randn(1, model.denoiser.in_channels, 2, 8, 8)
+    context = denoiser.context_keys_values(torch.randn(1, 4, model.denoiser.cross_attention_dim))
+    noise = np.random.default_rng(0).normal(0, 0.2, (2, 8000)).astype(np.float32)
+    heard_frames = [
+        encode_audio(networks.audio_encoder, one, (Fraction(n, 5) for n in range(2)), "cpu") for one in noise
+    ]
+    audio = [denoiser.audio_keys_values(one.features[one.rows].flatten(1, 2)) for one in heard_frames]
     time = torch.tensor([300])
 
     def heard(number: int, weight: float) -> torch.Tensor:

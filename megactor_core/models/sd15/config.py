@@ -43,7 +43,9 @@ class UNetConfig:
     """
 
     __pydantic_config__ = STRICT
-    kind: ClassVar[str] = "unet"  # no field: the configurations of published models do not say it
+    # no fields: the configurations of published models do not say them
+    kind: ClassVar[str] = "unet"
+    patch_size: ClassVar[int] = 1
 
     in_channels: Size = 13
     out_channels: Count = 4

@@ -144,3 +144,12 @@ def part_cells(
             for points in landmarks
         ]
     )
+
+
+def whole_tokens(cells: NDArray[np.bool_], patch_size: int) -> NDArray[np.bool_]:
+    """All cells of the tokens, squares of ``patch_size`` cells, that cells (frames, h, w) belong to."""
+    frames, height, width = cells.shape
+    padded = np.pad(cells, [(0, 0), (0, -height % patch_size), (0, -width % patch_size)])
+    rows, columns = padded.shape[1] // patch_size, padded.shape[2] // patch_size
+    tokens = np.any(padded.reshape(frames, rows, patch_size, columns, patch_size), axis=(2, 4))
+    return np.kron(tokens, np.ones((1, patch_size, patch_size), bool))[:, :height, :width]

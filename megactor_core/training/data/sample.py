@@ -31,7 +31,7 @@ from ...vision.modes.registry import MODES
 from ..config.controls import ControlsConfig
 from ..config.modalities import ModalitiesConfig
 from .hint_augmentation import HintAugmentation, draw_augmentation
-from .modalities import Modality, draw_modality, part_cells
+from .modalities import Modality, draw_modality, part_cells, whole_tokens
 
 _CONTEXT = 0.5
 """Seconds of sound around a clip that an encoder hears with it; rows that frames read are within 0.12."""
@@ -45,6 +45,7 @@ class SampleFormat:
         size: side of the pictures in pixels.
         latent_size: side of the latents.
         image_encoder_size: side of the image encoder's picture; None where backgrounds are not read.
+        patch_size: latent cells along a side of the denoiser's finest token.
         mode: how the driver is shown.
         framing: what of a face's surroundings belongs to the square.
         hears: whether sound belongs to a sample.
@@ -55,6 +56,7 @@ class SampleFormat:
     size: int
     latent_size: int
     image_encoder_size: int | None = None
+    patch_size: int = 1
     mode: DrivingMode = PLAIN
     framing: Framing = "face"
     hears: bool = False
@@ -75,6 +77,7 @@ class SampleFormat:
             size,
             model.latent_space.cells(size),
             None if encoder is None else CLIPVisionConfig(**encoder).image_size,
+            model.denoiser.patch_size,
             MODES[model.driving_modes[0]],
             model.framing,
             model.audio_encoder is not None,
@@ -176,6 +179,8 @@ def _of_modality(
     - ``sounding`` bool (F, L, L): cells that the sound reaches
     - ``shows``, ``hears``, ``reads`` bool (): whether driver, sound and reference are kept
     - ``sound_weight`` float32 ()
+
+    Masked parts reach to the borders of the tokens they are in: a token is predicted from all its cells.
     """
     draw, cells = modality.draw, wanted.latent_size
 
@@ -184,7 +189,7 @@ def _of_modality(
             return np.zeros((len(clip.targets), cells, cells), bool)
         return part_cells(clip.landmarks, parts, wanted.size, cells)
 
-    masked, lower = in_parts(*draw.masked), in_parts("mouth")
+    masked, lower = whole_tokens(in_parts(*draw.masked), wanted.patch_size), in_parts("mouth")
     if modality.hears_speech and draw.sound_weight:
         weights = np.where(lower, np.maximum(weights, modality.config.speech_weight), weights)
     return {
