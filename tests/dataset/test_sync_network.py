@@ -15,10 +15,12 @@ from safetensors.torch import save_file
 from megactor_core.dataset.clip_file import encode_clip
 from megactor_core.dataset.settings import Rejected, SyncSettings
 from megactor_core.dataset.shards import Entry, open_shard
+from megactor_core.dataset.steps import sync, sync_landmarks
 from megactor_core.dataset.steps.registry import check_step, open_worker
 from megactor_core.dataset.steps.sync import face_squares
 from megactor_core.errors import InputError
-from megactor_core.hearing.syncnet import load_syncnet, mfcc, offset_of
+from megactor_core.hearing.lip_sync import LipSync
+from megactor_core.hearing.syncnet import SyncOffset, load_syncnet, mfcc, offset_of
 from megactor_core.media.samples import Samples
 from megactor_core.models.syncnet import SyncNet
 
@@ -99,12 +101,14 @@ def test_files_of_either_kind_are_read_whatever_their_layers_are_counted(
         check_step(SyncSettings(syncnet=tmp_path / "none.pth"))
 
 
-def clip_of(folder: Path, frames: int, sound: bool = True) -> Entry:
+def clip_of(folder: Path, frames: int, sound: bool = True, landmarks: bool = False) -> Entry:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 255, (48, 48, 3), dtype=np.uint8) for _ in range(frames)]
     samples = Samples(rng.normal(0, 0.1, (1, frames * 640)).astype(np.float32), 16000) if sound else None
     clip = encode_clip(images, (48, 48), Fraction(25), samples)
-    faces = faces_json(np.tile([12, 12, 36, 36], (frames, 1)))
+    known = np.full((frames, 68, 2), 24.0) if landmarks else None
+    faces = faces_json(np.tile([12, 12, 36, 36], (frames, 1)), known)
+    faces = json.dumps(json.loads(faces) | {"size": [48, 48]}).encode()
     path = write_samples(folder / "00000.tar", {"clip": {"mp4": clip, "faces.json": faces}})
     return open_shard(path).entries[0]
 
@@ -118,6 +122,59 @@ def test_a_clip_is_judged_by_confidence_and_offset(weights: Path, tmp_path: Path
         assert error.reason == "out of sync"
     else:
         assert found["by"] == "syncnet" and abs(found["offset"]) <= 10 and found["confidence"] > 0
+
+
+@pytest.mark.parametrize(
+    ("confidence", "offset", "reason"),
+    [
+        (5.5, 0, "sync is doubtful"),
+        (5.501, 0, None),
+        (6.0, 1, None),
+        (6.0, -1, None),
+        (6.0, 2, "out of sync"),
+        (6.0, -2, "out of sync"),
+    ],
+)
+def test_a_clip_must_exceed_the_papers_confidence_and_be_a_frame_off_at_most(
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    confidence: float,
+    offset: int,
+    reason: str | None,
+) -> None:
+    monkeypatch.setattr(sync, "measure_sync", lambda *_: SyncOffset(confidence, offset))
+    clip = clip_of(tmp_path, 8)
+    judge = open_worker(SyncSettings(syncnet=weights, device="cpu"), open_shard(clip.shard))
+    if reason is None:
+        found = json.loads(judge(clip).sample["sync.json"])
+        assert found == {"by": "syncnet", "confidence": confidence, "offset": offset}
+    else:
+        with pytest.raises(Rejected, match=reason):
+            judge(clip)
+
+
+@pytest.mark.parametrize(
+    ("r", "lag", "reason"),
+    [
+        (0.499, 0, "sync is doubtful"),
+        (0.5, 0, None),
+        (float("nan"), 0, "doubtful"),
+        (0.9, 1, None),
+        (0.9, -2, "out"),
+    ],
+)
+def test_by_landmarks_it_must_reach_the_correlation_and_be_a_frame_off_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, r: float, lag: int, reason: str | None
+) -> None:
+    monkeypatch.setattr(sync_landmarks, "lip_sync", lambda *_: LipSync(r, lag, r, 0.5, 8))
+    clip = clip_of(tmp_path, 8, landmarks=True)
+    judge = open_worker(SyncSettings(device="cpu"), open_shard(clip.shard))
+    if reason is None:
+        assert json.loads(judge(clip).sample["sync.json"]) == {"by": "landmarks", "r": r, "lag": lag}
+    else:
+        with pytest.raises(Rejected, match=reason):
+            judge(clip)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ TRUTH = CLIP.motion[::4]
 
 
 def read(frames: np.ndarray) -> np.ndarray:
-    return MotionFitter(CLIP.clip.identity).fit(frames[::4])
+    return MotionFitter(CLIP.clip.identity, frames.shape[1]).fit(frames[::4])
 
 
 def test_the_motion_of_rendered_frames_is_found() -> None:
@@ -25,10 +25,18 @@ def test_the_motion_of_rendered_frames_is_found() -> None:
     }
 
 
+@pytest.mark.parametrize("size", [96, 160])
+def test_pictures_of_any_size_are_read_alike(size: int) -> None:
+    """Puppets are drawn in whole pixels: of another size they are other pictures."""
+    clip = clip_pair(5, 1, 16, size, "held-out")
+    errors = np.abs(read(clip.truth_frames) - TRUTH).mean(0)
+    assert errors[:6].max() < 0.1 and errors[12] < 0.08 and errors.max() < 0.25
+
+
 @pytest.mark.parametrize("index", [23, 28])
 def test_the_pose_that_looks_best_at_first_need_not_be_the_right_one(index: int) -> None:
     clip = clip_pair(1, index, 16, 128, "held-out")
-    fitted = MotionFitter(clip.clip.identity).fit(clip.truth_frames[:1])
+    fitted = MotionFitter(clip.clip.identity, 128).fit(clip.truth_frames[:1])
     assert np.abs(fitted - clip.motion[:1])[:, :6].max() < 0.12
 
 

@@ -17,7 +17,7 @@ def read(index: int, frames: np.ndarray) -> np.ndarray:
     """Width and height over the true ones; the motion is known but for the error of its reading."""
     clip = CLIPS[index]
     about = clip.motion[:1] + np.float32(0.05)
-    return ShapeFitter(clip.clip.identity).mean_axes(frames[:1], about, clip.motion[:1])
+    return ShapeFitter(clip.clip.identity, frames.shape[1]).mean_axes(frames[:1], about, clip.motion[:1])
 
 
 @pytest.mark.parametrize("index", CLIPS)

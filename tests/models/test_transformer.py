@@ -103,7 +103,8 @@ def test_the_reference_is_read_from_its_block_on_and_twice_weighs_double() -> No
         name: KeyValues(*(torch.cat([part, part], 2) for part in pair)) for name, pair in reference.items()
     }
     read = predict(network, sample, reference=twice)
-    torch.testing.assert_close(read, predict(network, sample, reference=reference, reference_weight=2.0))
+    weighed = predict(network, sample, reference=reference, reference_weight=2.0)
+    torch.testing.assert_close(read, weighed, atol=1e-6, rtol=1e-6)
     assert not torch.allclose(read, predict(network, sample, reference=reference), atol=1e-4)
     assert not torch.allclose(read, predict(network, sample), atol=1e-3)
 

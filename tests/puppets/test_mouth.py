@@ -41,6 +41,11 @@ def test_a_diphthong_is_two_halves() -> None:
     whole = mouth_curve(phonemes_of(("k", 0.1), ("aI", 0.3)), times)
     halves = mouth_curve(phonemes_of(("k", 0.1), ("a", 0.15), ("I", 0.15)), times)
     np.testing.assert_allclose(whole, halves, atol=1e-6)
+    # In the middle of "a", .15 s long: "k" is .125 s off, less a plateau of .03, "I" .15, less .045.
+    weights = np.array([0.6 * np.exp(-0.095 / 0.045), 1.2, np.exp(-0.105 / 0.045)])
+    expected = weights @ np.array([[0.3, 0, 0], [0.95, 0.1, 0], [0.32, 0.55, 0.3]]) / weights.sum()
+    at_a = mouth_curve(phonemes_of(("k", 0.1), ("aI", 0.3)), [0.175])
+    np.testing.assert_allclose(at_a[0], expected, atol=1e-6)
 
 
 def test_lips_close_for_m_between_open_vowels() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,11 @@ from megactor_core.models.denoiser import KeyValues, Regions
 from megactor_core.models.sd15.attention import TransformerBlock
 from megactor_core.puppets.clips import puppet_faces, render_motion
 from megactor_core.puppets.identity import sample_identity
-from megactor_core.puppets.motion import sample_motion
+from megactor_core.puppets.motion import MOUTH_COLUMNS, sample_motion
 from megactor_core.training.config.modalities import ModalitiesConfig
+from megactor_core.training.config.run import read_config
 from megactor_core.training.config.tasks import PuppetClipsConfig
+from megactor_core.training.data.loader import BatchPart
 from megactor_core.training.data.modalities import draw_modality
 from megactor_core.training.data.puppets import PuppetClips
 from megactor_core.training.data.sample import SampleFormat
@@ -31,6 +34,8 @@ from megactor_core.vision.modes.levels import show
 from megactor_core.vision.modes.registry import MODES
 from megactor_core.weights.random_model import tiny_config
 
+ROOT = Path(__file__).parents[2]
+CONFIGS, SPEECH = ROOT / "configs" / "train", ROOT / "tests" / "data" / "speech.npz"
 RELEASED = [
     {"share": 0.2, "show": "eyes", "sound": "speech"},
     {"share": 0.4, "show": "none", "sound": "speech"},
@@ -63,6 +68,15 @@ def test_draws_have_their_shares_and_depend_on_nothing_but_seed_and_number():
     assert (
         draw_modality(config, 2, 0, "train").rng.random() != draw_modality(config, 1, 0, "train").rng.random()
     )
+
+
+def test_draws_are_the_same_however_many_processes_share_a_batch():
+    config = modalities(*RELEASED, patches=["tight", "union", "rectangle"], local_sound=0.5)
+    whole, single = clips(config, references=4)[3], clips(config)
+    for rank in range(2):
+        part = BatchPart(single, 4, slice(2 * rank, 2 * rank + 2))[3]
+        for name, value in part.items():
+            assert torch.equal(value, whole[name][2 * rank : 2 * rank + 2]), name
 
 
 @pytest.mark.parametrize("shown", ["eyes_mouth", "eyes", "none"])
@@ -102,6 +116,58 @@ def test_a_hidden_mouth_moves_nothing_of_what_is_shown():
     seen = {**usual, "show": "eyes_mouth"}
     moving, still = clips(modalities(seen))[0], clips(modalities({**seen, "still": True}))[0]
     assert not torch.equal(moving["driving"], still["driving"])
+
+
+def test_clips_that_differ_in_a_hidden_mouth_are_shown_alike_to_the_last_bit():
+    """What is said differs, and how lips move; all else that the networks see is the same."""
+    usual = modalities({"share": 1.0, "show": "eyes", "sound": "silence"})
+    wanted = SampleFormat.of(SIGMA, 64, usual)
+    data = PuppetClipsConfig(size=64, frames=4, frame_rate=5.0, speech=SPEECH)
+    silent = data.model_copy(update={"speech_share": 0.0})
+    one, other = (PuppetClips(mouths, 4, "train", wanted) for mouths in (silent, data))
+    for index in range(4):
+        first, second = one[index], other[index]
+        told = {"targets", "target_points", "weights", "sounding"}  # of the truth, not of the driver
+        assert not first["sound"].any() and not second["sound"].any()
+        assert not torch.equal(first["targets"], second["targets"])
+        for name in first.keys() - told - {"sound_rows"}:
+            assert torch.equal(first[name], second[name]), name
+
+
+def test_patches_of_the_eyes_show_next_to_nothing_of_a_mouth():
+    """Of a driver of one's own, whose mouth nobody can put to rest: the jaw moves the edge of a cheek."""
+    rng = np.random.default_rng(2)
+    for _ in range(3):
+        identity, motion = sample_identity(rng), sample_motion(rng, 6)
+        other = motion.copy()
+        other[1:, MOUTH_COLUMNS] = sample_motion(rng, 6)[1:, MOUTH_COLUMNS]
+        shown = []
+        for one in (motion, other):
+            frames, _, boxes, landmarks = render_motion(identity, one, 128)
+            shown.append(
+                show(MODES["eyes"], frames, puppet_faces(128, boxes, landmarks, landmarks[0]))["driving"]
+            )
+        changed = shown[0] != shown[1]
+        assert not changed[0].any() and changed.mean() < 0.005
+        both = render_motion(identity, motion, 128)[0] != render_motion(identity, other, 128)[0]
+        assert both.any(-1).mean() > 10 * changed.mean()
+
+
+@pytest.mark.parametrize(
+    ("stage", "shares"),
+    [
+        (1, {("eyes_mouth", "silence"): 1.0}),
+        (2, {("none", "speech"): 0.75, ("eyes_mouth", "silence"): 0.25}),
+        (3, {("eyes", "speech"): 0.2, ("none", "speech"): 0.4, ("eyes_mouth", "silence"): 0.4}),
+    ],
+)
+def test_the_released_recipe_is_that_of_the_public_code(stage: int, shares: dict[tuple[str, str], float]):
+    config = read_config(CONFIGS / f"sigma_released_stage{stage}.yaml").task
+    drawn = config.modalities
+    assert {(draw.show, draw.sound): draw.share for draw in drawn.draws} == shares
+    assert not any(draw.masked or draw.still or not draw.reference for draw in drawn.draws)
+    assert not drawn.masked_attention and drawn.local_sound == 0 and drawn.speech_weight == 1
+    assert config.feature_weight == 1 and config.change_weight == 0 and config.min_snr_gamma is None
 
 
 def test_masked_parts_weigh_nothing_and_speech_weighs_in_the_lower_face():

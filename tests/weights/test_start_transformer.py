@@ -190,6 +190,16 @@ def _as_sigma(pipeline: Path) -> None:
     (pipeline / "model_index.json").write_text('{"_class_name": "PixArtSigmaPipeline"}')
 
 
+def _as_large_as_sigma(pipeline: Path) -> None:
+    path = pipeline / "transformer" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "sample_size": 128}))
+
+
+def _with_vae_of_16_channels(pipeline: Path) -> None:
+    arguments = {**tiny_config(FAMILIES[FAMILY].config).vae, "latent_channels": 16}
+    AutoencoderKL(**arguments).save_pretrained(pipeline / "vae")
+
+
 def _with_vae_of_sdxl(pipeline: Path) -> None:
     path = pipeline / "vae" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "scaling_factor": 0.13025}))
@@ -235,6 +245,11 @@ def _weights(pipeline: Path) -> Path:
     ("spoil", "said"),
     [
         (_as_sigma, "is PixArt-Sigma, whose latents are of another autoencoder"),
+        (_as_large_as_sigma, "is PixArt-Sigma, whose latents are of another autoencoder"),
+        (
+            _with_vae_of_16_channels,
+            "makes other latents than PixArt-alpha and Latte know (latent_channels 16)",
+        ),
         (_with_vae_of_sdxl, "makes other latents than PixArt-alpha and Latte know (scaling_factor 0.13025)"),
         (_of_1024_pixels, "is PixArt-alpha for 1024 pixels"),
         (_half_downloaded, "is damaged or truncated"),

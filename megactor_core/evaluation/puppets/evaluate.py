@@ -189,7 +189,7 @@ def _result(
     fitted: dict[str, FloatArray] = {}
     axes: dict[str, FloatArray] = {}
     if fit_frames:
-        fitter = ShapeFitter(pair.clip.identity)
+        fitter = ShapeFitter(pair.clip.identity, pair.truth_frames.shape[1])
         for name in FITTED:
             fitted[name] = fitter.fit(read[name][chosen])
         for name, frames in read.items():

@@ -52,16 +52,20 @@ class MotionFitter:
 
     Args:
         identity: who the frames show.
+        size: side of the frames in pixels. Lines are drawn in whole pixels, so that a puppet of another size
+            is another picture however it is reduced, and a mouth would be read as more closed than it is.
     """
 
-    def __init__(self, identity: Identity) -> None:
-        self._puppet = Puppet(identity, FIT_SIZE)
+    def __init__(self, identity: Identity, size: int) -> None:
+        # drawn at twice its size and reduced, a small one is the same as a large one that is reduced
+        self._drawn = FIT_SIZE if size == 2 * FIT_SIZE else size
+        self._puppet = Puppet(identity, self._drawn)
 
     def fit(self, frames: Iterable[NDArray[np.uint8]], start: FloatArray | None = None) -> FloatArray:
         """Motion of frames in order, float32 (F, 15) in the ranges of ``MOTION_RANGES``.
 
         Args:
-            frames: uint8 (S, S, 3) RGB, S at least 64; neighbours in time, or every few frames.
+            frames: uint8 (S, S, 3) RGB; neighbours in time, or every few frames.
             start: (15,), motion that was read from pictures like the first frame; spares most of its search.
         """
         fitted: list[Vector] = []
@@ -104,7 +108,7 @@ class MotionFitter:
         return np.stack(fitted).astype(np.float32)
 
     def _render(self, motion: Vector) -> Pixels:
-        return self._puppet.image(motion.astype(np.float32)).astype(np.float32)
+        return small_frame(self._puppet.image(motion.astype(np.float32)))
 
     def _settled(self, target: Pixels, pose: Vector) -> Vector:
         """The motion near a head pose with a neutral face."""

@@ -13,7 +13,7 @@ from ...puppets.identity import Identity
 from ...puppets.motion import MOTION_NAMES, FloatArray
 from ...puppets.pose import Pose
 from ...puppets.renderer import Puppet
-from .motion_fit import FIT_SIZE, MotionFitter, Pixels, Vector, small_frame
+from .motion_fit import MotionFitter, Pixels, Vector, small_frame
 
 _SCALE = MOTION_NAMES.index("scale")
 _MOTION = len(MOTION_NAMES)
@@ -36,10 +36,11 @@ class ShapeFitter(MotionFitter):
 
     Args:
         identity: who the frames are to show.
+        size: side of the frames in pixels.
     """
 
-    def __init__(self, identity: Identity) -> None:
-        super().__init__(identity)
+    def __init__(self, identity: Identity, size: int) -> None:
+        super().__init__(identity, size)
         self._identity = identity
         self._shaped = lru_cache(8)(self._shape)
 
@@ -75,10 +76,10 @@ class ShapeFitter(MotionFitter):
         if len(motion) == _MOTION or not motion[_MOTION:].any():
             return super()._render(motion[:_MOTION])
         puppet = self._shaped(*_factors(motion))
-        return puppet.image(motion[:_MOTION].astype(np.float32)).astype(np.float32)
+        return small_frame(puppet.image(motion[:_MOTION].astype(np.float32)))
 
     def _shape(self, width: float, height: float) -> Puppet:
-        return Puppet(stretched(self._identity, width, height), FIT_SIZE)
+        return Puppet(stretched(self._identity, width, height), self._drawn)
 
 
 def stretched(identity: Identity, width: float, height: float) -> Identity:

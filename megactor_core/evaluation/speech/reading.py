@@ -78,7 +78,7 @@ def read_speech(
     """
     outputs = {name: paint(drive) for name, drive in puppet.drives.items()}
     decoded = autoencode(puppet.truth_frames)
-    fitter = MotionFitter(puppet.clip.identity)
+    fitter = MotionFitter(puppet.clip.identity, puppet.truth_frames.shape[1])
     reader = _Reader(fitter, np.arange(0, len(puppet.truth_frames), every))
     first = "own" if "own" in outputs else "silent"
     whole = {first: reader.whole(outputs[first])}
