@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,8 @@ class PatchMixerConfig:
     """Widths of the mixer and of what it reads."""
 
     __pydantic_config__ = STRICT
+
+    patch_size: ClassVar[int] = PATCH
 
     kind: Literal["patch_mixer"] = "patch_mixer"
     in_channels: Size = 13

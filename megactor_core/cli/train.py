@@ -39,6 +39,16 @@ class _Describe(argparse.Action):
         parser.exit()
 
 
+def _setting(text: str) -> str:
+    """``FIELD=VALUE``; whether there is such a field the configuration tells."""
+    field, equals, _ = text.partition("=")
+    if not field or not equals:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not of the form FIELD=VALUE, as task.data.references=8"
+        )
+    return text
+
+
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
@@ -58,6 +68,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--set",
         nargs="+",
+        type=_setting,
         default=(),
         metavar="FIELD=VALUE",
         help="values instead of the file's, e.g. precision=bf16 task.data.references=8",

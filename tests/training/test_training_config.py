@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from megactor_core.cli.main import main
 from megactor_core.errors import InputError
 from megactor_core.training.config.reference import field_reference
 from megactor_core.training.config.run import read_config
@@ -56,11 +57,16 @@ def test_values_may_be_given_instead_of_the_files(denoiser_data, write_yaml):
     assert read_config(path) == read_config(path, ("seed=3",))
 
 
+@pytest.mark.parametrize("setting", ["steps", "=3"])
+def test_what_sets_no_field_is_refused_before_the_file_is_read(setting, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--config", "c.yaml", "--output", "run", "--set", setting])
+    assert "is not of the form FIELD=VALUE" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("steps", "--set steps: is not of the form FIELD=VALUE"),
-        ("=3", "is not of the form"),
         ("steps=[", r"--set steps=\[: is not valid YAML"),
         ("steps.more=3", "--set steps.more=3: steps is no mapping"),
         (

@@ -54,13 +54,10 @@ def set_fields(data: dict[Any, Any], settings: Sequence[str]) -> None:
         settings: ``FIELD=VALUE`` each, the field with dots between its parts, the value in YAML.
 
     Raises:
-        InputError: no such form, no valid YAML, or a part of the field's name is no mapping.
+        InputError: no valid YAML, or a part of the field's name is no mapping.
     """
     for setting in settings:
-        subject, (field, equals, text) = f"--set {setting}", setting.partition("=")
-        if not equals or not field:
-            problem = "is not of the form FIELD=VALUE"
-            raise InputError(subject, problem, "Write it like task.data.references=8")
+        subject, (field, _, text) = f"--set {setting}", setting.partition("=")
         *parents, name = field.split(".")
         place: Any = data
         for parent in parents:
