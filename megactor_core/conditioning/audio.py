@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..hearing.features import ROWS_PER_SECOND, audio_features
-from ..models.audio_encoder import SpeechEncoder
 from ..models.conditions import AudioCondition
 from ..models.encoder_config import ROWS_AFTER, ROWS_BEFORE
+
+if TYPE_CHECKING:  # transformers take seconds to import, also in workers that hear nothing
+    from ..models.audio_encoder import SpeechEncoder
 
 
 def frame_rows(count: int, times: Iterable[Fraction]) -> Tensor:

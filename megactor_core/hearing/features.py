@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import WhisperFeatureExtractor
 
 from ..media.waveform import SAMPLE_RATE
-from ..models.audio_encoder import SpeechEncoder
+
+if TYPE_CHECKING:  # transformers take seconds to import, also in workers that hear nothing
+    from transformers import WhisperFeatureExtractor
+
+    from ..models.audio_encoder import SpeechEncoder
 
 HOP = 160
 """Samples from one column of the log-mel spectrogram to the next."""
@@ -68,6 +72,8 @@ def log_mel(waveform: NDArray[np.float32], bands: int) -> Tensor:
 
 @cache
 def _extractor(bands: int) -> WhisperFeatureExtractor:
+    from transformers import WhisperFeatureExtractor
+
     return WhisperFeatureExtractor(feature_size=bands)
 
 

@@ -15,7 +15,6 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from ..animator import usable_device
 from ..errors import InputError
 
 _TIMEOUT = timedelta(hours=2)
@@ -90,6 +89,8 @@ class LaunchedProcessGroup(ProcessGroup):
     """
 
     def __init__(self, device: str) -> None:
+        from ..animator import usable_device
+
         if device != "cpu":
             device = f"cuda:{os.environ['LOCAL_RANK']}"
             torch.cuda.set_device(usable_device(device))
@@ -182,6 +183,8 @@ def join_process_group(device: str) -> ProcessGroup:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if "LOCAL_RANK" in os.environ:
         return LaunchedProcessGroup(device)
+    from ..animator import usable_device  # with all networks: seconds, which workers of the data are spared
+
     return ProcessGroup(str(usable_device(device)))
 
 

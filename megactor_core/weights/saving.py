@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from ..files import new_file, refused_writes, write_text
 from ..models.config import ModelConfig
-from ..models.networks import Networks
+
+if TYPE_CHECKING:  # they take seconds to import
+    from ..models.networks import Networks
 
 
 def save_model(config: ModelConfig, networks: Networks, folder: Path | None, dtype: torch.dtype) -> None:

@@ -58,7 +58,7 @@ def same_tensors(first: Path, second: Path) -> bool:
 def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(denoiser_data, write_yaml, tmp_path):
     start_task = {**denoiser_data["task"], "start_share": 0.5, "start_noise_scale": 0.1, "own_start": True}
     data = {**denoiser_data, "task": start_task, "steps": 10, "validation_interval": 1000}
-    data = {**data, "num_workers": 1, "precision": "bf16"}
+    data = {**data, "num_workers": 1}
     data["optimizer"] = {**data["optimizer"], "group_rates": {"reference_network.": 0.1}}
     config = write_yaml(data)
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"

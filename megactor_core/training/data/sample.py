@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import CLIPVisionConfig
 
 from ...conditioning.audio import frame_rows
 from ...conditioning.background import clip_pixels
@@ -72,6 +71,8 @@ class SampleFormat:
         controls: ControlsConfig | None = None,
     ) -> SampleFormat:
         """Format for a model's training in its usual driving mode, on pictures of ``size``."""
+        from transformers import CLIPVisionConfig  # seconds, and no worker that makes samples needs it
+
         encoder: dict[str, Any] | None = None if model.image_encoder is None else dict(model.image_encoder)
         return cls(
             size,

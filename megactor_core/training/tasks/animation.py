@@ -32,6 +32,7 @@ from ..config.controls import ControlsConfig
 from ..config.modalities import ModalitiesConfig
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
+from ..data.latent_cache import LatentCache
 from ..data.loader import Batch, BatchPart
 from ..data.pictures import to_signed
 from ..distributed import ProcessGroup
@@ -40,7 +41,7 @@ from .correspondence import Correspondence
 from .draws import draw_clips
 from .frozen import hold_in_bf16
 from .held_out import held_out_loss, measured_config
-from .latents import LatentCache, encode_clips
+from .latents import encode_clips
 from .lora import add_lora, save_lora
 from .losses import min_snr_weights, prediction_error
 from .prediction import predict_clips

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ...weights.loading import LoadedModel
 from ..data.loader import Batch
 from ..distributed import ProcessGroup
+
+if TYPE_CHECKING:  # networks take seconds to import, and workers of the data need none
+    from ...weights.loading import LoadedModel
 
 
 @dataclass(frozen=True)
