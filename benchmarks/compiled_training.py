@@ -1,6 +1,6 @@
 """Seconds of a training step with and without compiled blocks, side by side in one process.
 
-python -m benchmarks.compiled_training configs/train/demo_stage2.yaml --initial-weights demo
+python -m benchmarks.compiled_training configs/train/demo_stage2.yaml --set task.initial_weights=demo
 """
 
 from __future__ import annotations
@@ -56,13 +56,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", type=Path, metavar="YAML", help="of a training")
-    parser.add_argument("--initial-weights", metavar="MODEL", help="instead of those of the file")
+    parser.add_argument("--set", nargs="+", default=(), metavar="FIELD=VALUE", help="as in train")
     parser.add_argument("--steps", type=int, default=6, help="timed steps of each, in turns")
     arguments = parser.parse_args()
-    config = read_config(arguments.config)
-    if arguments.initial_weights:
-        task = config.task.model_copy(update={"initial_weights": Path(arguments.initial_weights)})
-        config = config.model_copy(update={"task": task})
+    config = read_config(arguments.config, arguments.set)
     with TemporaryDirectory() as folder:
         runs = [
             Run(config.model_copy(update={"compile": on}), Path(folder) / str(on), arguments.steps + 1)

@@ -13,7 +13,8 @@ Split = Literal["train", "held-out"]
 
 MODALITY, SPEECH, HINTS, PICTURES = 1, 2, 3, 4
 """Purposes of a clip's generator beside its content: what is shown and heard of it; what its puppet says, and
-in which mood; how hints of ControlNets are changed; whether a picture is a puppet."""
+in which mood; how hints of ControlNets are changed; whether a picture is a puppet, and which piece is
+taken."""
 
 # Separate streams, so that data and noise of one step, or training and held-out data, never share a sequence.
 TRAINING_DATA, NOISE, VALIDATION_DATA, VALIDATION_NOISE, INITIAL_WEIGHTS = range(5)

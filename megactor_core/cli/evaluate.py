@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
@@ -11,7 +10,8 @@ from ..families.registry import default_family
 from . import evaluate_pictures, evaluate_speech
 from .arguments import whole_number
 from .evaluate_reenactment import add_tests
-from .puppet_flags import add_clip_flags, add_report_flags, heading, puppet_sampling, write_report
+from .puppet_flags import add_clip_flags, heading, puppet_sampling
+from .report_files import add_file_flags, check_files, need_packages, write_report
 
 if TYPE_CHECKING:
     from ..evaluation.puppets.evaluate import ClipFrames, ClipResult, EvaluationSettings
@@ -83,7 +83,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="try stretched drivers too: does the width of their faces come through?",
     )
-    add_report_flags(puppets)
+    add_file_flags(puppets)
     puppets.set_defaults(run=run_puppets)
     evaluate_speech.add_test(tests)
     evaluate_pictures.add_test(tests)
@@ -97,7 +97,8 @@ def run(args: argparse.Namespace) -> int:
 
 def run_puppets(args: argparse.Namespace) -> int:
     """Evaluate, print the table and write what was asked for; 0 when done."""
-    _check(args)
+    need_packages("evaluate puppets", "torchmetrics")
+    check_files(args)
     from tqdm import tqdm
 
     from ..animator import Animator
@@ -156,17 +157,3 @@ def _settings(args: argparse.Namespace, config: ModelConfig) -> EvaluationSettin
         driving_mode=mode.name,
         scale_leak=args.scale_leak,
     )
-
-
-def _check(args: argparse.Namespace) -> None:
-    if importlib.util.find_spec("torchmetrics") is None:
-        raise InputError(
-            "evaluate",
-            "needs the package torchmetrics, which is not installed",
-            "Run: pip install torchmetrics",
-        )
-    from ..files import check_output
-
-    for path, suffix in ((args.output, ".json"), (args.sheet, ".png")):
-        if path:
-            check_output(path, (suffix,), args.overwrite)

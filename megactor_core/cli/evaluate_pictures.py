@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from ..errors import InputError
 from .arguments import whole_number
 from .flags import add_flag, add_flags, given_options
 from .model_settings import driving_landmarker, find_face_detector
-from .puppet_flags import write_report
+from .report_files import add_file_flags, check_files, need_packages, write_report
 
 if TYPE_CHECKING:
     from ..evaluation.stillness import StillPicture
@@ -55,20 +54,14 @@ def add_test(tests: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     add_flags(parser.add_argument_group("sampling"), SamplingOptions)
     add_flags(parser.add_argument_group("model and machine"), ModelOptions)
-    parser.add_argument("--output", type=Path, metavar="JSON", help="write the whole report to this file")
-    parser.add_argument(
-        "--sheet", type=Path, metavar="PNG", help="write the pictures with what became of them"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
+    add_file_flags(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table and write what was asked for; 0 when done."""
-    if find_spec("torchmetrics") is None:
-        raise InputError(
-            "evaluate", "needs torchmetrics, not installed here", "Run: pip install torchmetrics"
-        )
+    need_packages("evaluate pictures", "torchmetrics")
+    check_files(args)
     import torch
     from tqdm import tqdm
 
@@ -77,13 +70,9 @@ def run(args: argparse.Namespace) -> int:
     from ..animator import Animator, checked_size, default_dtype, usable_device
     from ..evaluation.clips.files import find_portraits
     from ..evaluation.stillness import animate_still, build_report, format_report, picture_sheet
-    from ..files import check_output
     from ..media.pictures import save_picture
     from ..weights.loading import read_config, resolve_model
 
-    for path, suffix in ((args.output, ".json"), (args.sheet, ".png")):
-        if path:
-            check_output(path, (suffix,), args.overwrite)
     paths = find_portraits(args.data)
     machine, sampling = given_options(args, ModelOptions), given_options(args, SamplingOptions)
     config = read_config(resolve_model(machine.model, machine.models_folder))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +19,7 @@ from ..families.registry import labels_with
 from .animate import CONTROLS_TITLE
 from .arguments import frame_number, whole_number
 from .flags import add_flag, add_flags, flag_name, given_options
+from .report_files import need_packages
 
 if TYPE_CHECKING:
     from ..evaluation.clips.plan import Plan
@@ -168,7 +168,7 @@ def reference_frame(text: str) -> int | Literal["random"]:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the folder and print the table; 0 when done."""
-    _check_packages()
+    need_packages("evaluate", "torchmetrics", "matplotlib")
     if args.held_out is not None and not 0 < args.held_out < 1:
         raise InputError(
             f"--held-out {args.held_out}", "is no share of the identities", "Give more than 0 and less than 1"
@@ -184,7 +184,7 @@ def run(args: argparse.Namespace) -> int:
 
 def run_repeat(args: argparse.Namespace) -> int:
     """Make a report again; 0 if the numbers are the same, else 1."""
-    _check_packages()
+    need_packages("evaluate", "torchmetrics", "matplotlib")
     from ..evaluation.clips.plan import make_plan
     from ..evaluation.clips.repeat import check_same_inputs, compare_numbers, load_report
     from ..evaluation.clips.run import check_folder
@@ -259,13 +259,3 @@ def _request(args: argparse.Namespace) -> EvaluationRequest:
         device=str(device),
         dtype=machine.dtype or str(default_dtype(device)).removeprefix("torch."),
     )
-
-
-def _check_packages() -> None:
-    missing = [name for name in ("torchmetrics", "matplotlib") if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            "evaluate",
-            f"needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
-            f"Run: pip install {' '.join(missing)}",
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ from ..errors import InputError
 from ..families.features import hears
 from ..families.registry import labels_with, model_with
 from .arguments import whole_number
-from .puppet_flags import add_clip_flags, add_report_flags, heading, puppet_sampling, write_report
+from .puppet_flags import add_clip_flags, heading, puppet_sampling
+from .report_files import add_file_flags, check_files, need_packages, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ def add_test(tests: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="read the truth of so many clips too, 0: of none (default: 8)",
     )
     parser.add_argument("--page", type=Path, metavar="HTML", help="write the report with plots")
-    add_report_flags(parser)
+    add_file_flags(parser)
     parser.set_defaults(run=run)
 
 
@@ -153,13 +153,8 @@ def _check(args: argparse.Namespace, config: ModelConfig) -> None:
     if not hears(config):
         problem = f"a model of the family {config.family} hears nothing"
         raise InputError(args.model, problem, f"Use {model_with(hears)}")
-    needed = ["torchmetrics", *["matplotlib"] * (args.page is not None)]
-    missing = [name for name in needed if find_spec(name) is None]
-    if missing:
-        problem = f"needs {' and '.join(missing)}, not installed here"
-        raise InputError("evaluate speech", problem, f"Run: pip install {' '.join(missing)}")
+    need_packages("evaluate speech", "torchmetrics", *["matplotlib"] * (args.page is not None))
     from ..evaluation.measures.lip_motion import FEWEST_FRAMES
-    from ..files import check_output
 
     # So many are read for the lag, less those at the clip's ends.
     fewest = FEWEST_FRAMES * max(1, args.fit_frames // 2)
@@ -168,6 +163,4 @@ def _check(args: argparse.Namespace, config: ModelConfig) -> None:
         raise InputError(
             subject, f"is too few to read a lag, at --fit-frames {args.fit_frames}", f"Give {fewest}"
         )
-    for path, suffix in ((args.output, ".json"), (args.sheet, ".png"), (args.page, ".html")):
-        if path:
-            check_output(path, (suffix,), args.overwrite)
+    check_files(args)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .arguments import guidance, seed, side, steps, whole_number
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_clip_flags(parser: argparse.ArgumentParser, *, frames: int, fewest: int, num_steps: int) -> None:
-    """Flags of the clips and of sampling.
+    """Flags of the clips, of sampling and of the device.
 
     Args:
         parser: of the test.
@@ -52,14 +50,7 @@ def add_clip_flags(parser: argparse.ArgumentParser, *, frames: int, fewest: int,
     parser.add_argument(
         "--size", type=side, metavar="PIXELS", help="side of the square pictures (default: the model's)"
     )
-
-
-def add_report_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags of the device and of what is written."""
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
-    parser.add_argument("--output", type=Path, metavar="JSON", help="write the whole report to this file")
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a picture of the first clips")
-    parser.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
 
 
 def puppet_sampling(args: argparse.Namespace, config: ModelConfig) -> SamplingSettings:
@@ -84,16 +75,3 @@ def heading(args: argparse.Namespace, size: int) -> str:
         f"{args.model}: {args.clips} held-out clips of {args.frames} frames, {size} pixels, "
         f"{args.steps} steps, seed {args.seed}"
     )
-
-
-def write_report(path: Path, report: dict[str, Any], overwrite: bool) -> None:
-    """Write a report as JSON and say where it is.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    from ..files import new_file
-
-    with new_file(path, overwrite) as temporary:
-        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    print(path)

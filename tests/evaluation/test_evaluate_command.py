@@ -173,7 +173,8 @@ def test_without_torchmetrics_the_command_says_what_to_install(
 ) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "torchmetrics" else find(name, *rest)
+        "megactor_core.cli.report_files.find_spec",
+        lambda name, *rest: None if name == "torchmetrics" else find(name, *rest),
     )
     assert evaluate(model_folder) == 2
     assert "pip install torchmetrics" in capsys.readouterr().err

@@ -315,7 +315,7 @@ def test_missing_packages_are_told_before_any_work(
     find = importlib.util.find_spec
     hidden = ("torchmetrics", "matplotlib")
     monkeypatch.setattr(
-        "megactor_core.cli.evaluate_reenactment.find_spec",
+        "megactor_core.cli.report_files.find_spec",
         lambda name, *rest: None if name in hidden else find(name, *rest),
     )
     assert evaluate("self", model_folder, clips, tmp_path / "report") == 2

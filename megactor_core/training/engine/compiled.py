@@ -16,18 +16,15 @@ _SHAPES = 64
 """Shapes that one block may be compiled for, over the levels of a network; torch gives up after 8."""
 
 
-def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> int:
+def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> None:
     """Compile residual blocks and feed-forward layers where they are first called; names stay the same.
 
     Args:
         networks: whose blocks are compiled, in place.
         backend: of torch.compile.
-
-    Returns:
-        how many.
     """
     torch._dynamo.config.recompile_limit = _SHAPES
-    blocks = [block for network in networks for block in network.modules() if isinstance(block, _BLOCKS)]
-    for block in blocks:
-        block.compile(backend=backend)
-    return len(blocks)
+    for network in networks:
+        for block in network.modules():
+            if isinstance(block, _BLOCKS):
+                block.compile(backend=backend)

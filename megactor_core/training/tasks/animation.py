@@ -15,9 +15,7 @@ from torch.utils.data import Dataset
 from ...conditioning.audio import batch_features
 from ...conditioning.compose import Clips, Kept, compose, driving_width
 from ...errors import InputError
-from ...families.features import encodes_driver, has_controls, has_plain_base, hears
-from ...families.registry import families_with
-from ...models.conditioned import ConditionedDenoiser
+from ...families.features import has_controls, has_plain_base
 from ...models.conditions import Conditions
 from ...models.config import ModelConfig
 from ...models.denoiser import ONE_PICTURE, Regions
@@ -28,8 +26,6 @@ from ...vision.modes.registry import MODES
 from ...weights.frozen_base import record_of, save_without_base
 from ...weights.loading import LoadedModel, resolve_model
 from ...weights.saving import save_model
-from ..config.controls import ControlsConfig
-from ..config.modalities import ModalitiesConfig
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
 from ..data.latent_cache import LatentCache
@@ -44,6 +40,7 @@ from .held_out import held_out_loss, measured_config
 from .latents import encode_clips
 from .lora import add_lora, save_lora
 from .losses import min_snr_weights, prediction_error
+from .model_checks import check_model
 from .prediction import predict_clips
 from .validation import validate_denoiser
 
@@ -65,15 +62,7 @@ class DenoiserTask:
             model = replace(model, inference_scheduler=config.schedule, training_scheduler=config.schedule)
         if config.start is not None:
             model = replace(model, start=config.start)
-        _check_window(config, model)
-        if config.controls != ControlsConfig() and model.control_network is None:
-            problem = f"is for models with ControlNets; {model.family} has none"
-            raise InputError("task.controls", problem, "Leave it out")
-        if config.modalities is not None:
-            _check_modalities(config, config.modalities, model)
-        if config.correspondence_weight and not isinstance(networks.denoiser, ConditionedDenoiser):
-            problem = f"is for denoisers that attend to the reference; this one is a {model.denoiser.kind}"
-            raise InputError("task.correspondence_weight", problem, "Leave it out")
+        check_model(config, model, networks.denoiser)
         if config.zero_terminal_snr is not None:
             schedule = replace(model.training_scheduler, rescale_betas_zero_snr=config.zero_terminal_snr)
             model = replace(model, training_scheduler=schedule)
@@ -377,28 +366,3 @@ def _kept(batch: Batch) -> Kept | None:
 def _last(latents: Tensor) -> Tensor:
     """The last timestep for each clip."""
     return torch.full((len(latents),), LAST_TIMESTEP, device=latents.device)
-
-
-def _check_modalities(config: DenoiserTaskConfig, modalities: ModalitiesConfig, model: ModelConfig) -> None:
-    """Raises InputError where the model or the data lack what the draws ask for."""
-    if not (hears(model) and encodes_driver(model)):
-        heard = " and ".join(family.name for family in families_with(hears))
-        problem = f"a {model.family} model hears nothing"
-        raise InputError("task.modalities", problem, f"They are for {heard}; leave them out")
-    puppets = isinstance(config.data, PuppetClipsConfig)
-    if modalities.stills and not puppets:
-        raise InputError(
-            "task.modalities.draws: still",
-            "only puppets can be shown with their mouth at rest",
-            "Leave it out",
-        )
-
-
-def _check_window(config: DenoiserTaskConfig, model: ModelConfig) -> None:
-    longest = model.denoiser.motion_max_positions
-    if config.motion_modules and config.data.frames > longest:
-        raise InputError(
-            f"task.data.frames: {config.data.frames}",
-            f"is a longer window than the model's {longest} temporal positions",
-            f"Use {longest} or fewer",
-        )

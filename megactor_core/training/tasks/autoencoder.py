@@ -41,7 +41,8 @@ class AutoencoderTask:
     ) -> None:
         self.config, self.seed = config, seed
         arguments, state = initial or (config.vae, None)
-        self._arguments: Mapping[str, Any] = arguments or {}
+        assert arguments is not None  # the config has checked it
+        self._arguments: Mapping[str, Any] = arguments
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
             try:
