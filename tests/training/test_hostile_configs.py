@@ -256,3 +256,22 @@ def test_shards_without_a_clip_for_it_are_told_before_the_start(
     said = capsys.readouterr().err
     assert line in said and said.count("\n") == 1
     assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+def test_a_mouth_at_rest_is_not_asked_of_real_clips(
+    denoiser_data: Any, write_yaml: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draws = [{"share": 1.0, "show": "eyes", "sound": "silence", "still": True}]
+    data = {"name": "shards", "shards": str(tmp_path / "none"), "size": 32, "frames": 2}
+    task = {**denoiser_data["task"], "data": data, "modalities": {"draws": draws}, "auxiliary_weight": 0.0}
+    task |= {"reference_dropout": 0.0, "driving_dropout": 0.0}
+    task["model"] = {
+        **task["model"],
+        "family": "megactor-sigma",
+        "denoiser": {**task["model"]["denoiser"], "audio_dim": 8},
+        "audio_encoder": {"kind": "conv", "width": 8, "blocks": 1, "window_positions": True},
+    }
+    config = write_yaml({**denoiser_data, "task": task})
+    assert main(["train", "--config", str(config), "--output", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "still: only puppets can be shown with their mouth at rest" in said and said.count("\n") == 1

@@ -75,6 +75,7 @@ def hearing_data(data: dict[str, Any]) -> dict[str, Any]:
     untrained = {"motion_modules": True, "untrained": ["motion_module"]}
     run = {
         "gradient_checkpointing": True,
+        "checkpoints_kept": STEPS,
         "optimizer": {**data["optimizer"], "group_rates": {"attn_audio": 10.0}},
     }
     return {**data, **run, "task": {**task, **dropped, **untrained, "model": model, "trainable": trained}}
@@ -97,8 +98,8 @@ def finish(process: subprocess.Popen[str], printed: str) -> None:
     assert process.returncode == 0 and output == printed, errors
 
 
-def weights(folder: Path, group: str = "networks") -> dict[str, torch.Tensor]:
-    return load_file(folder / "checkpoints" / f"step_{STEPS:08d}" / f"{group}.safetensors")
+def weights(folder: Path, group: str = "networks", step: int = STEPS) -> dict[str, torch.Tensor]:
+    return load_file(folder / "checkpoints" / f"step_{step:08d}" / f"{group}.safetensors")
 
 
 def losses(folder: Path) -> list[float]:
@@ -115,6 +116,11 @@ def assert_follows(folder: Path, alone: Path) -> None:
         torch.testing.assert_close(exported, load_file(path), rtol=1e-4, atol=2e-6)
 
 
+def first_gradients(folder: Path) -> dict[str, torch.Tensor]:
+    """Of each weight, up to a factor: Adam's first moments after one step."""
+    return {name: one for name, one in weights(folder, "optimizer", 1).items() if "exp_avg." in name}
+
+
 def train_alone(data: dict[str, Any], folder: Path) -> None:
     config = TrainingConfig.model_validate(data)
     assert Trainer(config, build_task(config, folder), folder, ProcessGroup()).run()
@@ -125,6 +131,11 @@ def test_two_processes_train_a_model_that_hears_as_one_does(hearing_data, write_
     train_alone(hearing_data, tmp_path / "one")
     finish(process, f"{tmp_path / 'two' / 'model'}\n")
     assert_follows(tmp_path / "two", tmp_path / "one")
+    together, alone = first_gradients(tmp_path / "two"), first_gradients(tmp_path / "one")
+    assert any("attn_audio" in name for name in alone)
+    largest = max(gradient.abs().max() for gradient in alone.values())
+    for name, gradient in alone.items():
+        torch.testing.assert_close(together[name], gradient, rtol=1e-5, atol=1e-6 * float(largest), msg=name)
 
 
 def test_two_processes_train_what_one_does_also_when_they_are_killed(data, write_yaml, tmp_path):

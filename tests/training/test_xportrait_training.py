@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,14 @@ def test_a_model_joins_another_base_and_says_so_in_one_line(
     expected = load_model(tmp_path / "other").networks.module("denoiser").state_dict()
     for name, tensor in spatial_weights(joined.networks.module("denoiser")):
         assert tensor.equal(expected[name])
+    same_place = Path(record_in(exported)["path"])
+    kept = same_place.read_bytes()
+    shutil.copyfile(other, same_place)
+    caplog.clear()
+    load_model(exported)
+    same_place.write_bytes(kept)
+    (line,) = caplog.messages
+    assert str(same_place) in line and "is not the base that the model was trained on" in line
     moved = {**record_in(exported), "path": str(tmp_path / "gone.safetensors")}
     (exported / "base.json").write_text(json.dumps(moved))
     with pytest.raises(InputError, match=r"needs its base, .*/base, which is not at .*gone.*--base"):

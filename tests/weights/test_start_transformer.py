@@ -220,6 +220,16 @@ def _without_a_block(pipeline: Path) -> None:
     save_file({k: v for k, v in load_file(path).items() if not k.startswith("transformer_blocks.1.")}, path)
 
 
+def _as_shards_without_one(pipeline: Path) -> None:
+    path = _weights(pipeline)
+    names = ("diffusion_pytorch_model-00001-of-00002", "diffusion_pytorch_model-00002-of-00002")
+    first, second = (f"{name}.safetensors" for name in names)
+    keys = list(load_file(path))
+    index = {key: (first if place else second) for place, key in enumerate(keys)}
+    path.rename(path.with_name(first))
+    path.with_name(f"{path.name}.index.json").write_text(json.dumps({"weight_map": index}))
+
+
 def _as_lora(pipeline: Path) -> None:
     save_file({"transformer_blocks.0.attn1.to_q.lora_A.weight": torch.ones(2, 64)}, _weights(pipeline))
 
@@ -254,6 +264,7 @@ def _weights(pipeline: Path) -> Path:
         (_of_1024_pixels, "is PixArt-alpha for 1024 pixels"),
         (_half_downloaded, "is damaged or truncated"),
         (_without_a_block, "it lacks"),
+        (_as_shards_without_one, "-00002-of-00002.safetensors: there is no such file"),
         (_as_lora, "is a LoRA file, not a PixArt-alpha or Latte transformer"),
         (_without_heads, "is 64 wide; how many heads share that stands in config.json"),
         (_without_vae, "holds no autoencoder"),
