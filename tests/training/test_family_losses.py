@@ -134,3 +134,25 @@ def test_what_a_clip_hears_is_computed_once_where_batches_are_kept(tmp_path: Pat
         kept = batches[0]
     assert "sound" in made and "sound" not in kept and kept["sound_features"].any()
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_batches_that_stay_on_the_device_are_those_of_their_files(tmp_path: Path) -> None:
+    """Made, held in memory, read from the file by a run that goes on, and handed out as in other runs."""
+
+    def loss_of(task: DenoiserTask, batch: Batch) -> float:
+        return task.loss(batch, StepContext(0, 1, torch_generator(1, 1, 0), ProcessGroup()))[0].item()
+
+    def started(on_device: bool) -> DenoiserTask:
+        return task_of("megactor", tmp_path, cached_batches=2, cache_on_device=on_device)
+
+    first = started(True)
+    batches = first.dataset(ProcessGroup())
+    losses = [loss_of(first, batches[0])]
+    assert batches[0] == {"cache_index": 0} == batches[2]
+    (tmp_path / "000000.safetensors").rename(tmp_path / "aside")  # it is not read again
+    losses.append(loss_of(first, {"cache_index": 0}))
+    (tmp_path / "aside").rename(tmp_path / "000000.safetensors")
+    for on_device in (True, False):
+        resumed = started(on_device)
+        losses.append(loss_of(resumed, resumed.dataset(ProcessGroup())[0]))
+    assert losses == [pytest.approx(losses[0], rel=1e-6)] * 4

@@ -192,6 +192,9 @@ class DenoiserTaskConfig(Section):
         le=limits.COUNT,
         description="so many batches recur, their latents kept in the run's folder; 0: always new ones",
     )
+    cache_on_device: bool = Field(
+        False, description="keep cached batches where the networks are too, after their first use"
+    )
     feature_weight: float = Field(
         1.0, ge=1, le=_HEAVIEST, description="error weight around eyes, brows and mouth; 1 elsewhere"
     )
@@ -263,6 +266,8 @@ class DenoiserTaskConfig(Section):
             raise ValueError("auxiliary_weight is for puppets alone")
         if self.correspondence_weight and not isinstance(self.data, PuppetClipsConfig):
             raise ValueError("correspondence_weight is for puppets alone")
+        if self.cache_on_device and not self.cached_batches:
+            raise ValueError("cache_on_device keeps cached_batches, of which there are none")
         if self.cached_batches and self.sample_latents:
             raise ValueError("cached_batches keeps latents, so sample_latents must be false")
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from ...animation.memory import peak_bytes
 from ...files import refused_writes, write_text
+from ..data.loader import Batch
 from .checkpoint import GOES_ON
 
 
@@ -71,7 +72,18 @@ class RunLog:
         self.samples, self.device = samples, device
         self.bar = tqdm(total=steps, initial=step, unit="step", smoothing=0.05)
         self.sums: dict[str, Tensor] = {}
-        self.summed, self.since = 0, time.monotonic()
+        self.summed, self.since, self.waited = 0, time.monotonic(), 0.0
+
+    def timed(self, stream: Iterable[Batch]) -> Iterator[Batch]:
+        """The same batches; how long each was waited for counts."""
+        batches = iter(stream)
+        while True:
+            begin = time.monotonic()
+            batch = next(batches, None)
+            if batch is None:
+                return
+            self.waited += time.monotonic() - begin
+            yield batch
 
     def add(self, values: Mapping[str, Tensor]) -> None:
         """Count one step."""
@@ -81,13 +93,15 @@ class RunLog:
         self.bar.update()
 
     def report(self, step: int, rates: Mapping[str, float]) -> None:
-        """Write the means since the last report, learning rates, samples per second and peak of memory."""
+        """Write the means since the last report, learning rates, samples per second, the share of the time in
+        which batches were waited for, and peak of memory."""
         means = {name: float(value) / self.summed for name, value in self.sums.items()}
         now = time.monotonic()
         seconds = (now - self.since) / self.summed
         speed = {
             "samples_per_second": self.samples / seconds,
             "seconds_per_step": seconds,
+            "waiting_share": min(1.0, self.waited / (now - self.since)),
             "memory_gib": peak_bytes(self.device) / 2**30,
         }
         self.write(step, {**means, **rates, **speed})
@@ -95,7 +109,7 @@ class RunLog:
         shown["samples/s"] = f"{speed['samples_per_second']:.3g}"
         shown["memory"] = f"{speed['memory_gib']:.1f} GiB"
         self.bar.set_postfix(shown, refresh=False)
-        self.sums, self.since, self.summed = {}, now, 0
+        self.sums, self.since, self.summed, self.waited = {}, now, 0, 0.0
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Log values of one step.

@@ -119,7 +119,11 @@ class Trainer:
         log = self._open_log()
         saved, saved_at = state.step, time.monotonic()
         with lost_workers_told(), closing(stream), StopRequest() as stop, log or nullcontext():
-            upcoming = stream if state.step else self._measure_start(stream, validate, log)
+            upcoming: Iterator[Batch] = stream
+            if not state.step:
+                upcoming = self._measure_start(stream, validate, log)
+            if log:
+                upcoming = log.timed(upcoming)
             stopped = False
             while state.step < config.steps and not stopped:
                 rate = learning_rate(config.optimizer, state.step, config.steps, state.restarted)

@@ -122,7 +122,7 @@ class DenoiserTask:
             return part
         alone = processes.count == 1
         folder = self.cache_folder / ("" if alone else f"part_{processes.rank}_of_{processes.count}")
-        self.cache = LatentCache(part, folder, self.config.cached_batches)
+        self.cache = LatentCache(part, folder, self.config.cached_batches, self.config.cache_on_device)
         return self.cache
 
     def set_gradient_checkpointing(self) -> None:
@@ -133,6 +133,8 @@ class DenoiserTask:
     def loss(self, batch: Batch, context: StepContext) -> tuple[Tensor, Mapping[str, Tensor]]:
         config, networks, processes = self.config, self.all_networks, context.processes
         schedule = self.schedule
+        if self.cache is not None:
+            batch = self.cache.whole(batch, processes.device)
         references = to_signed(batch["references"])
         latents, reference_latents, static_latents, sound = self._encoded(batch, references, context)
         device = latents.device
