@@ -40,9 +40,9 @@ demo: $(READY)
 
 test: $(READY) host
 	-@scripts/get_browser.sh
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -rs -n $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -rs -n $(JOBS) --dist worksteal
 	@echo "and what needs the host's own Python"
-	OMP_NUM_THREADS=1 COMFYUI_PATH=$(HOST)/ComfyUI $(HOST)/environment/bin/python -m pytest -q -rs -n $(JOBS) tests/inside_host
+	OMP_NUM_THREADS=1 COMFYUI_PATH=$(HOST)/ComfyUI $(HOST)/environment/bin/python -m pytest -q -rs -n $(JOBS) --dist worksteal tests/inside_host
 
 host:
 	@$(PYTHON) scripts/make_test_host.py --torch "$(TORCH)"

@@ -145,7 +145,7 @@ class PortraitAnimator(AnimationSteps):
                 if callbacks.on_frame is not None:
                     callbacks.on_frame(index, frame)
         told = [portrait.report, *(other.report for other in more_portraits), driving.report]
-        told += [*decoding_notes, writer.note]
+        told += [plan.settings.note(self.config), *decoding_notes, writer.note]
         for source in (clip.source, inputs.start):
             told += () if source is None else source.notes
         notes = tuple(note for note in told if note)

@@ -36,6 +36,7 @@ Crop = Literal["auto", "face", "whole", "squash"] | tuple[float, float, float, f
 Face = Literal["largest"] | int | tuple[float, float]
 BestFrame = Literal["auto", "off"] | Annotated[int, Field(ge=0, le=limits.COUNT)]
 Mode = Literal["plain", "contour", "hints", "eyes_mouth", "eyes"]
+Scheduler = Literal["ddim", "euler", "dpm++2m", "unipc", "lcm", "tcd"]
 Lost = Literal["hold", "interpolate", "pass"]
 Strength = tuple[float, float, float]
 
@@ -262,14 +263,14 @@ class SamplingOptions(Options):
         ),
     ] = None
     scheduler: Annotated[
-        str,
-        Flag("ddim, euler, dpm++2m, unipc or lcm", "NAME"),
+        Scheduler | None,
+        Flag("ddim, euler, dpm++2m, unipc, lcm or tcd", "NAME"),
         Widget(
-            "How noise is removed. ddim is what the models were made with; lcm goes with LoRAs for "
-            "few steps.",
-            choices=("ddim", "euler", "dpm++2m", "unipc", "lcm"),
+            "How noise is removed. auto: what suits the model. lcm and tcd go with LoRAs for few steps.",
+            choices=("auto", "ddim", "euler", "dpm++2m", "unipc", "lcm", "tcd"),
+            words=MappingProxyType({"auto": None}),
         ),
-    ] = "ddim"
+    ] = None
     context_length: Annotated[
         int | None,
         Field(ge=1, le=limits.COUNT),

@@ -77,6 +77,7 @@ class SamplingDefaults:
         size: side of the square picture in pixels.
         num_inference_steps: denoising steps.
         guidance_scale: classifier-free guidance; 1 evaluates the conditional row only.
+        scheduler: sampler, by the names of ``sampling.schedule``.
         context_length: frames of a window.
         context_overlap: frames that neighbouring windows share.
         closed_loop: windows wrap around the end of the clip, as in MegActor's public code.
@@ -91,6 +92,7 @@ class SamplingDefaults:
     size: Size = 512
     num_inference_steps: Annotated[int, Field(ge=1, le=limits.STEPS)] = 25
     guidance_scale: Annotated[float, Field(ge=0, le=limits.GUIDANCE)] = 4.5
+    scheduler: Literal["ddim", "euler", "dpm++2m", "unipc", "lcm", "tcd"] = "ddim"
     context_length: Size = 16
     context_overlap: Count = 8
     closed_loop: bool = True

@@ -20,7 +20,7 @@ from ..precision import all_finite, not_finite
 from ..seeds import frame_generator
 from .clip_denoiser import ClipDenoiser
 from .noise import start_noise, window_offset
-from .schedule import blend_start, build_scheduler, schedule_of, set_timesteps
+from .schedule import FEW_STEPS, blend_start, build_scheduler, schedule_of, set_timesteps
 from .windows import WindowGrid, WindowWeights, circular_windows, context_windows, shifted_windows
 
 CHECK_RESULT = (
@@ -37,7 +37,7 @@ class SamplingSettings:
     Attributes:
         num_inference_steps: 1 to 1000; a scheduler may have fewer, see ``schedule.set_timesteps``.
         guidance_scale: 0 to 100; 1 evaluates the conditional row only.
-        scheduler: ``ddim``, ``euler``, ``dpm++2m``, ``unipc`` or ``lcm``.
+        scheduler: ``ddim``, ``euler``, ``dpm++2m``, ``unipc``, ``lcm`` or ``tcd``.
         seed: 0 to 2^63 - 1.
         context_length, context_overlap: frames of a window, frames shared by neighbours.
         closed_loop: windows wrap around the end of the clip (MegActor); otherwise the last one ends with it.
@@ -95,6 +95,12 @@ class SamplingSettings:
             )
         context_windows(1, self.context_length, self.context_overlap)
         self.build_scheduler(config)
+
+    def note(self, config: ModelConfig) -> str:
+        """What to know of settings that this model was not made for; empty where there is nothing."""
+        if self.guidance_scale == 1 or config.defaults.scheduler not in FEW_STEPS:
+            return ""
+        return f"guidance {self.guidance_scale:g}: this model was distilled to go without; 1 suits it"
 
     def build_scheduler(self, config: ModelConfig) -> Any:
         """The diffusers scheduler of these settings on a model's schedule, its timesteps chosen.

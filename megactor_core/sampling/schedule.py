@@ -137,8 +137,12 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "dpm++2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
     "unipc": ("UniPCMultistepScheduler", {}),
     "lcm": ("LCMScheduler", {"clip_sample": False}),
+    "tcd": ("TCDScheduler", {"clip_sample": False}),
 }
 """User's name -> diffusers class and what differs from its defaults. ``ddim`` (eta 0) is MegActor's own."""
+
+FEW_STEPS = ("lcm", "tcd")
+"""Samplers of models that were distilled."""
 
 
 def build_scheduler(name: str, config: SchedulerConfig) -> Any:

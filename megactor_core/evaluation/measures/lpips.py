@@ -52,19 +52,24 @@ class Lpips:
 
     @torch.inference_mode()
     def distances(self, first: Tensor, second: Tensor) -> Tensor:
+        """``differentiable`` without gradients."""
+        return self.differentiable(first, second)
+
+    def differentiable(self, first: Tensor, second: Tensor) -> Tensor:
         """Distance of each pair, float32 ``(N,)``, 0 for equal pictures.
 
         Args:
-            first, second: float32 ``(N, 3, H, W)`` in 0..1, at least 64 pixels a side.
+            first, second: float32 ``(N, 3, H, W)`` in 0..1, at least 64 pixels a side; on the device of
+                ``network``.
         """
-        total = torch.zeros(len(first))
+        total = first.new_zeros(len(first))
         for one, other, head in zip(self._features(first), self._features(second), self.heads, strict=True):
-            total += torch.nn.functional.conv2d((one - other).square(), head).mean((1, 2, 3))
+            total += torch.nn.functional.conv2d((one - other).square(), head.to(one)).mean((1, 2, 3))
         return total
 
     def _features(self, images: Tensor) -> list[Tensor]:
         """Activations, each pixel's of length 1."""
-        values, activations = ((images * 2 - 1) - _MEAN) / _DEVIATION, []
+        values, activations = ((images * 2 - 1) - _MEAN.to(images)) / _DEVIATION.to(images), []
         for index, layer in enumerate(self.network):
             values = layer(values)
             if index in _COMPARED:

@@ -13,6 +13,8 @@ from ...section import Section
 from .run import TrainingConfig
 
 _CONFIG = "see `megactor_core/models/config.py`"
+_KINDS = ("name", "objective")
+"""Fields that tell one section from others in its place."""
 _HEAD = "| field | allowed | default | |\n|---|---|---|---|\n"
 
 
@@ -23,15 +25,13 @@ def field_reference() -> str:
 
 def _tables(path: str, section: type[Section]) -> Iterator[str]:
     fields = section.model_fields
-    name = fields.get("name")
     title = f"`{path}`" if path else "The file"
-    if name is not None and len(get_args(name.annotation)) == 1:
-        title += f" with `name: {name.default}`"
+    kinds = [key for key in _KINDS if key in fields and len(get_args(fields[key].annotation)) == 1]
+    for key in kinds:
+        title += f" with `{key}: {get_args(fields[key].annotation)[0]}`"
     summary = (section.__doc__ or "").strip().splitlines()[0]
     yield f"#### {title}\n\n{summary}\n\n{_HEAD}" + "".join(
-        _row(key, field)
-        for key, field in fields.items()
-        if key != "name" or len(get_args(field.annotation)) > 1
+        _row(key, field) for key, field in fields.items() if key not in kinds
     )
     for key, field in fields.items():
         for inner in _sections(field.annotation):

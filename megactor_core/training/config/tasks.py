@@ -12,6 +12,7 @@ from ...models.config import ModelConfig, SchedulerConfig
 from ...section import Section
 from .controls import ControlsConfig
 from .data import ShardClipsConfig
+from .distillation import DistillationConfig
 from .modalities import ModalitiesConfig
 from .mouth_reader import MouthReaderTaskConfig
 from .puppets import PuppetClipsConfig
@@ -240,6 +241,9 @@ class DenoiserTaskConfig(Section):
         le=_HEAVIEST,
         description="weight of the error of where attention looks in the reference, which puppets know",
     )
+    distillation: DistillationConfig | None = Field(
+        None, description="train for sampling in a few steps without guidance, instead of as usual"
+    )
     channels_last: bool = Field(False, description="memory format of the convolutions")
     export_precision: Literal["fp32", "fp16"] = Field("fp32", description="of the exported weights")
     validation: ValidationConfig = Field(ValidationConfig(), description="what is rendered while training")
@@ -260,6 +264,8 @@ class DenoiserTaskConfig(Section):
             raise ValueError(
                 "modalities say what is dropped; leave reference_dropout and driving_dropout out"
             )
+        if self.distillation:
+            self._check_distillation()
         if self.lora and (self.model is not None or self.trainable != _TRAINABLE):
             raise ValueError("lora goes with initial_weights and without trainable")
         if self.auxiliary_weight and not isinstance(self.data, PuppetClipsConfig):
@@ -271,6 +277,27 @@ class DenoiserTaskConfig(Section):
         if self.cached_batches and self.sample_latents:
             raise ValueError("cached_batches keeps latents, so sample_latents must be false")
         return self
+
+    def _check_distillation(self) -> None:
+        others = {
+            "timestep_power": 1.0,
+            "start_share": 0.0,
+            "own_start": False,
+            "offset_noise": 0.0,
+            "min_snr_gamma": None,
+            "reference_dropout": 0.0,
+            "background_dropout": 0.0,
+            "driving_dropout": 0.0,
+            "correspondence_weight": 0.0,
+            "reference_start_share": 1.0,
+        }
+        wrong = [name for name, value in others.items() if getattr(self, name) != value]
+        if wrong:
+            name = wrong[0]
+            raise ValueError(f"distillation is for what sampling does: {name} has to be {others[name]}")
+        draws = self.modalities.draws if self.modalities else ()
+        if any(draw.share and (draw.masked or not draw.reference) for draw in draws):
+            raise ValueError("distillation is for what sampling does: no draw masks or drops the reference")
 
 
 TaskConfig = Annotated[

@@ -16,39 +16,42 @@ from ...conditioning.audio import batch_features
 from ...conditioning.compose import Clips, Kept, compose, driving_width
 from ...errors import InputError
 from ...families.features import has_controls, has_plain_base
-from ...models.conditions import Conditions
 from ...models.config import ModelConfig
 from ...models.denoiser import ONE_PICTURE, Regions
 from ...models.networks import Networks
 from ...puppets.motion import MOTION_NAMES
-from ...sampling.schedule import LAST_TIMESTEP, build_schedule
+from ...sampling.schedule import build_schedule
 from ...vision.modes.registry import MODES
 from ...weights.frozen_base import record_of, save_without_base
 from ...weights.loading import LoadedModel, resolve_model
 from ...weights.saving import save_model
+from ..config.distillation import AppearanceConfig, DistillationConfig
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
 from ..data.latent_cache import LatentCache
 from ..data.loader import Batch, BatchPart
 from ..data.pictures import to_signed
 from ..distributed import ProcessGroup
+from .appearance import AppearanceObjective
 from .base import StepContext
+from .consistency import ConsistencyObjective
 from .correspondence import Correspondence
+from .diffusion import diffusion_error
 from .draws import draw_clips
 from .frozen import hold_in_bf16
 from .held_out import held_out_loss, measured_config
 from .latents import encode_clips
 from .lora import add_lora, save_lora
-from .losses import min_snr_weights, prediction_error
 from .model_checks import check_model
-from .prediction import predict_clips
+from .prepared import PreparedClips
+from .teacher import Teacher
 from .validation import validate_denoiser
 
 _POOLED = 4
 
 
 class DenoiserTask:
-    """Mean squared error of the predicted noise or velocity.
+    """Mean squared error of the predicted noise or velocity, or the objective of a distillation.
 
     Source: MegActor (arXiv 2405.20851), sections 3 and 4; MegActor-Sigma (2408.14975), figure 4; X-Portrait
     (2403.15931), section 3. What a stage trains is a matter of ``trainable``. Reference network,
@@ -86,6 +89,10 @@ class DenoiserTask:
         if config.lora is not None and config.lora.base_precision == "bf16":
             hold_in_bf16(networks.items(), self.trainable)
         self._check_trainable()
+        self.distilled: ConsistencyObjective | AppearanceObjective | None = None
+        self.teacher: Teacher | None = None
+        if config.distillation is not None:
+            self._prepare_distillation(config.distillation)
         if config.channels_last:
             for _, network in networks.items():
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -93,11 +100,20 @@ class DenoiserTask:
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         trained = {n: m for n, m in self._by_name().items() if self._is_trained(n, m)}
-        return {**trained, "motion_head": self.motion_head} if self.config.auxiliary_weight else trained
+        if self.config.auxiliary_weight:
+            trained["motion_head"] = self.motion_head
+        if isinstance(self.distilled, AppearanceObjective) and self.distilled.discriminator is not None:
+            trained["discriminator"] = self.distilled.discriminator
+        return trained
 
     @property
     def frozen(self) -> Sequence[nn.Module]:
-        return [m for n, m in self._by_name().items() if not self._is_trained(n, m)]
+        own = [m for n, m in self._by_name().items() if not self._is_trained(n, m)]
+        if self.teacher is not None:
+            own += self.teacher.modules
+        if isinstance(self.distilled, AppearanceObjective):
+            own += self.distilled.modules
+        return own
 
     @property
     def family(self) -> str:
@@ -108,11 +124,13 @@ class DenoiserTask:
         return self.config.data.references
 
     def trainable(self, name: str) -> bool:
+        if name.startswith(("motion_head.", "discriminator.")):
+            return True
         if self.config.lora is not None:
             return ".lora_" in name
         named = any(part in name for part in self.config.trainable)
         kept = any(part in name for part in self.config.untrained)
-        return name.startswith("motion_head.") or (named and not kept)
+        return named and not kept
 
     def dataset(self, processes: ProcessGroup) -> Dataset[Batch]:
         self._check_validation()
@@ -129,79 +147,57 @@ class DenoiserTask:
         networks = self.all_networks
         for network in (networks.denoiser, networks.reference_network, *networks.controls.values()):
             network.set_gradient_checkpointing(True)
+        if isinstance(self.distilled, AppearanceObjective):
+            networks.vae.enable_gradient_checkpointing()
 
     def loss(self, batch: Batch, context: StepContext) -> tuple[Tensor, Mapping[str, Tensor]]:
-        config, networks, processes = self.config, self.all_networks, context.processes
-        schedule = self.schedule
+        config, processes = self.config, context.processes
         if self.cache is not None:
             batch = self.cache.whole(batch, processes.device)
-        references = to_signed(batch["references"])
-        latents, reference_latents, static_latents, sound = self._encoded(batch, references, context)
-        device = latents.device
-        kept, generator = _kept(batch), context.generator
-        draws = draw_clips(config, latents.shape, processes, generator, kept, networks.controls)
-        if context.timestep is not None:
-            draws = replace(draws, timesteps=torch.full_like(draws.timesteps, context.timestep))
-        timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
-        clips = self._clips(batch, references, reference_latents, static_latents, sound)
-        composed = compose(self.model, networks, clips, draws.kept)
-        conditions = composed.conditions
-        later = timesteps < LAST_TIMESTEP
-        start_noise = torch.where(later, config.start_noise_scale, 1.0).view(-1, 1, 1, 1, 1) * noise
-        start = self._start(start_noise, reference_latents)
-        noisy, target = schedule.noisy(latents, noise, timesteps), schedule.target(latents, noise, timesteps)
-        sizes = torch.ones_like(noisy[:, :1, :1, :1, :1])
-        if self.from_reference:
-            moves = draws.from_reference.to(device).view(sizes.shape)
-            noisy = torch.where(moves, schedule.renoise(start, latents, _last(start), timesteps), noisy)
-            target = torch.where(moves, schedule.prediction(noisy, latents, timesteps), target)
-            sizes = torch.where(moves, schedule.error_scale(noisy, timesteps), sizes)
-        if config.min_snr_gamma:
-            weights = min_snr_weights(schedule, timesteps, config.min_snr_gamma)
-            sizes = sizes * weights.sqrt().view(sizes.shape)
-        if draws.joins_start:
-            rows = later.nonzero().flatten()
-            taken = rows if len(rows) else torch.zeros(1, dtype=torch.int64, device=device)
-            after_start = self._after_first_step(start[taken], conditions.of_rows(taken), timesteps[taken])
-            noisy[rows] = after_start[: len(rows)]
-            target[rows] = schedule.prediction(noisy[rows], latents[rows], timesteps[rows])
-            sizes[rows] = schedule.error_scale(noisy[rows], timesteps[rows])
-        watch = None
-        if config.correspondence_weight:
-            watch = Correspondence(batch["reference_points"], batch["target_points"])
-        prediction = predict_clips(
-            networks,
-            conditions,
-            noisy,
-            timesteps,
-            watch=watch,
-            reads=draws.kept.reference,
-            joins=draws.joins_reading,
-            motion=config.motion_modules,
-            regions=self._regions(batch),
-        )
-        difference = (prediction.float() - target) * sizes
-        loss = prediction_error(difference, batch["weights"], config.change_weight, processes)
-        scalars = {"mse": difference.detach().square().mean()}
+        clips, driving_features = self._prepared(batch, context)
+        if self.distilled is not None:
+            loss, scalars = self.distilled(config, self.all_networks, clips, context)
+        else:
+            loss, scalars = diffusion_error(
+                config, self.schedule, self.all_networks, clips, processes, from_reference=self.from_reference
+            )
         if "broken" in batch:
             scalars["broken_clips"] = batch["broken"].float() * processes.count
-        if watch is not None:
-            loss = loss + config.correspondence_weight * watch.error
-            scalars["correspondence"] = watch.error.detach()
         if config.auxiliary_weight:
-            assert composed.driving_features is not None
-            motion_error = self._motion_error(composed.driving_features, batch["motion"])
+            assert driving_features is not None
+            motion_error = self._motion_error(driving_features, batch["motion"])
             weight = config.auxiliary_weight * max(0.0, 1 - context.step / config.auxiliary_steps)
             loss = loss + weight * motion_error
             scalars["motion"] = motion_error.detach()
         return loss, scalars
+
+    def _prepared(self, batch: Batch, context: StepContext) -> tuple[PreparedClips, Tensor | None]:
+        """The clips of a batch with conditions and draws, and their unmodulated driving features."""
+        config, networks = self.config, self.all_networks
+        references = to_signed(batch["references"])
+        latents, mean, concatenated, sound = self._encoded(batch, references, context)
+        kept = _kept(batch)
+        draws = draw_clips(
+            config, latents.shape, context.processes, context.generator, kept, networks.controls
+        )
+        if context.timestep is not None:
+            draws = replace(draws, timesteps=torch.full_like(draws.timesteps, context.timestep))
+        given = self._clips(batch, references, mean, concatenated, sound)
+        composed = compose(self.model, networks, given, draws.kept)
+        watch = None
+        if config.correspondence_weight:
+            watch = Correspondence(batch["reference_points"], batch["target_points"])
+        clips = PreparedClips(
+            given, composed.conditions, latents, draws, batch["weights"], self._regions(batch), watch
+        )
+        return clips, composed.driving_features
 
     def held_out_loss(self, device: torch.device) -> Mapping[str, float]:
         """See ``held_out.held_out_loss``; of the clips that are validated, of one window at most."""
         measured, validation = copy(self), self.config.validation
         if not validation.loss_timesteps:
             return {}
-        measured.config, measured.cache = measured_config(self.config), None
+        measured.config, measured.cache, measured.distilled = measured_config(self.config), None, None
         frames = min(validation.frames, self.config.data.frames)
         clips = clip_batches(measured.config, self.model, self.seed, "held-out", frames)
         return held_out_loss(
@@ -231,6 +227,22 @@ class DenoiserTask:
             save_without_base(self.model, self.all_networks, record, folder, dtype)
         else:
             save_model(self.model, self.all_networks, folder, dtype)
+
+    def _prepare_distillation(self, config: DistillationConfig) -> None:
+        """Objective and teacher; the model becomes one that samples in a few steps, without guidance."""
+        if isinstance(config, AppearanceConfig):
+            self.distilled = AppearanceObjective(config, self.model, self.seed)
+        else:
+            names = [n for n, m in self._by_name().items() if self._is_trained(n, m)]
+            self.teacher = Teacher(self.model, self.all_networks, [] if self.config.lora else names)
+            self.distilled = ConsistencyObjective(config, self.model, self.teacher)
+        defaults = replace(
+            self.model.defaults,
+            scheduler="lcm",
+            num_inference_steps=config.num_inference_steps,
+            guidance_scale=1.0,
+        )
+        self.model = replace(self.model, defaults=defaults)
 
     def _keeps_base(self) -> bool:
         """Whether the spatial weights of the denoiser are a base that others could take the place of."""
@@ -338,21 +350,6 @@ class DenoiserTask:
             batch["sounding"] if modalities.local_sound else None,
         )
 
-    def _start(self, noise: Tensor, reference_latents: Tensor) -> Tensor:
-        """Start latents of sampling with this noise (R, C, F, h, w)."""
-        if not self.from_reference:
-            return noise
-        return self.schedule.noisy(reference_latents[:, :, None], noise, _last(noise))
-
-    @torch.no_grad()
-    def _after_first_step(self, start: Tensor, conditions: Conditions, timesteps: Tensor) -> Tensor:
-        """Latents at ``timesteps`` if sampling's first step leads there (R, C, F, h, w)."""
-        last = _last(start)
-        motion = self.config.motion_modules
-        velocity = predict_clips(self.all_networks, conditions, start, last, motion=motion).float()
-        guess = self.schedule.clean(start, velocity, last)
-        return self.schedule.renoise(start, guess, last, timesteps)
-
     def _motion_error(self, features: Tensor, motion: Tensor) -> Tensor:
         pooled = F.adaptive_avg_pool2d(features, _POOLED).flatten(1)
         return F.mse_loss(self.motion_head(pooled).float(), motion.flatten(0, 1))
@@ -363,8 +360,3 @@ def _kept(batch: Batch) -> Kept | None:
     if "reads" not in batch:
         return None
     return Kept(reference=batch["reads"].cpu(), driver=batch["shows"].cpu(), sound=batch["hears"].cpu())
-
-
-def _last(latents: Tensor) -> Tensor:
-    """The last timestep for each clip."""
-    return torch.full((len(latents),), LAST_TIMESTEP, device=latents.device)

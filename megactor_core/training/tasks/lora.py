@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -38,6 +40,21 @@ def add_lora(denoiser: nn.Module, config: LoraConfig) -> None:
         raise InputError("task.lora.layers", str(error), "Name layers such as to_q or ff.net.2") from None
     if start is not None:
         _start_from(denoiser, start, config.rank)
+
+
+@contextmanager
+def without_lora(denoiser: nn.Module) -> Iterator[None]:
+    """Inside, the additions of ``add_lora`` count nothing."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in denoiser.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
 
 
 @torch.no_grad()

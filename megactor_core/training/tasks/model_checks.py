@@ -17,7 +17,8 @@ def check_model(config: DenoiserTaskConfig, model: ModelConfig, denoiser: Denois
     """Refuse what a model lacks, before anything is rendered.
 
     Raises:
-        InputError: longer windows, ControlNets, hearing or reading of the reference that it does not have.
+        InputError: longer windows, ControlNets, hearing or reading of the reference that it does not have; a
+            schedule on which it cannot be distilled.
     """
     _check_window(config, model)
     if config.controls != ControlsConfig() and model.control_network is None:
@@ -25,6 +26,8 @@ def check_model(config: DenoiserTaskConfig, model: ModelConfig, denoiser: Denois
         raise InputError("task.controls", problem, "Leave it out")
     if config.modalities is not None:
         _check_modalities(config, config.modalities, model)
+    if config.distillation is not None:
+        _check_schedule(model)
     if config.correspondence_weight and not isinstance(denoiser, ConditionedDenoiser):
         problem = f"is for denoisers that attend to the reference; this one is a {model.denoiser.kind}"
         raise InputError("task.correspondence_weight", problem, "Leave it out")
@@ -43,6 +46,15 @@ def _check_modalities(config: DenoiserTaskConfig, modalities: ModalitiesConfig, 
             "only puppets can be shown with their mouth at rest",
             "Leave it out",
         )
+
+
+def _check_schedule(model: ModelConfig) -> None:
+    """Raises InputError where the first step of sampling tells nothing of the clean latents."""
+    scheduler = model.inference_scheduler
+    if scheduler.prediction_type == "epsilon" and scheduler.rescale_betas_zero_snr:
+        problem = "this model predicts noise and samples from a last timestep that has nothing but noise"
+        remedy = "Give task.schedule: one of v_prediction, or without rescale_betas_zero_snr"
+        raise InputError("task.distillation", problem, remedy)
 
 
 def _check_window(config: DenoiserTaskConfig, model: ModelConfig) -> None:
