@@ -29,7 +29,7 @@ def test_names_are_those_of_the_engine() -> None:
     schedulers = SamplingOptions.option("scheduler").widget
     assert modes is not None and schedulers is not None
     assert set(modes.choices) == {"auto", *MODES}
-    assert set(schedulers.choices) == set(SCHEDULERS)
+    assert set(schedulers.choices) == {"auto", *SCHEDULERS}
     for mode in MODES:
         assert DrivingOptions(driving_mode=mode).driving_mode == mode
 
