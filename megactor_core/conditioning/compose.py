@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..models.conditions import Conditions
+from ..vision.modes.hints import FACE
 from ..vision.modes.mode import GREY
 from .audio import batch_features, compose_audio
 from .background import compose_context
@@ -82,8 +83,8 @@ class Composed:
 
     Attributes:
         conditions: of all rows.
-        driving_features: encoded driving frames before the portrait modulates them, (R * F, width, h, w);
-            None where the driver does not join the noisy latent.
+        driving_features: encoded driving frames, (R * F, width, h, w): before the portrait modulates them, or
+            as hints of the face's ControlNet; None where that is not called.
     """
 
     conditions: Conditions
@@ -119,6 +120,8 @@ def compose(config: ModelConfig, networks: Networks, clips: Clips, kept: Kept) -
     called = {name: networks.controls[name] for name in shown}
     hints = {name: clips.shown[name].to(clips.mean) / 127.5 - 1 for name in called}
     controls = compose_hints(called, hints, shown)
+    if FACE in controls:
+        features = controls[FACE].features
     audio = None
     if networks.audio_encoder is not None:
         assert clips.sound_rows is not None
@@ -132,4 +135,6 @@ def compose(config: ModelConfig, networks: Networks, clips: Clips, kept: Kept) -
 
 def driving_width(config: ModelConfig) -> int:
     """Width of ``Composed.driving_features``; 0 where there are none."""
+    if config.control_network is not None:
+        return config.control_network.block_out_channels[0]
     return 0 if config.driving_encoder is None else config.driving_encoder.channels[-1]

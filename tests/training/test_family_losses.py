@@ -50,6 +50,22 @@ def test_a_step_of_puppets_teaches_denoiser_and_reference_network(
         assert all(gradient.isfinite().all() for gradient in gradients), name
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_first_sees_the_driver_learns_to_tell_its_motion(family: str, tmp_path: Path) -> None:
+    task = task_of(family, tmp_path, auxiliary_weight=1e6, auxiliary_steps=10)
+    context = StepContext(0, 1, torch_generator(1, 1, 0), ProcessGroup())
+    loss, scalars = task.loss(task.dataset(ProcessGroup())[0], context)
+    loss.backward()
+    assert scalars["motion"] > 0 and task.motion_head.weight.grad.any()
+    networks = task.all_networks
+    if networks.controls:
+        encoder = networks.module("face_control").controlnet_cond_embedding
+    else:
+        encoder = networks.denoiser.driving_encoder
+    first = next(iter(encoder.parameters())).grad
+    assert first is not None and first.any()
+
+
 def test_a_batch_holds_what_the_family_is_shown(tmp_path: Path) -> None:
     sizes = {}
     for family in FAMILIES:

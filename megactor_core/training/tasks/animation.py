@@ -163,8 +163,7 @@ class DenoiserTask:
             )
         if "broken" in batch:
             scalars["broken_clips"] = batch["broken"].float() * processes.count
-        if config.auxiliary_weight:
-            assert driving_features is not None
+        if config.auxiliary_weight and driving_features is not None:
             motion_error = self._motion_error(driving_features, batch["motion"])
             weight = config.auxiliary_weight * max(0.0, 1 - context.step / config.auxiliary_steps)
             loss = loss + weight * motion_error

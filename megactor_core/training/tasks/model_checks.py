@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...conditioning.compose import driving_width
 from ...errors import InputError
 from ...families.features import encodes_driver, hears
 from ...families.registry import families_with
@@ -26,6 +27,9 @@ def check_model(config: DenoiserTaskConfig, model: ModelConfig, denoiser: Denois
         raise InputError("task.controls", problem, "Leave it out")
     if config.modalities is not None:
         _check_modalities(config, config.modalities, model)
+    if config.auxiliary_weight and not driving_width(model):
+        problem = f"reads the motion from what encodes the driver, which a {model.family} model does not have"
+        raise InputError("task.auxiliary_weight", problem, "Leave it out")
     if config.distillation is not None:
         _check_schedule(model)
     if config.correspondence_weight and not isinstance(denoiser, ConditionedDenoiser):
