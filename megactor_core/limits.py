@@ -15,3 +15,5 @@ PIXELS = 100_000
 """Coordinates and sides; FFmpeg and the checks of memory refuse what is too large for them before that."""
 COUNT = 10**9
 """Of frames, clips and steps of training."""
+ERROR_WEIGHT = 1e6
+"""Of one error beside the others of a loss."""

@@ -8,7 +8,7 @@
 #
 # The configurations are those of configs/train with larger batches in fewer steps: all cores render, each
 # batch once; from then on its latents stay on the GPU. At the end stand samples per second and the share of
-# the time in which the GPU had work. These settings have not been run on a GPU.
+# the time in which no batch was waited for. These settings have not been run on a GPU.
 #
 # QUICK=1 takes two steps of tiny pictures on the CPU instead, to see that all is in its place.
 set -euo pipefail

@@ -9,31 +9,39 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_family_losses import task_of
 from torch import Tensor, nn
 
+from megactor_core.animation.options import SamplingOptions
+from megactor_core.animation.plan import sampling_settings
 from megactor_core.conditioning.driving import compose_driving
 from megactor_core.errors import InputError
+from megactor_core.evaluation.measures.lpips import alexnet_features
 from megactor_core.families.registry import FAMILIES
 from megactor_core.models.config import SchedulerConfig
 from megactor_core.sampling.clip_denoiser import ClipDenoiser
 from megactor_core.sampling.schedule import build_schedule, build_scheduler, set_timesteps
 from megactor_core.seeds import torch_generator
+from megactor_core.training.config.distillation import AppearanceConfig
 from megactor_core.training.config.run import TrainingConfig
 from megactor_core.training.config.tasks import DenoiserTaskConfig
 from megactor_core.training.distributed import ProcessGroup
 from megactor_core.training.engine.trainer import Trainer
+from megactor_core.training.tasks.animation import DenoiserTask
 from megactor_core.training.tasks.appearance import edge_error, paint
 from megactor_core.training.tasks.base import StepContext
-from megactor_core.training.tasks.consistency import consistency_difference
+from megactor_core.training.tasks.consistency import ConsistencyObjective, consistency_difference
 from megactor_core.training.tasks.discriminator import (
     PatchDiscriminator,
     deception_error,
     discriminator_error,
 )
+from megactor_core.training.tasks.distillation import few_step_model
 from megactor_core.training.tasks.registry import build_task
+from megactor_core.training.tasks.teacher import Teacher
 from megactor_core.weights.loading import load_model
+from megactor_core.weights.random_model import tiny_config
 
 VELOCITY = SchedulerConfig(
     beta_schedule="scaled_linear", prediction_type="v_prediction", timestep_spacing="trailing"
@@ -45,6 +53,7 @@ APPEARANCE = {
     "discriminator_width": 8,
     "adversarial_start": 0.0,
 }
+PERCEPTUAL = {**APPEARANCE, "perceptual_weight": 2.0, "lpips_weights": "alexnet.safetensors"}
 PLAIN = {"offset_noise": 0.0, "motion_modules": True}
 
 
@@ -54,6 +63,11 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 def context(step: int = 0) -> StepContext:
     return StepContext(step, 10, torch_generator(1, 1, 0), ProcessGroup())
+
+
+def teacher_of(task: DenoiserTask) -> Teacher:
+    assert isinstance(task.distillation, ConsistencyObjective)
+    return task.distillation.teacher
 
 
 class Guess(nn.Module):
@@ -210,18 +224,49 @@ def test_every_family_is_distilled(family: str, distillation: dict[str, Any], tm
     assert task.held_out_loss(torch.device("cpu"))["loss"] > 0
 
 
+def test_unlikeness_to_a_network_that_recognises_things_counts_on_request(tmp_path: Path) -> None:
+    tensors = {f"features.{name}": value for name, value in alexnet_features().state_dict().items()}
+    save_file(tensors, tmp_path / "alexnet.safetensors")
+    distillation = {**PERCEPTUAL, "lpips_weights": tmp_path / "alexnet.safetensors"}
+    task = task_of("megactor", tmp_path, distillation=distillation, **PLAIN)
+    batch = task.dataset(ProcessGroup())[0]
+    loss, scalars = task.loss(batch, context())
+    other, _ = task_of("megactor", tmp_path, distillation=APPEARANCE, **PLAIN).loss(batch, context())
+    assert scalars["lpips"] > 0
+    assert (loss - other).item() == pytest.approx(2 * float(scalars["lpips"]), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "settings", [SamplingOptions(), SamplingOptions(guidance_scale=4.5, scheduler="ddim")]
+)
+def test_a_distilled_model_is_sampled_as_it_was_made_unless_something_else_is_asked_for(
+    settings: SamplingOptions,
+) -> None:
+    usual = tiny_config(FAMILIES["megactor"].config)
+    config = AppearanceConfig.model_validate(APPEARANCE)
+    distilled = few_step_model(config, usual)
+    sampled = sampling_settings(distilled, settings)
+    assert sampled.num_inference_steps == 2
+    asked = settings.scheduler is not None
+    assert (sampled.scheduler, sampled.guidance_scale) == (("ddim", 4.5) if asked else ("lcm", 1.0))
+    assert sampled.note(distilled) == (
+        "guidance 4.5: this model was distilled to go without; 1 suits it" if asked else ""
+    )
+    assert sampled.note(usual) == ""
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_teacher_is_guided_as_in_sampling(family: str, tmp_path: Path) -> None:
     task = task_of(family, tmp_path, distillation=CONSISTENCY, **PLAIN)
-    assert task.teacher is not None
-    networks = task.teacher.networks
+    teacher = teacher_of(task)
+    networks = teacher.networks
     clips, _ = task._prepared(task.dataset(ProcessGroup())[0], context())
     noisy, timesteps, guidance = (
         torch.randn_like(clips.latents),
         torch.tensor([700, 300, 20]),
         torch.tensor([1.5, 3.0, 4.5]),
     )
-    found = task.teacher.predict(clips, noisy, timesteps, guidance, True)
+    found = teacher.predict(clips, noisy, timesteps, guidance, True)
     for row in range(3):
         conditions = clips.conditions.of_rows(torch.tensor([row]))
         encoder = networks.denoiser.driving_encoder
@@ -248,15 +293,16 @@ def test_the_teacher_stays_as_it_was_while_the_student_learns(tmp_path: Path) ->
     for lora in (None, {"rank": 2, "alpha": 2}):
         trained = {} if lora is None else {"lora": lora}
         task = task_of("megactor", tmp_path, distillation=CONSISTENCY, **PLAIN, **trained)
-        assert task.teacher is not None and bool(task.teacher.modules) == (lora is None)
+        teacher = teacher_of(task)
+        assert bool(teacher.modules) == (lora is None)
         clips, _ = task._prepared(task.dataset(ProcessGroup())[0], context())
         arguments = clips, torch.randn_like(clips.latents), torch.tensor([700, 300, 20]), torch.ones(3), True
-        before = task.teacher.predict(*arguments)
+        before = teacher.predict(*arguments)
         with torch.no_grad():
             for name, weight in task.all_networks.module("denoiser").named_parameters(prefix="denoiser"):
                 if task.trainable(name):
                     weight.add_(0.1)
-        assert task.teacher.predict(*arguments).equal(before)
+        assert teacher.predict(*arguments).equal(before)
         loss, _ = task.loss(task.dataset(ProcessGroup())[0], context())
         loss.backward()
         learnt = [n for n, w in task.all_networks.module("denoiser").named_parameters() if w.grad is not None]
@@ -310,6 +356,7 @@ def test_a_model_that_predicts_noise_where_nothing_else_is_left_is_refused(tmp_p
         ({"offset_noise": 0.1}, "offset_noise has to be 0.0"),
         ({"distillation": {**APPEARANCE, "perceptual_weight": 2.0}}, "lpips_weights go together"),
         ({"distillation": {**CONSISTENCY, "guidance": [3.0, 1.0]}}, "the least comes first"),
+        ({"distillation": PERCEPTUAL, "data": {"size": 32}}, "at least 64 pixels a side"),
     ],
 )
 def test_what_sampling_does_not_do_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
 
 
-def test_it_ends_in_a_model_of_few_small_files_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_it_ends_in_a_model_of_few_small_files_and_replaces_none(tmp_path: Path) -> None:
     first = run(tmp_path)
     assert first.returncode == 0, first.stderr
     files = [path for path in (tmp_path / "model").iterdir()]

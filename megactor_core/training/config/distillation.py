@@ -10,9 +10,6 @@ from pydantic import Field, model_validator
 from ... import limits
 from ...section import Section
 
-_HEAVIEST = 1e6
-"""Of the weights of errors."""
-
 Guidance = Annotated[float, Field(ge=0, le=limits.GUIDANCE)]
 Steps = Annotated[int, Field(ge=1, le=50)]
 
@@ -47,22 +44,29 @@ class AppearanceConfig(Section):
     num_inference_steps: Steps = Field(
         4, description="of training and of the exported model; each clip is painted in as many or fewer"
     )
-    latent_weight: float = Field(1.0, ge=0, le=_HEAVIEST, description="of the squared error of the latents")
+    latent_weight: float = Field(
+        1.0, ge=0, le=limits.ERROR_WEIGHT, description="of the squared error of the latents"
+    )
     pixel_weight: float = Field(
-        1.0, ge=0, le=_HEAVIEST, description="of the squared error of pixels in [-1, 1], one frame of a clip"
+        1.0,
+        ge=0,
+        le=limits.ERROR_WEIGHT,
+        description="of the squared error of pixels in [-1, 1], one frame of a clip",
     )
     gradient_weight: float = Field(
         1.0,
         ge=0,
-        le=_HEAVIEST,
+        le=limits.ERROR_WEIGHT,
         description="of the error of how strong edges are, at three scales (Mathieu et al. 2016)",
     )
-    perceptual_weight: float = Field(0.0, ge=0, le=_HEAVIEST, description="of LPIPS, with lpips_weights")
+    perceptual_weight: float = Field(
+        0.0, ge=0, le=limits.ERROR_WEIGHT, description="of LPIPS, with lpips_weights"
+    )
     lpips_weights: Path | None = Field(
         None, description="AlexNet for LPIPS, as evaluate takes it: alexnet-owt-7be5be79.pth or .safetensors"
     )
     adversarial_weight: float = Field(
-        0.05, ge=0, le=_HEAVIEST, description="of a discriminator that is trained beside; 0: none"
+        0.05, ge=0, le=limits.ERROR_WEIGHT, description="of a discriminator that is trained beside; 0: none"
     )
     adversarial_start: float = Field(
         0.2, ge=0, le=1, description="share of the steps after which the discriminator is listened to"
@@ -71,7 +75,7 @@ class AppearanceConfig(Section):
     gradient_penalty: float = Field(
         10.0,
         ge=0,
-        le=_HEAVIEST,
+        le=limits.ERROR_WEIGHT,
         description="of the discriminator's slope at true pictures (R1)",
     )
 

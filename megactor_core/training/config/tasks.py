@@ -17,8 +17,8 @@ from .modalities import ModalitiesConfig
 from .mouth_reader import MouthReaderTaskConfig
 from .puppets import PuppetClipsConfig
 
-_HEAVIEST = 1e6
-"""Of the weights of errors."""
+_LPIPS_SIZE = 64
+"""Below it nothing is left for AlexNet's last layers."""
 
 _LAST_TIMESTEP = limits.STEPS - 1
 Timestep = Annotated[int, Field(ge=0, le=_LAST_TIMESTEP)]
@@ -45,14 +45,17 @@ class AutoencoderTaskConfig(Section):
         0.0, ge=0, le=1, description="share of pictures of shapes and textures of all kinds, not puppets"
     )
     l1_weight: float = Field(
-        1.0, ge=0, le=_HEAVIEST, description="weight of the absolute error of pixels in [-1, 1]"
+        1.0, ge=0, le=limits.ERROR_WEIGHT, description="weight of the absolute error of pixels in [-1, 1]"
     )
-    mse_weight: float = Field(4.0, ge=0, le=_HEAVIEST, description="weight of the squared error")
+    mse_weight: float = Field(4.0, ge=0, le=limits.ERROR_WEIGHT, description="weight of the squared error")
     kl_weight: float = Field(
-        1e-6, ge=0, le=_HEAVIEST, description="weight of the divergence from the unit normal"
+        1e-6, ge=0, le=limits.ERROR_WEIGHT, description="weight of the divergence from the unit normal"
     )
     feature_weight: float = Field(
-        2.5, ge=1, le=_HEAVIEST, description="error weight around eyes, brows and mouth; 1 elsewhere"
+        2.5,
+        ge=1,
+        le=limits.ERROR_WEIGHT,
+        description="error weight around eyes, brows and mouth; 1 elsewhere",
     )
     validation_pictures: int = Field(
         64, ge=1, le=100_000, description="held-out pictures whose PSNR is logged"
@@ -197,12 +200,15 @@ class DenoiserTaskConfig(Section):
         False, description="keep cached batches where the networks are too, after their first use"
     )
     feature_weight: float = Field(
-        1.0, ge=1, le=_HEAVIEST, description="error weight around eyes, brows and mouth; 1 elsewhere"
+        1.0,
+        ge=1,
+        le=limits.ERROR_WEIGHT,
+        description="error weight around eyes, brows and mouth; 1 elsewhere",
     )
     change_weight: float = Field(
         0.0,
         ge=0,
-        le=_HEAVIEST,
+        le=limits.ERROR_WEIGHT,
         description="weight of the error of the changes from frame to frame: less flicker",
     )
     min_snr_gamma: float | None = Field(
@@ -229,7 +235,7 @@ class DenoiserTaskConfig(Section):
     auxiliary_weight: float = Field(
         0.0,
         ge=0,
-        le=_HEAVIEST,
+        le=limits.ERROR_WEIGHT,
         description="weight of a linear head that reads the motion from the driving features",
     )
     auxiliary_steps: int = Field(
@@ -238,7 +244,7 @@ class DenoiserTaskConfig(Section):
     correspondence_weight: float = Field(
         0.0,
         ge=0,
-        le=_HEAVIEST,
+        le=limits.ERROR_WEIGHT,
         description="weight of the error of where attention looks in the reference, which puppets know",
     )
     distillation: DistillationConfig | None = Field(
@@ -295,6 +301,8 @@ class DenoiserTaskConfig(Section):
         if wrong:
             name = wrong[0]
             raise ValueError(f"distillation is for what sampling does: {name} has to be {others[name]}")
+        if getattr(self.distillation, "lpips_weights", None) and self.data.size < _LPIPS_SIZE:
+            raise ValueError(f"lpips_weights compares pictures of at least {_LPIPS_SIZE} pixels a side")
         draws = self.modalities.draws if self.modalities else ()
         if any(draw.share and (draw.masked or not draw.reference) for draw in draws):
             raise ValueError("distillation is for what sampling does: no draw masks or drops the reference")

@@ -46,12 +46,16 @@ def prepare_step(
     """The step on its device, shared by the processes; and the trained parameters by name.
 
     Raises:
-        InputError: weights of several types are to be spread over processes.
+        InputError: weights of several types, or a discriminator, are to be spread over processes.
     """
     types = {weight.dtype for network in task.networks.values() for weight in network.parameters()}
     if processes.sharded and len(types) > 1:
         problem = "does not work on weights that are spread over processes (FSDP)"
         raise InputError("task.lora.base_precision: bf16", problem, "Use configs/accelerate/ddp.yaml")
+    if processes.sharded and "discriminator" in task.networks:
+        problem = "does not work on weights that are spread over processes (FSDP)"
+        remedy = "Use configs/accelerate/ddp.yaml, or 0"
+        raise InputError("task.distillation.adversarial_weight", problem, remedy)
     for network in (*task.networks.values(), *task.frozen):
         network.requires_grad_(False)
     for network in task.frozen:

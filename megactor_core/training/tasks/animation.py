@@ -25,18 +25,16 @@ from ...vision.modes.registry import MODES
 from ...weights.frozen_base import record_of, save_without_base
 from ...weights.loading import LoadedModel, resolve_model
 from ...weights.saving import save_model
-from ..config.distillation import AppearanceConfig, DistillationConfig
 from ..config.tasks import DenoiserTaskConfig, PuppetClipsConfig
 from ..data.batches import clip_batches
 from ..data.latent_cache import LatentCache
 from ..data.loader import Batch, BatchPart
 from ..data.pictures import to_signed
 from ..distributed import ProcessGroup
-from .appearance import AppearanceObjective
 from .base import StepContext
-from .consistency import ConsistencyObjective
 from .correspondence import Correspondence
 from .diffusion import diffusion_error
+from .distillation import Distillation, build_distillation, few_step_model
 from .draws import draw_clips
 from .frozen import hold_in_bf16
 from .held_out import held_out_loss, measured_config
@@ -44,7 +42,6 @@ from .latents import encode_clips
 from .lora import add_lora, save_lora
 from .model_checks import check_model
 from .prepared import PreparedClips
-from .teacher import Teacher
 from .validation import validate_denoiser
 
 _POOLED = 4
@@ -89,31 +86,26 @@ class DenoiserTask:
         if config.lora is not None and config.lora.base_precision == "bf16":
             hold_in_bf16(networks.items(), self.trainable)
         self._check_trainable()
-        self.distilled: ConsistencyObjective | AppearanceObjective | None = None
-        self.teacher: Teacher | None = None
-        if config.distillation is not None:
-            self._prepare_distillation(config.distillation)
         if config.channels_last:
             for _, network in networks.items():
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.distillation: Distillation | None = None
+        if config.distillation is not None:
+            names = [] if config.lora else [n for n, m in networks.items() if self._is_trained(n, m)]
+            self.distillation = build_distillation(config.distillation, model, networks, names, seed)
+            self.model = few_step_model(config.distillation, model)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         trained = {n: m for n, m in self._by_name().items() if self._is_trained(n, m)}
         if self.config.auxiliary_weight:
             trained["motion_head"] = self.motion_head
-        if isinstance(self.distilled, AppearanceObjective) and self.distilled.discriminator is not None:
-            trained["discriminator"] = self.distilled.discriminator
-        return trained
+        return trained if self.distillation is None else {**trained, **self.distillation.networks}
 
     @property
     def frozen(self) -> Sequence[nn.Module]:
         own = [m for n, m in self._by_name().items() if not self._is_trained(n, m)]
-        if self.teacher is not None:
-            own += self.teacher.modules
-        if isinstance(self.distilled, AppearanceObjective):
-            own += self.distilled.modules
-        return own
+        return own if self.distillation is None else [*own, *self.distillation.frozen]
 
     @property
     def family(self) -> str:
@@ -147,16 +139,15 @@ class DenoiserTask:
         networks = self.all_networks
         for network in (networks.denoiser, networks.reference_network, *networks.controls.values()):
             network.set_gradient_checkpointing(True)
-        if isinstance(self.distilled, AppearanceObjective):
-            networks.vae.enable_gradient_checkpointing()
+        networks.vae.enable_gradient_checkpointing()  # counts where its pictures are compared
 
     def loss(self, batch: Batch, context: StepContext) -> tuple[Tensor, Mapping[str, Tensor]]:
         config, processes = self.config, context.processes
         if self.cache is not None:
             batch = self.cache.whole(batch, processes.device)
         clips, driving_features = self._prepared(batch, context)
-        if self.distilled is not None:
-            loss, scalars = self.distilled(config, self.all_networks, clips, context)
+        if self.distillation is not None:
+            loss, scalars = self.distillation(config, self.all_networks, clips, context)
         else:
             loss, scalars = diffusion_error(
                 config, self.schedule, self.all_networks, clips, processes, from_reference=self.from_reference
@@ -196,7 +187,8 @@ class DenoiserTask:
         measured, validation = copy(self), self.config.validation
         if not validation.loss_timesteps:
             return {}
-        measured.config, measured.cache, measured.distilled = measured_config(self.config), None, None
+        measured.config, measured.cache = measured_config(self.config), None
+        measured.distillation = None
         frames = min(validation.frames, self.config.data.frames)
         clips = clip_batches(measured.config, self.model, self.seed, "held-out", frames)
         return held_out_loss(
@@ -226,22 +218,6 @@ class DenoiserTask:
             save_without_base(self.model, self.all_networks, record, folder, dtype)
         else:
             save_model(self.model, self.all_networks, folder, dtype)
-
-    def _prepare_distillation(self, config: DistillationConfig) -> None:
-        """Objective and teacher; the model becomes one that samples in a few steps, without guidance."""
-        if isinstance(config, AppearanceConfig):
-            self.distilled = AppearanceObjective(config, self.model, self.seed)
-        else:
-            names = [n for n, m in self._by_name().items() if self._is_trained(n, m)]
-            self.teacher = Teacher(self.model, self.all_networks, [] if self.config.lora else names)
-            self.distilled = ConsistencyObjective(config, self.model, self.teacher)
-        defaults = replace(
-            self.model.defaults,
-            scheduler="lcm",
-            num_inference_steps=config.num_inference_steps,
-            guidance_scale=1.0,
-        )
-        self.model = replace(self.model, defaults=defaults)
 
     def _keeps_base(self) -> bool:
         """Whether the spatial weights of the denoiser are a base that others could take the place of."""

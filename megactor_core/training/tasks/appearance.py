@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +19,9 @@ from ..config.tasks import DenoiserTaskConfig
 from .base import StepContext
 from .consistency import Predict
 from .discriminator import PatchDiscriminator, deception_error, discriminator_error
-from .losses import draw_noise, prediction_error
+from .losses import prediction_error
 from .prediction import predict_clips
-from .prepared import PreparedClips
+from .prepared import PreparedClips, sampling_start
 
 _SCALES = 3
 
@@ -39,9 +40,8 @@ class AppearanceObjective:
     """
 
     def __init__(self, config: AppearanceConfig, model: ModelConfig, seed: int) -> None:
-        self.config, self.defaults = config, model.defaults
+        self.config, self.model = config, model
         self.schedule = build_schedule(model.inference_scheduler)
-        self._from_reference = model.start == "reference"
         scheduler = build_scheduler("lcm", model.inference_scheduler)
         set_timesteps(scheduler, model.inference_scheduler, config.num_inference_steps)
         self._timesteps: list[int] = scheduler.timesteps.tolist()
@@ -54,14 +54,16 @@ class AppearanceObjective:
         self._lpips = None if config.lpips_weights is None else Lpips(config.lpips_weights)
 
     @property
-    def modules(self) -> Sequence[nn.Module]:
-        """What it has of its own and does not train."""
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {} if self.discriminator is None else {"discriminator": self.discriminator}
+
+    @property
+    def frozen(self) -> Sequence[nn.Module]:
         return () if self._lpips is None else (self._lpips.network,)
 
     def __call__(
         self, task: DenoiserTaskConfig, networks: Networks, clips: PreparedClips, context: StepContext
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of this process's clips, and scalars for the log."""
         config, processes, generator = self.config, context.processes, context.generator
         latents = clips.latents
         whole = (len(latents) * processes.count, *latents.shape[1:])
@@ -76,8 +78,7 @@ class AppearanceObjective:
                 networks, clips.conditions, noisy, timesteps, motion=task.motion_modules
             ).float()
 
-        first = draw_noise(whole, self.defaults.shared_noise, 0.0, generator)[part].to(latents.device)
-        start = clips.start(self.schedule, first * self.defaults.noise_scale, self._from_reference)
+        start = sampling_start(self.model, self.schedule, clips, context)
         noises = [noise() for _ in range(count - 1)]
         painted = paint(self.schedule, predict, start, self._timesteps[:count], noises)
         difference = painted - latents
@@ -139,17 +140,16 @@ def paint(
         timesteps: of the steps, the highest first.
         noises: between them, one fewer.
     """
-    noisy, graded = start, torch.is_grad_enabled()
-    for step, timestep in enumerate(timesteps):
-        last = step == len(timesteps) - 1
+
+    def seen(noisy: Tensor, timestep: int) -> Tensor:
         at = torch.full((len(noisy),), timestep, device=noisy.device)
-        with torch.set_grad_enabled(graded and last):
-            clean = schedule.clean(noisy, predict(noisy, at), at)
-        if last:
-            return clean
-        following = torch.full_like(at, timesteps[step + 1])
-        noisy = schedule.noisy(clean, noises[step], following)
-    raise ValueError("no timesteps")
+        return schedule.clean(noisy, predict(noisy, at), at)
+
+    noisy = start
+    with torch.no_grad():
+        for (timestep, following), noise in zip(itertools.pairwise(timesteps), noises, strict=True):
+            noisy = schedule.noisy(seen(noisy, timestep), noise, torch.tensor(following))
+    return seen(noisy, timesteps[-1])
 
 
 def edge_error(made: Tensor, true: Tensor, weights: Tensor) -> Tensor:

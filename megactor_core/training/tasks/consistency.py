@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ... import limits
 from ...models.config import ModelConfig
@@ -16,7 +16,7 @@ from ..config.tasks import DenoiserTaskConfig
 from ..distributed import ProcessGroup
 from .base import StepContext
 from .prediction import predict_clips
-from .prepared import PreparedClips, last_timesteps
+from .prepared import PreparedClips, sampling_start
 from .teacher import Teacher
 
 Predict = Callable[[Tensor, Tensor], Tensor]
@@ -39,29 +39,32 @@ class ConsistencyObjective:
     """
 
     def __init__(self, config: ConsistencyConfig, model: ModelConfig, teacher: Teacher) -> None:
-        self.config, self.teacher = config, teacher
+        self.config, self.model, self.teacher = config, model, teacher
         self.schedule = build_schedule(model.inference_scheduler)
-        self._from_reference = model.start == "reference"
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {}
+
+    @property
+    def frozen(self) -> Sequence[nn.Module]:
+        return self.teacher.modules
 
     def __call__(
         self, task: DenoiserTaskConfig, networks: Networks, clips: PreparedClips, context: StepContext
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of this process's clips, and scalars for the log."""
         config, schedule, latents = self.config, self.schedule, clips.latents
         processes, generator = context.processes, context.generator
         whole = len(latents) * processes.count
         part, stride = processes.part(whole), limits.STEPS // config.teacher_steps
-        points = torch.randint(1, limits.STEPS // stride + 1, (whole,), generator=generator)
+        passed = torch.randint(config.teacher_steps, (whole,), generator=generator)
         least, most = config.guidance
         guidance = (least + (most - least) * torch.rand(whole, generator=generator))[part]
-        timesteps = (points[part] * stride - 1).to(latents.device)
-        noise = clips.draws.noise.to(latents.device)
-        noisy = schedule.noisy(latents, noise, timesteps)
-        if self._from_reference:
-            start = clips.start(schedule, noise, True)
-            way = timesteps < LAST_TIMESTEP
-            moved = schedule.renoise(start, latents, last_timesteps(start), timesteps)
-            noisy = torch.where(way.view(-1, 1, 1, 1, 1), moved, start)
+        timesteps = (LAST_TIMESTEP - stride * passed[part]).to(latents.device)
+        # LCM noises what it has seen afresh, wherever the first step came from.
+        noisy = schedule.noisy(latents, clips.draws.noise.to(latents.device), timesteps)
+        start = sampling_start(self.model, schedule, clips, context)
+        noisy = torch.where((timesteps < LAST_TIMESTEP).view(-1, 1, 1, 1, 1), noisy, start)
 
         def student(noisy: Tensor, timesteps: Tensor) -> Tensor:
             return predict_clips(

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from ...conditioning.compose import Clips
 from ...models.conditions import Conditions
+from ...models.config import ModelConfig
 from ...models.denoiser import Regions
 from ...sampling.schedule import LAST_TIMESTEP, Schedule
+from .base import StepContext
 from .correspondence import Correspondence
 from .draws import ClipDraws
+from .losses import draw_noise
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,17 @@ class PreparedClips:
         if not from_reference:
             return noise
         return schedule.noisy(self.given.mean[:, :, None], noise, last_timesteps(noise))
+
+
+def sampling_start(
+    model: ModelConfig, schedule: Schedule, clips: PreparedClips, context: StepContext
+) -> Tensor:
+    """Latents (R, C, F, h, w) that the model's sampling starts with, its noise drawn for the whole batch."""
+    whole = len(clips.latents) * context.processes.count
+    shape, shared = (whole, *clips.latents.shape[1:]), model.defaults.shared_noise
+    noise = draw_noise(shape, shared, 0.0, context.generator)[context.processes.part(whole)]
+    noise = noise.to(clips.latents.device) * model.defaults.noise_scale
+    return clips.start(schedule, noise, model.start == "reference")
 
 
 def last_timesteps(latents: Tensor) -> Tensor:
